@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lineage.h: where a stream came from: the graph of steps behind it, and the record of the run that makes the next.
+ *
+ * A step's id = XXH3-128 over program, version, recorded options (name, value in table order), numeric mode, CPU type,
+ * roles, ids of the input steps and content ids (in order), and the id of the output. Names and paths are in no step id.
+ * A stream carries its own step and all ancestors, once each, ancestors first.
+ *
+ * `struct run` is one program's record: cmd/cmd.c fills program and options, the stage its numeric mode; stream readers
+ * (and raw text readers) add inputs; the stream writer turns it into the last step. No program writes lineage by hand. */
+#ifndef GRAFT_FORMATS_LINEAGE_H
+#define GRAFT_FORMATS_LINEAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "common/base/attr.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+
+struct lineage_option {
+    char *name, *value;
+};
+
+struct lineage_input {
+    char *role;          /* "input", "model", "tokenizer", "val", ... */
+    char *name;          /* base name of the file, "-" for a pipe; in no id */
+    uint8_t step[16];    /* step that made it; zero for raw data */
+    uint8_t content[16]; /* id of the stream, XXH3-128 of raw text */
+    int64_t rows;        /* rows read; -1: not of rows */
+    bool partial;        /* read only so far; content is the running digest */
+};
+
+struct lineage_step {
+    uint8_t id[16];
+    char *program, *version;
+    struct lineage_option *options;
+    size_t options_count, options_capacity;
+    char *mode; /* numeric mode, "" for programs without arithmetic: "f32 avx512" */
+    char *cpu;  /* CPU type for numeric programs, "" otherwise */
+    struct lineage_input *inputs;
+    size_t inputs_count, inputs_capacity;
+    int64_t rows, tensors;
+    uint8_t output[16]; /* id of the stream it made */
+    char *notes;        /* only with --notes: free text; in no id; NULL otherwise */
+};
+
+struct lineage {
+    struct lineage_step *steps; /* ancestors first; the last made this stream */
+    size_t count, capacity;
+};
+void lineage_fini(struct lineage *l);
+enum err lineage_copy(struct errctx *e, const struct lineage *from, struct lineage *to) MUST_USE;
+/* Index of the step with this id or -1. */
+int64_t lineage_find(const struct lineage *l, const uint8_t id[16]);
+
+/* One program's run. run_init, run_fini. */
+struct run {
+    struct lineage_step step;     /* being filled; id and output are set by the writer */
+    struct lineage ancestors;     /* of all inputs, merged */
+    struct stream_writer *writer; /* flushed while a reader's pipe would block; set by stream_writer_open */
+};
+enum err run_init(struct errctx *e, struct run *run, const char *program, const char *version) MUST_USE;
+void run_fini(struct run *run);
+/* Records an option; the signature of opts_record's callback. ctx is a struct run. */
+enum err run_option(struct errctx *e, void *run, const char *name, const char *value) MUST_USE;
+enum err run_numeric(struct errctx *e, struct run *run, const char *mode, const char *cpu) MUST_USE;
+/* Reserves the next place among the inputs (fixed by the order of opening); *slot. `path` is cut to its base name. */
+enum err run_input_open(struct errctx *e, struct run *run, const char *role, const char *path, size_t *slot) MUST_USE;
+/* Fills it when the input has been read. `from` is the input's own lineage (NULL for raw data). */
+enum err run_input_done(struct errctx *e, struct run *run, size_t slot, const uint8_t content[16],
+                        const struct lineage *from, int64_t rows, bool partial) MUST_USE;
+/* A slot whose file turned out to be unused. */
+void run_input_cancel(struct run *run, size_t slot);
+/* The lineage of an output with this content id: ancestors + the finished step. */
+enum err run_lineage(struct errctx *e, const struct run *run, const uint8_t output[16], int64_t rows, int64_t tensors,
+                     struct lineage *out) MUST_USE;
+
+/* 32 hex digits into buf (33 bytes); returns buf. */
+char *id_format(const uint8_t id[16], char *buf);
+
+/* As an indented tree for people, or JSON lines (one step each). */
+enum err lineage_print(struct errctx *e, const struct lineage *l, bool json, FILE *out) MUST_USE;
+
+#endif
