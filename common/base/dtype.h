@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dtype.h: element types, by the names that safetensors gives them, and the conversions of 16-bit floats.
- * Everything is little-endian. bf16 rounds to nearest even; NaN stays NaN. */
+/* dtype.h: element types, by the names that safetensors gives them, and the conversions of 16-bit
+ * floats. Everything is little-endian. bf16 rounds to nearest even; NaN stays NaN. */
 #ifndef GRAFT_BASE_DTYPE_H
 #define GRAFT_BASE_DTYPE_H
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* err.h: how a library function fails.
  *
- * A function that can fail takes `struct errctx *e` first and returns `enum err`. The first failure fills
- * *e with one line for the user; what happens on the way up may only add to the trail. Libraries never
- * print and never exit: the program (base/prog.c) prints the message once and turns the code into the
- * exit status.
+ * A function that can fail takes `struct errctx *e` first and returns `enum err`. The first failure
+ * fills *e with one line for the user; what happens on the way up may only add to the trail.
+ * Libraries never print and never exit: the program (base/prog.c) prints the message once and turns
+ * the code into the exit status.
  *
- * A message is lower case, says the cause, quotes its subject, and ends with a hint where a fix is usual:
- *     cannot open 'x.tokens': No such file or directory
- *     'x.tokens': truncated after row 812, byte 1048576: no end record (did its producer die?)
- * A message that only a developer can act on starts with "BUG:".
+ * A message is lower case, says the cause, quotes its subject, and ends with a hint where a fix is
+ * usual: cannot open 'x.tokens': No such file or directory 'x.tokens': truncated after row 812,
+ * byte 1048576: no end record (did its producer die?) A message that only a developer can act on
+ * starts with "BUG:".
  */
 #ifndef GRAFT_BASE_ERR_H
 #define GRAFT_BASE_ERR_H
@@ -40,7 +40,8 @@ enum err err_set(struct errctx *e, enum err code, const char *fmt, ...) PRINTF_L
 /* As err_set with ": strerror(errno)" added. EPIPE becomes ERR_PIPE, ENOMEM becomes ERR_MEMORY. */
 enum err err_errno(struct errctx *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* Puts "PREFIX: " before the message that is there, to say where it happened. No-op without error. */
+/* Puts "PREFIX: " before the message that is there, to say where it happened. No-op without error.
+ */
 enum err err_prefix(struct errctx *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Out of memory while wanting `bytes` for `what`. */
@@ -49,10 +50,12 @@ enum err err_memory(struct errctx *e, const char *what, uint64_t bytes);
 /* Forgets the error, for a caller that has dealt with it. */
 void err_clear(struct errctx *e);
 
-/* The exit status of DESIGN: 0, 1, 2, 3, 4. ERR_PIPE gives 1 (the program raises SIGPIPE before). */
+/* The exit status of DESIGN: 0, 1, 2, 3, 4. ERR_PIPE gives 1 (the program raises SIGPIPE before).
+ */
 int err_exit_status(enum err code);
 
-/* Returns from the calling function when the expression fails. The only macro that hides control flow. */
+/* Returns from the calling function when the expression fails. The only macro that hides control
+ * flow. */
 #define TRY(expression)                                                                            \
     do {                                                                                           \
         enum err try_code_ = (expression);                                                         \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mem.h: checked sizes and allocation with an error instead of a crash, counted for fault injection
- * (base/fault.h) and for GRAFT_TRACE=alloc. Memory from here is freed with mem_free (plain free semantics). */
+ * (base/fault.h) and for GRAFT_TRACE=alloc. Memory from here is freed with mem_free (plain free
+ * semantics). */
 #ifndef GRAFT_BASE_MEM_H
 #define GRAFT_BASE_MEM_H
 
@@ -20,12 +21,14 @@ static inline bool size_add(size_t a, size_t b, size_t *out)
     return !__builtin_add_overflow(a, b, out);
 }
 
-/* n elements of `size` bytes, zeroed. *out (a pointer to a pointer) is NULL on failure. n == 0 gives a
- * valid pointer that may be freed. `what` names the thing in the message. */
+/* n elements of `size` bytes, zeroed. *out (a pointer to a pointer) is NULL on failure. n == 0
+ * gives a valid pointer that may be freed. `what` names the thing in the message. */
 enum err mem_new(struct errctx *e, void *out, size_t n, size_t size, const char *what) MUST_USE;
 /* As mem_new, not zeroed, aligned to 64 bytes (freed with mem_free, too). */
-enum err mem_new_aligned(struct errctx *e, void *out, size_t n, size_t size, const char *what) MUST_USE;
-/* Grows *array to hold at least `need` elements (capacity doubles, *capacity is kept); contents stay. */
+enum err mem_new_aligned(struct errctx *e, void *out, size_t n, size_t size,
+                         const char *what) MUST_USE;
+/* Grows *array to hold at least `need` elements (capacity doubles, *capacity is kept); contents
+ * stay. */
 enum err mem_grow(struct errctx *e, void *array, size_t *capacity, size_t need, size_t size,
                   const char *what) MUST_USE;
 enum err mem_strdup(struct errctx *e, char **out, const char *s) MUST_USE;
@@ -41,7 +44,8 @@ struct bytes {
 };
 enum err bytes_append(struct errctx *e, struct bytes *b, const void *data, size_t n) MUST_USE;
 enum err bytes_reserve(struct errctx *e, struct bytes *b, size_t extra) MUST_USE;
-enum err bytes_printf(struct errctx *e, struct bytes *b, const char *fmt, ...) MUST_USE PRINTF_LIKE(3, 4);
+enum err bytes_printf(struct errctx *e, struct bytes *b, const char *fmt, ...) MUST_USE
+    PRINTF_LIKE(3, 4);
 void bytes_fini(struct bytes *b);
 
 #endif

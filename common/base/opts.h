@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* opts.h: one option table per struct gives the parser, -h, the OPTIONS section of the page, shell
- * completion and the options recorded in the lineage. A default exists once: in the struct's initial value.
+ * completion and the options recorded in the lineage. A default exists once: in the struct's
+ * initial value.
  *
  *     struct shard_opts { int64_t count; const char *split; uint64_t seed; };
  *     static const struct opt shard_table[] = {
- *         {"split", 0, OPT_STRING, offsetof(struct shard_opts, split), "NAME=FRACTION,...", "named splits"},
- *         OPT_END};
- *     struct opt_set sets[] = {{"Splitting", shard_table, &o}, OPT_SET_END};
+ *         {"split", 0, OPT_STRING, offsetof(struct shard_opts, split), "NAME=FRACTION,...", "named
+ * splits"}, OPT_END}; struct opt_set sets[] = {{"Splitting", shard_table, &o}, OPT_SET_END};
  */
 #ifndef GRAFT_BASE_OPTS_H
 #define GRAFT_BASE_OPTS_H
@@ -29,9 +29,11 @@ enum opt_type {
 };
 
 enum opt_flags {
-    OPT_UNRECORDED = 1, /* does not change the content: not in the lineage (-j -z -o -q -v --log ...) */
+    OPT_UNRECORDED =
+        1, /* does not change the content: not in the lineage (-j -z -o -q -v --log ...) */
     OPT_REQUIRED = 2,
     OPT_PATH = 4,       /* names a file: not recorded by name (its content is, as an input) */
+    OPT_NO_DEFAULT = 8, /* -h adds no "(default X)": the help line says it */
 };
 
 struct opt {
@@ -39,8 +41,10 @@ struct opt {
     char letter;      /* 0: none */
     enum opt_type type;
     size_t offset;        /* of the field in the struct */
-    const char *argument; /* placeholder for -h, "N", "FILE"; for OPT_CHOICE the list "a|b|c"; NULL for flags */
-    const char *help;     /* one line, lower case, no full stop; "(default X)" is added from the struct */
+    const char *argument; /* placeholder for -h, "N", "FILE"; for OPT_CHOICE the list "a|b|c"; NULL
+                             for flags */
+    const char
+        *help; /* one line, lower case, no full stop; "(default X)" is added from the struct */
     unsigned flags;
     double min, max; /* checked when min < max */
 };
@@ -57,36 +61,49 @@ struct opt_list {
 struct opt_set {
     const char *title; /* heading in -h and the page; NULL ends the array of sets */
     const struct opt *table;
-    void *base; /* the struct the offsets refer to, holding the defaults */
+    void *base;     /* the struct the offsets refer to, holding the defaults */
+    uint64_t given; /* set by opts_parse: bit i for table[i]; at most 64 options a table */
 };
 #define OPT_SET_END                                                                                \
     {                                                                                              \
         .title = NULL                                                                              \
     }
 
-/* Parses argv[1..] into the sets' structs. Long options may be "--name=value" or "--name value", letters may
- * be joined; "--" ends options; "-" is an operand. Operands are collected in order (pointers into argv).
- * An unknown option names the nearest known one. All failures are ERR_USAGE. `given` (may be NULL) answers
- * opts_given. */
-enum err opts_parse(struct errctx *e, struct opt_set *sets, int argc, char **argv, struct opt_list *operands) MUST_USE;
+/* Parses argv[1..] into the sets' structs. Long options may be "--name=value" or "--name value",
+ * letters may be joined; "--" ends options; "-" is an operand. Operands are collected in order
+ * (pointers into argv). An unknown option names the nearest known one; of an option given twice the
+ * last counts (but OPT_LIST keeps all). "--no-NAME" takes any flag back. All failures are
+ * ERR_USAGE. */
+enum err opts_parse(struct errctx *e, struct opt_set *sets, int argc, char **argv,
+                    struct opt_list *operands) MUST_USE;
 
 /* True when the option stood on the command line of the last opts_parse of this set. */
 bool opts_given(const struct opt_set *sets, const char *name);
 
-/* OPTIONS as text for -h, as mdoc list for the page, as words for completion. Defaults are read from base, so
- * call before parsing. */
+/* OPTIONS as text for -h, as mdoc list for the page, as lines "--name TAB flag|value|path|choices"
+ * for completion. Defaults are read from base, so call before parsing. A NULL string, a NaN and
+ * OPT_UNSET have none. */
+#define OPT_UNSET INT64_MIN
 void opts_print_help(const struct opt_set *sets, FILE *out);
 void opts_print_mdoc(const struct opt_set *sets, FILE *out);
 void opts_print_words(const struct opt_set *sets, FILE *out);
 
-/* Calls fn(ctx, name, value) for each recorded option, given or default, in table order; value is text that
- * parses back to the same. OPT_PATH and OPT_UNRECORDED are left out. */
+/* Calls fn(ctx, name, value) for each recorded option, given or default, in table order; value is
+ * text that parses back to the same. OPT_PATH and OPT_UNRECORDED are left out. */
 enum err opts_record(struct errctx *e, const struct opt_set *sets,
-                     enum err (*fn)(struct errctx *e, void *ctx, const char *name, const char *value),
+                     enum err (*fn)(struct errctx *e, void *ctx, const char *name,
+                                    const char *value),
                      void *ctx) MUST_USE;
 
-/* "64Ki" -> 65536. False when it is no number or does not fit. */
+/* "64Ki" -> 65536, "1.5M" -> 1500000. False when it is no whole number or does not fit. */
 bool opts_parse_size(const char *text, int64_t *out);
+/* "3e-4" or "1.5Ki"; finite numbers only. */
+bool opts_parse_real(const char *text, double *out);
+
+/* Edit distance of two words (for "did you mean"); opts_near is true when it is small for such
+ * words. */
+size_t opts_distance(const char *a, const char *b);
+bool opts_near(const char *word, size_t distance);
 
 void opts_fini(struct opt_set *sets, struct opt_list *operands);
 

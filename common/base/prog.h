@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prog.h: the frame of a program: main() hands a `struct prog` to prog_main, which parses options, answers
- * -h, --version and the hidden --help-mdoc and --help-words (pages and completion are made from them), runs
- * it, prints the one error line, and returns the exit status. The only place that may print errors or exit.
+/* prog.h: the frame of a program: main() hands a `struct prog` to prog_main, which parses options,
+ * answers -h, --version and the hidden --help-mdoc and --help-words (pages and completion are made
+ * from them), runs it, prints the one error line, and returns the exit status. The only place that
+ * may print errors or exit.
  *
- * A bare command on a terminal (no operands, stdin and stdout terminals, `needs_input`) prints its usage. */
+ * A bare command on a terminal (no operands, stdin and stdout terminals, `needs_input`) prints its
+ * usage. */
 #ifndef GRAFT_BASE_PROG_H
 #define GRAFT_BASE_PROG_H
 
@@ -14,9 +16,10 @@
 #define GRAFT_VERSION "0.1.0"
 
 struct prog {
-    const char *name;     /* "shard": the executable is graft-shard */
-    const char *summary;  /* one line, lower case, no full stop: NAME section, -h and `graft help` */
-    const char *synopsis; /* after the name: "[-o DIR] --split NAME=F,... [FILE ...]" (several lines: '\n') */
+    const char *name;    /* "shard": the executable is graft-shard */
+    const char *summary; /* one line, lower case, no full stop: NAME section, -h and `graft help` */
+    const char *synopsis; /* after the name: "[-o DIR] --split NAME=F,... [FILE ...]" (several
+                             lines: '\n') */
     bool needs_input;     /* reads stdin when it has no operand */
     struct opt_set *sets; /* option sets, ended by OPT_SET_END */
     /* The work. Operands in order. Everything it opened it closes. */
@@ -35,8 +38,8 @@ void prog_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* The same only under -v. */
 void prog_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
-/* Progress: one line rewritten in place, only when stderr is a terminal and not -q, at most 5 times a second.
- * prog_progress_done wipes it. Text after it starts on a clean line. */
+/* Progress: one line rewritten in place, only when stderr is a terminal and not -q, at most 5 times
+ * a second. prog_progress_done wipes it. Text after it starts on a clean line. */
 void prog_progress(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void prog_progress_done(void);
 /* "1:02:03" style for ETA. buf of at least 32 bytes; returns buf. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* trace.h: GRAFT_TRACE=io,alloc,kernel prints what a library does, for developers. A comma-separated list or
- * "all"; off costs one branch. Lines go to stderr as "trace io: ...". */
+/* trace.h: GRAFT_TRACE=io,alloc,kernel prints what a library does, for developers. A
+ * comma-separated list or "all"; off costs one branch. Lines go to stderr as "trace io: ...". */
 #ifndef GRAFT_BASE_TRACE_H
 #define GRAFT_BASE_TRACE_H
 

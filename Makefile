@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+# Makefile: builds graft and runs everything around it. `make help` lists the targets.
+#
+#   common/*/*.c formats/*.c kernels/*.c kernels/{ref,cpu}/*.c  ->  libgraft.a
+#   cmd/X.c + cmd/cmd.c + libgraft.a                            ->  $(O)/bin/graft-X, for each X
+#   tests/{unit,kernels}/test_X.c + libgraft.a + cmocka         ->  $(O)/tests/test_X
+#
+# A new file is found by itself. Objects live in a directory named after a hash of the flags, so that switching
+# flags neither mixes objects nor rebuilds what is there.
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/sh
+, := ,
+Q := $(if $(V),,@)
+
+# ---- what a user may set: make CC=clang DEV=1 O=/tmp/build prefix=$HOME/.local ----
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+O          ?= build
+DEV        ?=
+SANITIZE   ?=
+CFLAGS     ?= -O3 -g
+CPPFLAGS   ?=
+LDFLAGS    ?=
+prefix     ?= /usr/local
+exec_prefix ?= $(prefix)
+bindir     ?= $(exec_prefix)/bin
+libexecdir ?= $(exec_prefix)/libexec
+mandir     ?= $(prefix)/share/man
+completiondir ?= $(prefix)/share/bash-completion/completions
+DESTDIR    ?=
+
+# ---- packages (Debian names) ----
+
+PACKAGES_BUILD := gcc libc6-dev pkg-config libzstd-dev libmsgpack-dev libxxhash-dev libpcre2-dev libjansson-dev \
+                  libutf8proc-dev libopenblas-pthread-dev
+PACKAGES_TEST  := libcmocka-dev bats mandoc shellcheck clang-format jq python3-msgpack python3-zstandard zstd
+PACKAGES_DEMO  := dict-gcide dictzip xz-utils
+PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_DEMO)
+
+# ---- sources ----
+
+ARCH     := $(shell uname -m)
+SOURCES  := $(wildcard common/*/*.c formats/*.c kernels/*.c kernels/ref/*.c kernels/cpu/*.c)
+ifneq ($(ARCH),x86_64)
+SOURCES  := $(filter-out %_avx2.c %_avx512.c %_amx.c,$(SOURCES))
+endif
+PROGRAMS := $(patsubst cmd/%.c,%,$(filter-out cmd/cmd.c cmd/graft.c,$(wildcard cmd/*.c)))
+TESTS    := $(wildcard tests/unit/test_*.c tests/kernels/test_*.c)
+TEST_SUPPORT := $(filter-out $(TESTS),$(wildcard tests/unit/*.c tests/kernels/*.c))
+
+# ---- flags ----
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla \
+            -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wcast-qual -Wimplicit-fallthrough \
+            -Wno-missing-field-initializers
+ifeq ($(DEV),1)
+WARNINGS += -Werror
+endif
+# A fused multiply-add is a different number: it is written as an intrinsic where it is wanted, and never left to the
+# compiler. Releases keep their asserts.
+BASE_FLAGS = -std=c11 -D_GNU_SOURCE -I. -pthread -ffp-contract=off -fno-math-errno $(WARNINGS) \
+             $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+LINK_FLAGS = -pthread -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+
+# Only these files may use more than the baseline of the architecture; kernels/dispatch.c asks the processor first.
+AVX2   := -mavx2 -mfma -mf16c
+AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
+AMX    := $(AVX512) -mavx512bf16 -mamx-tile -mamx-bf16
+isa     = $(if $(filter %_avx2.c,$1),$(AVX2))$(if $(filter %_avx512.c,$1),$(AVX512))$(if $(filter %_amx.c,$1),$(AMX))
+
+# ---- targets that need no compiler, or see to it themselves ----
+
+OUTER := help deps clean check check-unit check-cli check-asan check-ubsan check-tsan demo
+
+.PHONY: all $(OUTER) lint man bench install tests FORCE
+all:
+
+help:
+	@echo 'make            build everything into $(O)/bin (DEV=1: warnings are errors; CC=clang)'
+	@echo 'make deps       install the Debian packages graft needs (asks sudo when you are not root)'
+	@echo 'make demo       train a small language model on a dictionary, in minutes'
+	@echo 'make check      build and run every test; ends with a line of counts'
+	@echo 'make check-unit check-cli               only the C tests; only the command line tests'
+	@echo 'make check-asan check-ubsan check-tsan  the tests under a sanitizer'
+	@echo 'make lint       layers, banned functions, style, shell scripts, manual pages'
+	@echo 'make man        refresh the generated parts of the manual pages'
+	@echo 'make bench      measure, beside peers that are installed'
+	@echo 'make install    into $$(DESTDIR)$$(prefix), default prefix $(prefix)'
+	@echo 'make clean      remove $(O)'
+
+clean:
+	rm -rf $(O)
+
+# What dpkg does not know as installed.
+MISSING = $(shell command -v dpkg-query >/dev/null && for p in $(PACKAGES); do \
+            dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done)
+SUDO    = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+deps:
+	@set -e; missing="$(strip $(MISSING))"; [ -n "$$missing" ] || exit 0; \
+	echo "installing: $$missing"; \
+	if ! command -v apt-get >/dev/null; then echo "make deps: no apt-get here: install these by hand" >&2; exit 1; fi; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	$(SUDO) apt-get update -qq; \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+
+# ---- everything below needs the packages ----
+
+ifneq ($(filter-out $(OUTER),$(or $(MAKECMDGOALS),all)),)
+
+PC      := PKG_CONFIG_PATH="$$PKG_CONFIG_PATH:$(firstword $(wildcard /usr/lib/*/openblas-pthread/pkgconfig))" pkg-config
+MSGPACK := $(shell for p in msgpack-c msgpack msgpackc; do $(PC) --exists $$p 2>/dev/null && echo $$p && break; done)
+MODULES := libzstd libxxhash libpcre2-8 jansson libutf8proc openblas $(or $(MSGPACK),msgpack)
+PACKAGE_LIBS   := $(shell command -v $(firstword $(CC)) >/dev/null && $(PC) --libs $(MODULES) 2>/dev/null)
+ifeq ($(PACKAGE_LIBS),)
+$(error packages are missing: sudo apt-get install -y --no-install-recommends $(PACKAGES_BUILD))
+endif
+PACKAGE_CFLAGS := $(shell $(PC) --cflags $(MODULES))
+# Another OpenBLAS may be the system's choice; the one with POSIX threads is found first (see kernels/).
+OPENBLAS_DIR := $(patsubst %/libopenblas.so,%,$(firstword $(wildcard /usr/lib/*/openblas-pthread/libopenblas.so)))
+LIBS := $(PACKAGE_LIBS) $(if $(OPENBLAS_DIR),-Wl$(,)-rpath$(,)$(OPENBLAS_DIR)) -lm
+
+# ---- compiling ----
+
+COMPILE = $(CC) $(BASE_FLAGS) $(CPPFLAGS) $(CFLAGS) $(PACKAGE_CFLAGS)
+HASH   := $(firstword $(shell printf '%s' '$(COMPILE) $(AMX) $(LINK_FLAGS) $(LDFLAGS) $(LIBS)' | cksum))
+OBJ    := $(O)/obj-$(HASH)
+objects = $(patsubst %.c,$(OBJ)/%.o,$1)
+
+all: $(OBJ)/libgraft.a $(PROGRAMS:%=$(O)/bin/graft-%) $(if $(wildcard cmd/graft.c),$(O)/bin/graft)
+
+$(OBJ)/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) $(call isa,$<) -MMD -MP -c -o $@ $<
+
+# The archive is made anew: `ar r` would confuse files of one name in two folders.
+$(OBJ)/libgraft.a: $(call objects,$(SOURCES))
+	$(Q)rm -f $@; ar qcs $@ $^
+
+# Linked files remember the flags they were made with: `make DEV=1; make` links again.
+$(O)/flags: FORCE
+	@mkdir -p $(@D); echo $(HASH) | cmp -s - $@ || echo $(HASH) >$@
+
+LINK = $(Q)mkdir -p $(@D); $(CC) $(CFLAGS) $(LINK_FLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+
+$(O)/bin/graft: $(OBJ)/cmd/graft.o $(OBJ)/libgraft.a $(O)/flags
+	$(LINK) $(LIBS)
+
+$(O)/bin/graft-%: $(OBJ)/cmd/%.o $(call objects,$(wildcard cmd/cmd.c)) $(OBJ)/libgraft.a $(O)/flags
+	$(LINK) $(LIBS)
+
+tests: $(patsubst %.c,$(O)/%,$(TESTS))
+
+$(O)/tests/%: $(OBJ)/tests/%.o $(call objects,$(TEST_SUPPORT)) $(OBJ)/libgraft.a $(O)/flags
+	$(LINK) $(LIBS) $(shell $(PC) --libs cmocka)
+
+.SECONDARY:
+-include $(patsubst %.c,$(OBJ)/%.d,$(SOURCES) $(wildcard cmd/*.c) $(TESTS) $(TEST_SUPPORT))
+
+endif

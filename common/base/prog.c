@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* prog.c: what every main() would otherwise repeat, and the only library file that prints or ends
+ * the process. */
+#include "common/base/prog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/io.h"
+
+/* ---- messages ---- */
+
+static pthread_mutex_t stderr_lock = PTHREAD_MUTEX_INITIALIZER;
+static const char *program_name = "?";
+static enum prog_verbosity verbosity = PROG_NORMAL;
+static bool progress_shown;
+static double progress_time;
+
+enum prog_verbosity prog_verbosity(void)
+{
+    return verbosity;
+}
+
+static void wipe_progress(void)
+{
+    if (progress_shown) fputs("\r\033[K", stderr);
+    progress_shown = false;
+}
+
+static void PRINTF_LIKE(2, 0) say(const char *label, const char *fmt, va_list ap)
+{
+    pthread_mutex_lock(&stderr_lock);
+    wipe_progress();
+    fprintf(stderr, "graft-%s: %s", program_name, label);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    pthread_mutex_unlock(&stderr_lock);
+}
+
+void prog_warn(const char *fmt, ...)
+{
+    if (verbosity == PROG_QUIET) return;
+    va_list ap;
+    va_start(ap, fmt);
+    say("warning: ", fmt, ap);
+    va_end(ap);
+}
+
+void prog_note(const char *fmt, ...)
+{
+    if (verbosity != PROG_VERBOSE) return;
+    va_list ap;
+    va_start(ap, fmt);
+    say("", fmt, ap);
+    va_end(ap);
+}
+
+void prog_progress(const char *fmt, ...)
+{
+    if (verbosity == PROG_QUIET || !isatty(STDERR_FILENO)) return;
+    pthread_mutex_lock(&stderr_lock);
+    double now = prog_seconds();
+    if (!progress_shown || now - progress_time >= 0.2) {
+        va_list ap;
+        va_start(ap, fmt);
+        fputs("\r\033[K", stderr);
+        vfprintf(stderr, fmt, ap);
+        fflush(stderr);
+        va_end(ap);
+        progress_shown = true;
+        progress_time = now;
+    }
+    pthread_mutex_unlock(&stderr_lock);
+}
+
+void prog_progress_done(void)
+{
+    pthread_mutex_lock(&stderr_lock);
+    wipe_progress();
+    fflush(stderr);
+    pthread_mutex_unlock(&stderr_lock);
+}
+
+char *prog_format_duration(double seconds, char *buf)
+{
+    if (!(seconds >= 0 && seconds < 1e9)) {
+        snprintf(buf, 32, "--:--");
+        return buf;
+    }
+    long s = (long)(seconds + 0.5);
+    if (s >= 3600)
+        snprintf(buf, 32, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(buf, 32, "%ld:%02ld", s / 60, s % 60);
+    return buf;
+}
+
+char *prog_format_bytes(double bytes, char *buf)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    size_t u = 0;
+    while (bytes >= 999.5 && u + 1 < ARRAY_LEN(units)) {
+        bytes /= 1000;
+        u++;
+    }
+    snprintf(buf, 32, u == 0 ? "%.0f %s" : "%.2f %s", bytes, units[u]);
+    return buf;
+}
+
+double prog_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+uint64_t prog_peak_memory(void)
+{
+    struct rusage r;
+    return getrusage(RUSAGE_SELF, &r) == 0 ? (uint64_t)r.ru_maxrss * 1024 : 0;
+}
+
+double prog_cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- help ---- */
+
+static void print_usage(const struct prog *p, FILE *out)
+{
+    const char *line = p->synopsis, *label = "usage:";
+    while (line) {
+        int n = (int)strcspn(line, "\n");
+        fprintf(out, "%s graft %s%s%.*s\n", label, p->name, n ? " " : "", n, line);
+        line = line[n] ? line + n + 1 : NULL;
+        label = "      ";
+    }
+}
+
+static void print_help(const struct prog *p)
+{
+    printf("graft-%s: %s\n", p->name, p->summary);
+    print_usage(p, stdout);
+    opts_print_help(p->sets, stdout);
+    printf("\nSee 'man graft-%s'.\n", p->name);
+}
+
+/* "[-o DIR] --split NAME [FILE ...]" as mdoc: brackets, flags and arguments by their look. */
+static void print_mdoc_synopsis(const struct prog *p)
+{
+    printf(".Nm graft %s\n", p->name);
+    for (const char *s = p->synopsis; *s;) {
+        if (*s == '\n') {
+            printf(".Nm graft %s\n", p->name);
+            s++;
+            continue;
+        }
+        if (strchr(" []{}|", *s)) {
+            if (*s == '[') puts(".Oo");
+            if (*s == ']') puts(".Oc");
+            if (strchr("{}|", *s)) printf(".No %c\n", *s);
+            s++;
+            continue;
+        }
+        int n = (int)strcspn(s, " []{}|\n");
+        if (*s == '-')
+            printf(".Fl %.*s\n", n - 1, s + 1);
+        else
+            printf(".Ar %.*s\n", n, s);
+        s += n;
+    }
+}
+
+/* The regions of the page that are generated: `make man` puts them between the same two comments.
+ */
+static void print_mdoc(const struct prog *p)
+{
+    puts(".\\\" SYNOPSIS BEGIN");
+    print_mdoc_synopsis(p);
+    puts(".\\\" SYNOPSIS END\n.\\\" OPTIONS BEGIN");
+    opts_print_mdoc(p->sets, stdout);
+    puts(".\\\" OPTIONS END");
+}
+
+/* -h and its like work however wrong the rest of the command line is. */
+static bool answer_help(const struct prog *p, int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
+            print_help(p);
+        else if (strcmp(argv[i], "--version") == 0)
+            printf("graft-%s %s\n", p->name, GRAFT_VERSION);
+        else if (strcmp(argv[i], "--help-mdoc") == 0)
+            print_mdoc(p);
+        else if (strcmp(argv[i], "--help-words") == 0)
+            opts_print_words(p->sets, stdout);
+        else
+            continue;
+        return true;
+    }
+    return false;
+}
+
+/* ---- main ---- */
+
+/* A file opened while 0, 1 or 2 is closed would get that number and be taken for it. The stand-ins
+ * fail on use. */
+static void occupy_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
+}
+
+static void set_verbosity(const struct prog *p)
+{
+    for (const struct opt_set *s = p->sets; s->title; s++)
+        for (const struct opt *o = s->table; o->name; o++) {
+            if (o->type != OPT_FLAG || !*(const bool *)((const char *)s->base + o->offset))
+                continue;
+            if (strcmp(o->name, "quiet") == 0) verbosity = PROG_QUIET;
+            if (strcmp(o->name, "verbose") == 0) verbosity = PROG_VERBOSE;
+        }
+}
+
+static enum err parse_and_run(struct errctx *e, const struct prog *p, int argc, char **argv)
+{
+    struct opt_list operands = {0};
+    enum err r = opts_parse(e, p->sets, argc, argv, &operands);
+    if (r == ERR_OK) {
+        set_verbosity(p);
+        r = p->run(e, p, &operands);
+    }
+    opts_fini(p->sets, &operands);
+    return r;
+}
+
+/* A full disk may show only when the last buffer goes out. */
+static void close_standard_output(struct errctx *e)
+{
+    errno = 0;
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        /* The error may be an earlier one, its number long gone: a pipe tells whether its reader
+         * is. */
+        struct pollfd p = {.fd = STDOUT_FILENO};
+        if (errno == 0) errno = poll(&p, 1, 0) == 1 && (p.revents & POLLERR) ? EPIPE : EIO;
+        err_errno(e, "cannot write standard output");
+    }
+    if (close(STDOUT_FILENO) != 0 && errno != EBADF) err_errno(e, "cannot write standard output");
+}
+
+static NORETURN void die_of_sigpipe(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    signal(SIGPIPE, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    raise(SIGPIPE);
+    _exit(1);
+}
+
+int prog_main(const struct prog *p, int argc, char **argv)
+{
+    struct errctx e = ERRCTX_INIT;
+    program_name = p->name;
+    occupy_standard_descriptors();
+    signal(SIGPIPE, SIG_IGN); /* a dead reader is an error like others until the end */
+    io_install_cleanup();
+    if (argc == 1 && p->needs_input && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
+        print_usage(p, stderr);
+        fprintf(stderr, "More with: graft %s -h\n", p->name);
+        return 2;
+    }
+    if (!answer_help(p, argc, argv)) parse_and_run(&e, p, argc, argv);
+    close_standard_output(&e);
+    prog_progress_done();
+    if (e.code == ERR_PIPE) die_of_sigpipe();
+    if (e.code != ERR_OK && e.message[0]) fprintf(stderr, "graft-%s: %s\n", p->name, e.message);
+    if (e.code == ERR_USAGE) print_usage(p, stderr);
+    return err_exit_status(e.code);
+}
