@@ -6,7 +6,7 @@
 
 #include "common/base/opts.h"
 #include "common/model/model.h"
-#include "common/train/objective.h"
+#include "common/model/objective.h"
 #include "formats/tokens.h"
 
 struct evaluate_document { /* one document: all its cuts */

@@ -36,7 +36,7 @@ void batch_clear(struct batch *b);
 int64_t batch_padded(int64_t tokens, int64_t grain, int64_t longest);
 
 /* Appends a row of n ids: opens a new grain when the current one would exceed `grain` tokens. targets/weights [n] (see
- * train/objective.h) or NULL (nothing scored). Grows the arrays when needed. */
+ * objective.h) or NULL (nothing scored). Grows the arrays when needed. */
 enum err batch_append(struct errctx *e, struct batch *b, int64_t grain, int64_t n, const uint32_t *ids,
                       const uint8_t *types, const int32_t *targets, const float *weights, int64_t ordinal) MUST_USE;
 /* Pads the last grain. To be called before use. */

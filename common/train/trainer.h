@@ -11,7 +11,7 @@
 
 #include "common/base/opts.h"
 #include "common/model/model.h"
-#include "common/train/objective.h"
+#include "common/model/objective.h"
 
 enum schedule_kind { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_WSD, SCHEDULE_CONSTANT };
 

@@ -8,8 +8,8 @@
  *            whole_words: choices are made for words (a piece that goes on a word goes with it).
  * Randomness: Philox (seed, RNG_MASK), counter (epoch-free row ordinal, position): the same row elsewhere in the stream is masked
  * otherwise, the same ordinal always equally, whatever the batch. */
-#ifndef GRAFT_TRAIN_OBJECTIVE_H
-#define GRAFT_TRAIN_OBJECTIVE_H
+#ifndef GRAFT_MODEL_OBJECTIVE_H
+#define GRAFT_MODEL_OBJECTIVE_H
 
 #include "common/base/opts.h"
 #include "common/model/batch.h"
