@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kernels.h: the op table: arrays in, arrays out. Every op's contract is written here once; kernels/ref is the oracle in
- * plain C, kernels/cpu overrides it by CPU features, a GPU backend may override it again. An op is absent nowhere.
+/* kernels.h: the op table: arrays in, arrays out. Every op's contract is written here once;
+ * kernels/ref is the oracle in plain C, kernels/cpu overrides it by CPU features, a GPU backend may
+ * override it again. An op is absent nowhere.
  *
- * Letters: N tokens (rows of activations, padding included), B rows (documents), T tokens of one row, C channels,
- * H query heads, G key/value heads, D head size, F width of the MLP, V vocabulary.
+ * Letters: N tokens (rows of activations, padding included), B rows (documents), T tokens of one
+ * row, C channels, H query heads, G key/value heads, D head size, F width of the MLP, V vocabulary.
  *
- * Activations are row-major [N, C] in F32 or BF16 (dtype is an argument, sums are at least F32), parameters and
- * gradients F32; a matrix operand may also be BF16. Ops never allocate: each thread has SCRATCH bytes of its own.
- * Ops run in order on one queue; results are on the host after sync (the CPU backends are always in sync).
+ * Activations are row-major [N, C] in F32 or BF16 (dtype is an argument, sums are at least F32),
+ * parameters and gradients F32; a matrix operand may also be BF16. Ops never allocate: each thread
+ * has SCRATCH bytes of its own. Ops run in order on one queue; results are on the host after sync
+ * (the CPU backends are always in sync).
  *
- * How bytes stay equal. A batch is cut into grains of whole rows, each starting at a multiple of KERNEL_STEP tokens
- * (zero rows pad it). Products whose M is tokens run on tiles that restart at each grain and follow from the grain's size
- * and the shapes only; products whose K is tokens (weight gradients) add grain by grain onto C. Sums over tokens go in
- * token order, by the owner of the output. Tasks go to threads in any order. So an output depends on the grains, never
- * on threads or on how many grains one call holds.
+ * How bytes stay equal. A batch is cut into grains of whole rows, each starting at a multiple of
+ * KERNEL_STEP tokens (zero rows pad it). Products whose M is tokens run on tiles that restart at
+ * each grain and follow from the grain's size and the shapes only; products whose K is tokens
+ * (weight gradients) add grain by grain onto C. Sums over tokens go in token order, by the owner of
+ * the output. Tasks go to threads in any order. So an output depends on the grains, never on
+ * threads or on how many grains one call holds.
  *
  * Errors: ops cannot fail; wrong arguments are programmer errors (assert). */
 #ifndef GRAFT_KERNELS_KERNELS_H
@@ -37,7 +40,10 @@ struct buf {
     struct kmem *mem;
     size_t offset, bytes;
 };
-static inline bool buf_present(struct buf b) { return b.mem != NULL; }
+static inline bool buf_present(struct buf b)
+{
+    return b.mem != NULL;
+}
 /* The part of b that begins `offset` bytes in. */
 struct buf buf_at(struct buf b, size_t offset, size_t bytes);
 
@@ -48,7 +54,10 @@ struct mat {
     int64_t ld;
     bool trans;
 };
-static inline struct mat mat_rows(struct buf b, enum dtype t, int64_t ld) { return (struct mat){b, t, ld, false}; }
+static inline struct mat mat_rows(struct buf b, enum dtype t, int64_t ld)
+{
+    return (struct mat){b, t, ld, false};
+}
 static inline struct mat mat_transposed(struct mat m)
 {
     m.trans = !m.trans;
@@ -66,11 +75,12 @@ enum norm_kind { NORM_LAYER, NORM_RMS };
 
 /* C = act(A B + bias + beta C) + residual, (M, K) (K, N) -> (M, N).
  *   rows:  grains along M (forward, gradient of the input). n == 0: one grain of M rows.
- *   depth: grains along K (gradient of weights); C += one product per grain, in order. n == 0: one grain of K.
- *   At most one of the two has n > 0. beta is 0 or 1.
- *   before: when present, A B + bias (before the activation) is stored there, for the backward pass.
- *   bias F32 [N] or absent. residual, before: same shape as C. C may be residual.
- * K == 0 gives act(bias + beta C) + residual. */
+ *   depth: grains along K (gradient of weights); C += one product per grain, in order. n == 0: one
+ * grain of K. At most one of the two has n > 0. beta is 0 or 1. With depth grains C is F32 and
+ * there is no bias, act, before, residual. C, before and residual are not transposed. before: when
+ * present, A B + bias (before the activation) is stored there, for the backward pass. bias F32 [N]
+ * or absent. residual, before: same shape as C. C may be residual. K == 0 gives act(bias + beta C)
+ * + residual. */
 struct gemm_args {
     int64_t M, N, K;
     struct mat A, B, C;
@@ -81,13 +91,14 @@ struct gemm_args {
     struct grid rows, depth;
 };
 
-/* Rows of attention. Row b: queries q_start[b] .. + q_len[b] of q, keys kv_start[b] .. + kv_len[b] of k and v; query i
- * stands at position q_offset[b] + i of its keys. causal: it sees keys 0 .. its position; window > 0: only the last `window`
- * of these (itself included). softcap > 0: s = softcap * tanh(s / softcap) after scaling.
- *   q (N, H D), k, v (Nkv, G D), out (N, H D): matrices with their ld (parts of a fused buffer); head h uses group
- *   h / (H / G). lse F32 [H, Nq_total] with leading dimension lse_ld: log-sum-exp of each query's scores.
- * The T x T scores never exist whole. A task is (row, group): sums in fixed order. Padding tokens are in no row and their
- * outputs are left as they are (the caller zeroes `out` once). */
+/* Rows of attention. Row b: queries q_start[b] .. + q_len[b] of q, keys kv_start[b] .. + kv_len[b]
+ * of k and v; query i stands at position q_offset[b] + i of its keys. causal: it sees keys 0 .. its
+ * position; window > 0: only the last `window` of these (itself included). softcap > 0: s = softcap
+ * * tanh(s / softcap) after scaling. q (N, H D), k, v (Nkv, G D), out (N, H D): matrices with their
+ * ld (parts of a fused buffer); head h uses group h / (H / G). lse F32 [H, Nq_total] with leading
+ * dimension lse_ld: log-sum-exp of each query's scores. The T x T scores never exist whole. A task
+ * is (row, group): sums in fixed order. Padding tokens are in no row and their outputs are left as
+ * they are (the caller zeroes `out` once). */
 struct attention_args {
     int64_t B, H, G, D;
     struct mat q, k, v, out;
@@ -99,8 +110,9 @@ struct attention_args {
     bool causal;
 };
 
-/* Per-parameter-group constants of one AdamW step. Source: torch.optim.AdamW: w *= 1 - lr * decay first, then
- * w -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps). correct = false leaves both corrections out. */
+/* Per-parameter-group constants of one AdamW step. Source: torch.optim.AdamW: w *= 1 - lr * decay
+ * first, then w -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps). correct = false
+ * leaves both corrections out. */
 struct adamw_args {
     float lr, beta1, beta2, eps, decay;
     int64_t step; /* t, from 1 */
@@ -111,24 +123,26 @@ struct adamw_args {
 /* Cross entropy over rows of logits. target -1: not scored (loss 0, gradient 0). */
 struct cross_entropy_args {
     int64_t N, V;
-    struct mat logits;    /* (N, V); overwritten by the gradient of sum(weight * loss) when `gradient` */
-    struct buf target;    /* I32 [N] */
-    struct buf weight;    /* F32 [N] or absent (1) */
-    struct buf loss;      /* F32 [N]: -log softmax(logits)[target] (not weighted) = */
-    struct buf rank;      /* I32 [N] or absent: how many tokens have a higher logit (equal and lower id counts) = */
+    struct mat
+        logits; /* (N, V); overwritten by the gradient of sum(weight * loss) when `gradient` */
+    struct buf target; /* I32 [N] */
+    struct buf weight; /* F32 [N] or absent (1) */
+    struct buf loss;   /* F32 [N]: -log softmax(logits)[target] (not weighted) = */
+    struct buf rank;   /* I32 [N] or absent: how many tokens have a higher logit (equal and lower id
+                        * counts) =;   -1 where target is -1 */
     bool gradient;
     float softcap; /* > 0: logits are capped first */
 };
 
-/* Dropout: y = x * keep / (1 - p), keep from Philox key, counter (step, ordinal[n], position[n], lane + c / 4).
- * The backward pass is the same call on the gradient. */
+/* Dropout: y = x * keep / (1 - p), keep from Philox key, counter (step, ordinal[n], position[n],
+ * lane + c / 4). The backward pass is the same call on the gradient. */
 struct dropout_args {
     int64_t N, C;
     struct mat x, y; /* may be the same */
     float p;
     struct rng_key key;
-    uint32_t step, lane;              /* lane: a multiple of 2^20 per place in the model */
-    struct buf ordinal, position;     /* U32 [N] */
+    uint32_t step, lane;          /* lane: a multiple of 2^20 per place in the model */
+    struct buf ordinal, position; /* U32 [N] */
 };
 
 struct kernels {
@@ -137,7 +151,8 @@ struct kernels {
     void *state; /* of the backend */
 
     /* ---- memory ---- */
-    enum err (*alloc)(struct kernels *k, struct errctx *e, size_t bytes, struct buf *out); /* zeroed, 64-byte aligned */
+    enum err (*alloc)(struct kernels *k, struct errctx *e, size_t bytes,
+                      struct buf *out); /* zeroed, 64-byte aligned */
     void (*free)(struct kernels *k, struct buf b);
     void *(*map)(struct kernels *k, struct buf b); /* host pointer, valid until the next op on it */
     void (*upload)(struct kernels *k, struct buf to, const void *from, size_t bytes);
@@ -147,74 +162,94 @@ struct kernels {
 
     /* ---- products ---- */
     void (*gemm)(struct kernels *k, const struct gemm_args *a);
-    /* y (M, N) = act(x (M, K) W^T + bias) + residual, W (N, K) rows: each output a dot product in one fixed order, the same
-     * for every M. For decoding, where M is the number of sequences. Uses a->{M,N,K,A,B,C,bias,act,residual} with
-     * B.trans; no beta, before or grids. */
+    /* y (M, N) = act(x (M, K) W^T + bias) + residual, W (N, K) rows: each output a dot product in
+     * one fixed order, the same for every M. For decoding, where M is the number of sequences. Uses
+     * a->{M,N,K,A,B,C,bias,act,residual} with B.trans; no beta, before or grids. */
     void (*skinny)(struct kernels *k, const struct gemm_args *a);
 
     /* ---- attention ---- */
     void (*attention_forward)(struct kernels *k, const struct attention_args *a);
     /* dq, dk, dv = (not +=) for all tokens in rows. a->out holds the forward result. dout (N, H D).
      * delta: F32 scratch, as lse. */
-    void (*attention_backward)(struct kernels *k, const struct attention_args *a, struct mat dout, struct buf delta,
-                               struct mat dq, struct mat dk, struct mat dv);
+    void (*attention_backward)(struct kernels *k, const struct attention_args *a, struct mat dout,
+                               struct buf delta, struct mat dq, struct mat dk, struct mat dv);
 
     /* ---- rows of tables ---- */
-    /* y[n] (+)= scale * table[id[n]]; id -1 gives zeros (adds nothing). table (V, C) F32 or BF16, id I32 [N]. */
-    void (*embed_forward)(struct kernels *k, int64_t N, int64_t C, struct buf id, struct mat table, float scale,
-                          struct mat y, bool add);
+    /* y[n] (+)= scale * table[id[n]]; id -1 gives zeros (adds nothing). table (V, C) F32 or BF16,
+     * id I32 [N]. */
+    void (*embed_forward)(struct kernels *k, int64_t N, int64_t C, struct buf id, struct mat table,
+                          float scale, struct mat y, bool add);
     /* dtable[id[n]] += scale * dy[n], in token order. dtable F32 (V, C). */
-    void (*embed_backward)(struct kernels *k, int64_t N, int64_t C, struct buf id, struct mat dy, float scale,
-                           struct buf dtable);
-    /* y[i] = x[index[i]] for i < n (index -1: zeros);  y[index[i]] = x[i], the other rows of y zero. index I32 [n]. */
-    void (*gather)(struct kernels *k, int64_t n, int64_t C, struct buf index, struct mat x, struct mat y);
-    void (*scatter)(struct kernels *k, int64_t n, int64_t N, int64_t C, struct buf index, struct mat x, struct mat y);
+    void (*embed_backward)(struct kernels *k, int64_t N, int64_t C, struct buf id, struct mat dy,
+                           float scale, struct buf dtable);
+    /* y[i] = x[index[i]] for i < n (index -1: zeros);  y[index[i]] = x[i], the other rows of y
+     * zero. index I32 [n]. */
+    void (*gather)(struct kernels *k, int64_t n, int64_t C, struct buf index, struct mat x,
+                   struct mat y);
+    void (*scatter)(struct kernels *k, int64_t n, int64_t N, int64_t C, struct buf index,
+                    struct mat x, struct mat y);
 
     /* ---- norms ---- */
-    /* y = (x - mean) * rstd * weight + bias over C (layer), y = x * rstd * weight (rms, rstd of the mean square; weight_offset
-     * is added to weight: 1 for Gemma). bias absent: 0. mean (layer only), rstd F32 [N] are stored when present. */
-    void (*norm_forward)(struct kernels *k, enum norm_kind kind, int64_t N, int64_t C, struct mat x, struct buf weight,
-                         float weight_offset, struct buf bias, float eps, struct mat y, struct buf mean, struct buf rstd);
+    /* y = (x - mean) * rstd * weight + bias over C (layer), y = x * rstd * weight (rms, rstd of the
+     * mean square; weight_offset is added to weight: 1 for Gemma). bias absent: 0. mean (layer
+     * only), rstd F32 [N] are stored when present. */
+    void (*norm_forward)(struct kernels *k, enum norm_kind kind, int64_t N, int64_t C, struct mat x,
+                         struct buf weight, float weight_offset, struct buf bias, float eps,
+                         struct mat y, struct buf mean, struct buf rstd);
     /* dx = or += (add); dweight, dbias += in token order, when present. */
-    void (*norm_backward)(struct kernels *k, enum norm_kind kind, int64_t N, int64_t C, struct mat dy, struct mat x,
-                          struct buf weight, float weight_offset, struct buf mean, struct buf rstd, struct mat dx,
-                          bool add, struct buf dweight, struct buf dbias);
+    void (*norm_backward)(struct kernels *k, enum norm_kind kind, int64_t N, int64_t C,
+                          struct mat dy, struct mat x, struct buf weight, float weight_offset,
+                          struct buf mean, struct buf rstd, struct mat dx, bool add,
+                          struct buf dweight, struct buf dbias);
 
     /* ---- pointwise, (N, C) ---- */
-    void (*act_forward)(struct kernels *k, enum activation act, int64_t N, int64_t C, struct mat x, struct mat y);
+    void (*act_forward)(struct kernels *k, enum activation act, int64_t N, int64_t C, struct mat x,
+                        struct mat y);
     /* dx = act'(x) dy; dx may be dy. */
-    void (*act_backward)(struct kernels *k, enum activation act, int64_t N, int64_t C, struct mat x, struct mat dy,
-                         struct mat dx);
+    void (*act_backward)(struct kernels *k, enum activation act, int64_t N, int64_t C, struct mat x,
+                         struct mat dy, struct mat dx);
     /* x (N, 2 F) = [gate | up]: y (N, F) = act(gate) * up. dx (N, 2 F) may be x. */
-    void (*gate_forward)(struct kernels *k, enum activation act, int64_t N, int64_t F, struct mat x, struct mat y);
-    void (*gate_backward)(struct kernels *k, enum activation act, int64_t N, int64_t F, struct mat x, struct mat dy,
-                          struct mat dx);
-    void (*add)(struct kernels *k, int64_t N, int64_t C, struct mat a, struct mat b, struct mat y); /* y may be a or b */
+    void (*gate_forward)(struct kernels *k, enum activation act, int64_t N, int64_t F, struct mat x,
+                         struct mat y);
+    void (*gate_backward)(struct kernels *k, enum activation act, int64_t N, int64_t F,
+                          struct mat x, struct mat dy, struct mat dx);
+    void (*add)(struct kernels *k, int64_t N, int64_t C, struct mat a, struct mat b,
+                struct mat y); /* y may be a or b */
     void (*scale)(struct kernels *k, int64_t N, int64_t C, float s, struct mat x);
-    void (*convert)(struct kernels *k, int64_t N, int64_t C, struct mat x, struct mat y); /* between dtypes; copy */
+    void (*convert)(struct kernels *k, int64_t N, int64_t C, struct mat x,
+                    struct mat y); /* between dtypes; copy */
     void (*dropout)(struct kernels *k, const struct dropout_args *a);
-    /* Rotates pairs (i, i + R/2), i < R/2, of each of `heads` heads of size D at x (N, heads D), in place, by the angles of
-     * position[n] (I32 [N]): cosine, sine F32 [positions, R/2]. inverse: backward. R <= D; the other dimensions stay. */
-    void (*rope)(struct kernels *k, int64_t N, int64_t heads, int64_t D, int64_t R, struct buf position,
-                 struct buf cosine, struct buf sine, struct mat x, bool inverse);
+    /* Rotates pairs (i, i + R/2), i < R/2, of each of `heads` heads of size D at x (N, heads D), in
+     * place, by the angles of position[n] (I32 [N]): cosine, sine F32 [positions, R/2]. inverse:
+     * backward. R <= D; the other dimensions stay. */
+    void (*rope)(struct kernels *k, int64_t N, int64_t heads, int64_t D, int64_t R,
+                 struct buf position, struct buf cosine, struct buf sine, struct mat x,
+                 bool inverse);
 
     /* ---- loss and optimiser ---- */
     void (*cross_entropy)(struct kernels *k, const struct cross_entropy_args *a);
     /* out[c] += sum over n of x[n, c], in token order. out F32 [C]. */
     void (*colsum)(struct kernels *k, int64_t N, int64_t C, struct mat x, struct buf out);
-    /* Sum of squares of n F32 in fixed blocks added in order, as double; NaN and infinity propagate. */
+    /* Sum of squares of n F32 in fixed blocks added in order, as double; NaN and infinity
+     * propagate. */
     double (*sumsq)(struct kernels *k, int64_t n, struct buf x);
     /* w, m, v, g F32 [n]; w16 BF16 [n] gets the rounded new weights when present. */
-    void (*adamw)(struct kernels *k, int64_t n, const struct adamw_args *a, struct buf w, struct buf g, struct buf m,
-                  struct buf v, struct buf w16);
+    void (*adamw)(struct kernels *k, int64_t n, const struct adamw_args *a, struct buf w,
+                  struct buf g, struct buf m, struct buf v, struct buf w16);
 };
 
-/* Opens a backend. device: "cpu" (the best this CPU has, capped by the environment's GRAFT_CPU=ref|avx2|avx512|amx), or
- * "ref". The pool is borrowed. ERR_USAGE for an unknown name. k is filled; kernels_close when done. */
-enum err kernels_open(struct errctx *e, const char *device, struct pool *pool, struct kernels *k) MUST_USE;
+/* Opens a backend. device: "cpu" (the best this CPU has, capped by the environment's
+ * GRAFT_CPU=ref|avx2|avx512|amx), or "ref". The pool is borrowed. ERR_USAGE for an unknown name. k
+ * is filled; kernels_close when done. */
+enum err kernels_open(struct errctx *e, const char *device, struct pool *pool,
+                      struct kernels *k) MUST_USE;
 void kernels_close(struct kernels *k);
-/* CPU type for the lineage: "GenuineIntel 6/143 avx512" style: family, model, and the feature level in use. */
+/* CPU type for the lineage: "GenuineIntel 6/143 avx512" style: family, model, and the feature level
+ * in use. */
 const char *kernels_cpu(const struct kernels *k);
+/* Something the user should hear under -v (a BLAS library that must be called under a lock), or
+ * NULL. */
+const char *kernels_warning(const struct kernels *k);
 /* Bytes of scratch each thread has, included in plans. */
 size_t kernels_scratch(void);
 

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mem.c: memory of the host backends: a buf points straight into a block of the heap. */
+#include <string.h>
+#include "common/base/mem.h"
+#include "kernels/internal.h"
+
+struct buf buf_at(struct buf b, size_t offset, size_t bytes)
+{
+    assert(b.mem && offset <= b.bytes && bytes <= b.bytes - offset);
+    return (struct buf){b.mem, b.offset + offset, bytes};
+}
+
+static enum err mem_alloc(struct kernels *k, struct errctx *e, size_t bytes, struct buf *out)
+{
+    (void)k;
+    *out = (struct buf){0};
+    struct kmem *m;
+    TRY(mem_new(e, &m, 1, sizeof *m, "a tensor"));
+    enum err r = mem_new_aligned(e, &m->data, bytes, 1, "tensors");
+    if (r != ERR_OK) {
+        mem_free(m);
+        return r;
+    }
+    memset(m->data, 0, bytes);
+    m->bytes = bytes;
+    *out = (struct buf){m, 0, bytes};
+    return ERR_OK;
+}
+
+static void mem_release(struct kernels *k, struct buf b)
+{
+    (void)k;
+    if (!b.mem) return;
+    mem_free(b.mem->data);
+    mem_free(b.mem);
+}
+
+static void *mem_map(struct kernels *k, struct buf b)
+{
+    (void)k;
+    return buf_host(b, (int64_t)b.bytes, 1);
+}
+
+static void mem_upload(struct kernels *k, struct buf to, const void *from, size_t bytes)
+{
+    (void)k;
+    if (bytes) memcpy(buf_host(to, (int64_t)bytes, 1), from, bytes);
+}
+
+static void mem_download(struct kernels *k, struct buf from, void *to, size_t bytes)
+{
+    (void)k;
+    if (bytes) memcpy(to, buf_host(from, (int64_t)bytes, 1), bytes);
+}
+
+static void mem_sync(struct kernels *k)
+{
+    (void)k;
+}
+
+static void mem_zero(struct kernels *k, struct buf b)
+{
+    (void)k;
+    if (b.bytes) memset(buf_host(b, (int64_t)b.bytes, 1), 0, b.bytes);
+}
+
+void mem_ref(struct kernels *k)
+{
+    k->alloc = mem_alloc;
+    k->free = mem_release;
+    k->map = mem_map;
+    k->upload = mem_upload;
+    k->download = mem_download;
+    k->sync = mem_sync;
+    k->zero = mem_zero;
+}
