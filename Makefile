@@ -148,8 +148,13 @@ $(O)/flags: FORCE
 
 LINK = $(Q)mkdir -p $(@D); $(CC) $(CFLAGS) $(LINK_FLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
-$(O)/bin/graft: $(OBJ)/cmd/graft.o $(OBJ)/libgraft.a $(O)/flags
-	$(LINK) $(LIBS)
+# The driver knows where things will be installed.
+WHERE := -DGRAFT_LIBEXEC='"$(libexecdir)/graft"' -DGRAFT_MAN='"$(mandir)"'
+$(O)/where: FORCE
+	@mkdir -p $(@D); echo '$(libexecdir) $(mandir)' | cmp -s - $@ || echo '$(libexecdir) $(mandir)' >$@
+
+$(O)/bin/graft: cmd/graft.c cmd/programs.h $(OBJ)/libgraft.a $(O)/flags $(O)/where
+	$(Q)mkdir -p $(@D); $(COMPILE) $(WHERE) $(LINK_FLAGS) $(LDFLAGS) -o $@ $< $(OBJ)/libgraft.a
 
 $(O)/bin/graft-%: $(OBJ)/cmd/%.o $(call objects,$(wildcard cmd/cmd.c)) $(OBJ)/libgraft.a $(O)/flags
 	$(LINK) $(LIBS)

@@ -417,11 +417,16 @@ static void print_wrapped(FILE *out, const char *text, int *column)
     }
 }
 
+/* Neighbouring sets of one title share the heading. */
+static bool same_heading(const struct opt_set *sets, const struct opt_set *s)
+{
+    return s > sets && strcmp(s[-1].title, s->title) == 0;
+}
+
 void opts_print_help(const struct opt_set *sets, FILE *out)
 {
     for (const struct opt_set *s = sets; s->title; s++) {
-        if (!s->table->name) continue;
-        fprintf(out, "\n%s:\n", s->title);
+        if (!same_heading(sets, s)) fprintf(out, "\n%s:\n", s->title);
         for (const struct opt *o = s->table; o->name; o++) {
             char buf[64], note[1200];
             const char *text;
@@ -483,10 +488,11 @@ static void print_mdoc_text(FILE *out, const char *text)
 void opts_print_mdoc(const struct opt_set *sets, FILE *out)
 {
     for (const struct opt_set *s = sets; s->title; s++) {
-        if (!s->table->name) continue;
-        fputs(".Ss ", out);
-        print_mdoc_text(out, s->title);
-        fputs("\n.Bl -tag -width Ds\n", out);
+        if (!same_heading(sets, s)) {
+            fputs(".Ss ", out);
+            print_mdoc_text(out, s->title);
+            fputs("\n.Bl -tag -width Ds\n", out);
+        }
         for (const struct opt *o = s->table; o->name; o++) {
             char buf[64];
             const char *text;
@@ -508,7 +514,7 @@ void opts_print_mdoc(const struct opt_set *sets, FILE *out)
             if (o->flags & OPT_REQUIRED) fputs("This option is needed.\n", out);
             if (o->type == OPT_LIST) fputs("It may be repeated.\n", out);
         }
-        fputs(".El\n", out);
+        if (!s[1].title || !same_heading(sets, s + 1)) fputs(".El\n", out);
     }
 }
 

@@ -59,7 +59,8 @@ struct opt_list {
 };
 
 struct opt_set {
-    const char *title; /* heading in -h and the page; NULL ends the array of sets */
+    const char
+        *title; /* heading in -h and the page (once for neighbours of one title); NULL ends */
     const struct opt *table;
     void *base;     /* the struct the offsets refer to, holding the defaults */
     uint64_t given; /* set by opts_parse: bit i for table[i]; at most 64 options a table */

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* programs.h: the one table of programs: X(name, group, summary). `graft help`, completion and the
+ * tests read it; the summary is the one of the program's `struct prog` and of its page (a test
+ * compares them). */
+#ifndef GRAFT_CMD_PROGRAMS_H
+#define GRAFT_CMD_PROGRAMS_H
+
+/* X(group, title), in the order of `graft help`. */
+#define PROGRAM_GROUPS(X)                                                                          \
+    X(TEXT, "text and tokens")                                                                     \
+    X(PLUMBING, "stream plumbing")                                                                 \
+    X(MODELS, "models in and out")                                                                 \
+    X(LEARNING, "learning")                                                                        \
+    X(USING, "using")                                                                              \
+    X(JUDGING, "judging")
+
+/* Programs of the group PLUMBING link neither BLAS nor pcre2 (a test looks). */
+#define PROGRAM_TABLE(X)                                                                           \
+    X("learn-tokenizer", TEXT, "learn a vocabulary from text")                                     \
+    X("tokenize", TEXT, "turn text into a stream of tokens")                                       \
+    X("detokenize", TEXT, "turn tokens back into text")                                            \
+    X("cat", PLUMBING, "join streams")                                                             \
+    X("head", PLUMBING, "pass on the first rows of a stream")                                      \
+    X("shard", PLUMBING, "divide a stream by count, size or named split")                          \
+    X("shuffle", PLUMBING, "put the rows of a stream in random order")                             \
+    X("mix", PLUMBING, "draw rows from several streams by weight")                                 \
+    X("sample", PLUMBING, "draw random rows of a stream")                                          \
+    X("inspect", PLUMBING, "say what a stream is")                                                 \
+    X("verify", PLUMBING, "check that streams are whole and sound")                                \
+    X("sum", PLUMBING, "print checksums of what streams hold")                                     \
+    X("diff", PLUMBING, "compare two streams")                                                     \
+    X("dump", PLUMBING, "write a stream as text")                                                  \
+    X("undump", PLUMBING, "make a stream from its text")                                           \
+    X("lineage", PLUMBING, "show the steps that made a stream")                                    \
+    X("init", MODELS, "make a model with random weights")                                          \
+    X("import", MODELS, "bring in tokenizers and models of other formats")                         \
+    X("pretrain", LEARNING, "train a model on a stream of tokens")                                 \
+    X("generate", USING, "continue prompts with a model")                                          \
+    X("eval", JUDGING, "judge a model on a stream of tokens")
+
+#endif
