@@ -54,16 +54,59 @@ static void die_of_signal(int number)
     raise(number); /* delivered when this handler returns */
 }
 
-void io_install_cleanup(void)
+static void handle_fatal_signals(void (*handler)(int))
 {
     static const int fatal[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = die_of_signal}, before;
+    struct sigaction action = {.sa_handler = handler}, before;
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < ARRAY_LEN(fatal); i++)
         if (sigaction(fatal[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaction(fatal[i], &action, NULL); /* under nohup a signal stays ignored */
+}
+
+void io_install_cleanup(void)
+{
+    handle_fatal_signals(die_of_signal);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error with a message */
     atexit(temporaries_remove);
+}
+
+/* ---- signals that wait ---- */
+
+static volatile sig_atomic_t pending_signal;
+static int wake_pipe[2] = {-1, -1}; /* readable once a signal has come: poll can wait for both */
+
+static void note_signal(int number)
+{
+    int before = errno;
+    if (pending_signal) {
+        die_of_signal(number);
+        return;
+    }
+    pending_signal = number;
+    (void)!write(wake_pipe[1], "", 1);
+    errno = before;
+}
+
+enum err io_defer_signals(struct errctx *e)
+{
+    if (wake_pipe[0] >= 0) return ERR_OK;
+    if (pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) != 0) return err_errno(e, "cannot make a pipe");
+    handle_fatal_signals(note_signal);
+    return ERR_OK;
+}
+
+int io_pending_signal(void)
+{
+    return pending_signal;
+}
+
+/* Waits until the pipe has something to read or a signal is pending; false for the latter. */
+static bool wait_readable(int fd)
+{
+    struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = wake_pipe[0], .events = POLLIN}};
+    while (poll(p, ARRAY_LEN(p), -1) < 0 && errno == EINTR) continue;
+    return !pending_signal;
 }
 
 /* ---- transfers ---- */
@@ -371,6 +414,8 @@ enum err infile_read(struct errctx *e, struct infile *f, void *data, size_t n, s
         struct pollfd p = {.fd = f->fd, .events = POLLIN};
         if (poll(&p, 1, 0) == 0) f->before_block(f->before_block_ctx);
     }
+    if (wake_pipe[0] >= 0 && !f->regular && !wait_readable(f->fd))
+        return err_set(e, ERR_IO, "'%s': reading was interrupted by a signal", f->name);
     TRY(read_some(e, f->fd, data, n, f->name, got));
     f->offset += *got;
     return ERR_OK;

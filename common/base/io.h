@@ -84,4 +84,11 @@ enum err io_slurp(struct errctx *e, const char *path, size_t limit, struct bytes
 /* Blocks SIGINT/SIGTERM from leaving temporaries behind; called once by prog_main. */
 void io_install_cleanup(void);
 
+/* From now on SIGINT, SIGTERM and SIGHUP only note that they came, so that a long computation can
+ * save its state: it asks io_pending_signal (0: none) as it goes, and infile_read fails with ERR_IO
+ * rather than wait for a pipe. prog_main ends the process by the signal. A second one ends it at
+ * once. */
+enum err io_defer_signals(struct errctx *e) MUST_USE;
+int io_pending_signal(void);
+
 #endif

@@ -262,14 +262,14 @@ static void close_standard_output(struct errctx *e)
     if (close(STDOUT_FILENO) != 0 && errno != EBADF) err_errno(e, "cannot write standard output");
 }
 
-static NORETURN void die_of_sigpipe(void)
+static NORETURN void die_of(int number)
 {
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGPIPE);
-    signal(SIGPIPE, SIG_DFL);
+    sigaddset(&set, number);
+    signal(number, SIG_DFL);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
-    raise(SIGPIPE);
+    raise(number);
     _exit(1);
 }
 
@@ -288,8 +288,9 @@ int prog_main(const struct prog *p, int argc, char **argv)
     if (!answer_help(p, argc, argv)) parse_and_run(&e, p, argc, argv);
     close_standard_output(&e);
     prog_progress_done();
-    if (e.code == ERR_PIPE) die_of_sigpipe();
+    if (e.code == ERR_PIPE) die_of(SIGPIPE);
     if (e.code != ERR_OK && e.message[0]) fprintf(stderr, "graft-%s: %s\n", p->name, e.message);
     if (e.code == ERR_USAGE) print_usage(p, stderr);
+    if (e.code != ERR_OK && io_pending_signal()) die_of(io_pending_signal());
     return err_exit_status(e.code);
 }
