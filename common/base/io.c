@@ -248,7 +248,8 @@ static enum err open_replacement(struct errctx *e, struct outfile *f, const stru
     else
         TRY(mem_strdup(e, &directory, "."));
     /* Without /proc an unnamed file could not be given its name at the end. */
-    if (access("/proc/self/fd/0", F_OK) == 0 || access("/proc/self/fd/1", F_OK) == 0)
+    if ((access("/proc/self/fd/0", F_OK) == 0 || access("/proc/self/fd/1", F_OK) == 0) &&
+        !fault_here(FAULT_OPEN))
         f->fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
     mem_free(directory);
     if (f->fd < 0) TRY(temporary_make(e, f, true));
@@ -470,7 +471,8 @@ enum err io_temporary(struct errctx *e, uint64_t need, int *fd)
                            directory, need / 1000000 + 1, room / 1000000);
     }
     if (fault_here(FAULT_OPEN)) return err_errno(e, "cannot create a file in '%s'", directory);
-    *fd = open(directory, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+    if (!fault_here(FAULT_OPEN))
+        *fd = open(directory, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
     if (*fd >= 0) return ERR_OK;
     char *name;
     TRY(mem_printf(e, &name, "%s/graft-XXXXXX", directory));

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# common.bash: for every .bats file: `load ../run/common` and, first in its setup(), `graft_setup`.
+#
+#   graft, graft-NAME        of this build are on PATH; ROOT is the tree, BUILD the build folder
+#   the current folder       is an empty scratch folder of this test
+#   status_is 3 CMD...       runs CMD, fails unless it exits with 3; $output (stdout), $stderr hold what it said
+#   says 'text'              $stderr has the text      one_line      $stderr is exactly one line
+#   same A B                 files are equal           need PROGRAM  skips, saying so, when PROGRAM is not there
+
+graft_setup() {
+    ROOT=$(cd "$BATS_TEST_DIRNAME" && git rev-parse --show-toplevel 2>/dev/null || cd "$BATS_TEST_DIRNAME/../.." && pwd)
+    BUILD=${BUILD:-$ROOT/build}
+    PATH=$BUILD/bin:$PATH
+    export ROOT BUILD PATH LC_ALL=C.UTF-8
+    cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+status_is() {
+    local want=$1 got=0
+    shift
+    "$@" >"$BATS_TEST_TMPDIR/.stdout" 2>"$BATS_TEST_TMPDIR/.stderr" || got=$?
+    output=$(tr -d '\0' <"$BATS_TEST_TMPDIR/.stdout")
+    stderr=$(cat "$BATS_TEST_TMPDIR/.stderr")
+    [ "$got" -eq "$want" ] && return 0
+    printf '%s\n' "status $got, not $want: $*" "$stderr" >&2
+    return 1
+}
+
+says() {
+    case $stderr in
+    *"$1"*) return 0 ;;
+    esac
+    printf '%s\n' "missing on stderr: $1" "there is: $stderr" >&2
+    return 1
+}
+
+one_line() {
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/.stderr")" -eq 1 ] && return 0
+    printf '%s\n' "not one line:" "$stderr" >&2
+    return 1
+}
+
+same() {
+    cmp "$1" "$2" >&2
+}
+
+need() {
+    command -v "$1" >/dev/null || skip "$1 is not installed"
+}
