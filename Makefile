@@ -199,6 +199,8 @@ export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS  ?= halt_on_error=1
 FIXED_ADDRESSES := $(if $(SANITIZE),$(shell setarch -R true 2>/dev/null && echo setarch -R))
 
+export GRAFT_LIBRARY := $(abspath $(OBJ)/libgraft.a)
+
 run-check: all tests
 	$(Q)$(FIXED_ADDRESSES) tests/run/check.sh $(O) $(foreach s,$(SUITES),$(JOBS_$s))
 
