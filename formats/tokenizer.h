@@ -60,7 +60,8 @@ enum err tokenizer_spec_write(struct errctx *e, const struct tokenizer_spec *s, 
 /* From loaded tensors; ERR_INPUT "'x' holds no tokenizer" when meta has none. Checked. */
 enum err tokenizer_spec_read(struct errctx *e, const struct stream_tensors *t, const char *prefix, const char *name,
                              struct tokenizer_spec *out) MUST_USE;
-/* Loads the tokenizer of a tokenizer or a model stream, whichever `path` is (role "tokenizer" or "model"). */
+/* Loads the tokenizer of a tokenizer or a model stream, whichever `path` is, as an input of the
+ * run in role "tokenizer"; of a model only these tensors are kept. */
 enum err tokenizer_spec_load(struct errctx *e, struct run *run, const char *path, struct tokenizer_spec *out) MUST_USE;
 
 #endif

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pretokenize.c: see pretokenize.h.
+ *
+ * A scanner answers one question: where does the piece that begins here end? The scanners follow their expressions
+ * alternative by alternative; what backtracking would find is written out (a run of whitespace gives its last
+ * character to the word behind it). Classes of characters come from a table, so ASCII and the first plane cost a load.
+ *
+ * Expressions: GPT-2's from its release; cl100k's and o200k's from tiktoken; llama3 is cl100k's first form, without the
+ * alternative that takes whitespace at the end of the text whole. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "common/text/pretokenize.h"
+#include <pcre2.h>
+#include <string.h>
+#include "common/base/mem.h"
+#include "common/text/unicode_class.h"
+#include "common/text/utf8.h"
+
+#define WS  "\\p{Z}\\t-\\r\\x{85}"
+#define L_N "\\p{L}\\p{N}"
+#define CL100K_WORDS                                                                               \
+    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n" L_N "]?+\\p{L}++|\\p{N}{1,3}+| ?[^" WS L_N "]++[\\r\\n]*+|"
+#define O200K_TAIL "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+
+typedef size_t scan_fn(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p);
+static scan_fn scan_gpt2, scan_cl100k, scan_llama3;
+
+enum border_rule {
+    BORDER_NONE,     /* nothing is known */
+    BORDER_SPACE,    /* whitespace after anything else begins a piece */
+    BORDER_WORD_SPACE, /* only after a letter or a number (punctuation may take newlines along) */
+};
+
+/* Every operation there is. */
+static const struct op_type {
+    const char *name;
+    const char *pattern; /* NULL: a parameter (regex), or no expression (bert) */
+    scan_fn *scan;       /* NULL: the expression is run */
+    enum border_rule border;
+    bool drops_space;
+} op_types[] = {
+    {"gpt2",
+     "'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^" WS L_N "]++|[" WS "]++\\z|[" WS "]+(?![^" WS
+     "])|[" WS "]",
+     scan_gpt2, BORDER_SPACE, false},
+    {"cl100k",
+     CL100K_WORDS "[" WS "]++\\z|[" WS "]*[\\r\\n]|[" WS "]+(?![^" WS "])|[" WS "]",
+     scan_cl100k, BORDER_WORD_SPACE, false},
+    {"llama3", CL100K_WORDS "[" WS "]*[\\r\\n]+|[" WS "]+(?![^" WS "])|[" WS "]+", scan_llama3,
+     BORDER_WORD_SPACE, false},
+    {"o200k",
+     "[^\\r\\n" L_N "]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" O200K_TAIL
+     "[^\\r\\n" L_N "]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" O200K_TAIL
+     "\\p{N}{1,3}| ?[^" WS L_N "]+[\\r\\n/]*|[" WS "]*[\\r\\n]+|[" WS "]+(?![^" WS "])|[" WS "]+",
+     NULL, BORDER_WORD_SPACE, false},
+    {"regex", NULL, NULL, BORDER_NONE, false},
+    {"bert", NULL, NULL, BORDER_SPACE, true},
+};
+
+struct op {
+    const struct op_type *type;
+    pcre2_code *code; /* of expressions that are run */
+};
+
+struct pretokenizer {
+    struct op ops[PRETOKENIZER_MAX_OPS];
+    int count;
+    enum border_rule border;
+    struct unicode_table classes;
+};
+
+/* The range that an operation is cutting, and how far it is; offsets into the text. */
+struct level {
+    size_t from, to, at;
+};
+
+struct pretokenizer_cursor {
+    const struct pretokenizer *p;
+    const uint8_t *text;
+    struct level levels[PRETOKENIZER_MAX_OPS];
+    pcre2_match_data *match;
+    pcre2_match_context *context;
+    pcre2_jit_stack *stack;
+};
+
+const char *pretokenizer_pattern(const char *op)
+{
+    for (size_t i = 0; i < ARRAY_LEN(op_types); i++)
+        if (strcmp(op_types[i].name, op) == 0) return op_types[i].pattern;
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ scanners */
+
+static inline uint8_t class_at(const struct unicode_table *t, const uint8_t *s, size_t p, size_t *len)
+{
+    if (s[p] < 0x80) {
+        *len = 1;
+        return t->plane[s[p]];
+    }
+    return unicode_table_class(t, utf8_decode(s + p, len));
+}
+
+/* End of the run of characters of a class in `mask` that begins at p. */
+static inline size_t run_of(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p,
+                            unsigned mask)
+{
+    size_t len;
+
+    while (p < n && (class_at(t, s, p, &len) & mask)) p += len;
+    return p;
+}
+
+/* Length of 's 't 'm 'd 're 've 'll behind the apostrophe at p, or 0. */
+static size_t contraction(const uint8_t *s, size_t n, size_t p, bool fold)
+{
+    size_t left = n - p - 1;
+    uint8_t a, b;
+
+    if (left == 0) return 0;
+    a = s[p + 1];
+    if (fold && a == 0xc5 && left >= 2 && s[p + 2] == 0xbf) return 2; /* U+017F folds to s */
+    if (fold) a |= 0x20;
+    if (a == 's' || a == 't' || a == 'm' || a == 'd') return 1;
+    if (left < 2) return 0;
+    b = fold ? s[p + 2] | 0x20 : s[p + 2];
+    return (a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l') ? 2 : 0;
+}
+
+/* The run of whitespace at p: whole at the end of the text, else without its last character unless that is all. */
+static size_t whitespace(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p)
+{
+    size_t last = p, end = p, len;
+
+    while (end < n && (class_at(t, s, end, &len) & UNICODE_SPACE)) {
+        last = end;
+        end += len;
+    }
+    return end == n || last == p ? end : last;
+}
+
+static size_t scan_gpt2(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p)
+{
+    size_t len, q = p;
+    uint8_t class;
+
+    if (s[p] == '\'') {
+        size_t tail = contraction(s, n, p, false);
+        if (tail > 0) return p + 1 + tail;
+    }
+    if (s[p] == ' ' && p + 1 < n) q = p + 1;
+    class = class_at(t, s, q, &len) & (uint8_t)~UNICODE_PUNCTUATION;
+    if (class & UNICODE_SPACE) return whitespace(t, s, n, p);
+    return run_of(t, s, n, q + len, class);
+}
+
+/* What cl100k and llama3 share: the end of the piece, or 0 when it is whitespace. */
+static inline size_t scan_words(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p)
+{
+    size_t len, next;
+    uint8_t class = class_at(t, s, p, &len);
+
+    if (class & UNICODE_LETTER) return run_of(t, s, n, p + len, UNICODE_LETTER);
+    if (class & UNICODE_NUMBER) {
+        for (int digits = 1; digits < 3 && p + len < n; digits++) {
+            p += len;
+            if (!(class_at(t, s, p, &len) & UNICODE_NUMBER)) return p;
+        }
+        return p + len;
+    }
+    if (s[p] == '\'') {
+        size_t tail = contraction(s, n, p, true);
+        if (tail > 0) return p + 1 + tail;
+    }
+    if (p + len < n && s[p] != '\r' && s[p] != '\n' &&
+        (class_at(t, s, p + len, &next) & UNICODE_LETTER))
+        return run_of(t, s, n, p + len + next, UNICODE_LETTER);
+    if (s[p] == ' ' && p + 1 < n) p++;
+    size_t end = run_of(t, s, n, p, UNICODE_OTHER);
+    if (end == p) return 0;
+    while (end < n && (s[end] == '\r' || s[end] == '\n')) end++;
+    return end;
+}
+
+/* End of the last newline in the run of whitespace at p, or p; *end gets the end of the run. */
+static size_t last_newline(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p,
+                           size_t *end)
+{
+    size_t newline = p, len;
+
+    while (p < n && (class_at(t, s, p, &len) & UNICODE_SPACE)) {
+        p += len;
+        if (s[p - 1] == '\r' || s[p - 1] == '\n') newline = p;
+    }
+    *end = p;
+    return newline;
+}
+
+static size_t scan_cl100k(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p)
+{
+    size_t end = scan_words(t, s, n, p), newline;
+
+    if (end > 0) return end;
+    newline = last_newline(t, s, n, p, &end);
+    if (end == n) return n;
+    return newline > p ? newline : whitespace(t, s, n, p);
+}
+
+static size_t scan_llama3(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p)
+{
+    size_t end = scan_words(t, s, n, p), newline;
+
+    if (end > 0) return end;
+    newline = last_newline(t, s, n, p, &end);
+    return newline > p ? newline : whitespace(t, s, n, p);
+}
+
+/* ------------------------------------------------------------------ operations */
+
+static enum err op_compile(struct errctx *e, const char *pattern, size_t n, pcre2_code **out)
+{
+    int code;
+    PCRE2_SIZE offset;
+    PCRE2_UCHAR message[128];
+
+    *out = pcre2_compile((PCRE2_SPTR)pattern, n, PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY,
+                         &code, &offset, NULL);
+    if (*out == NULL) {
+        pcre2_get_error_message(code, message, sizeof message);
+        return err_set(e, ERR_INPUT, "pretokenizer: expression '%s', byte %zu: %s", pattern,
+                       (size_t)offset, (const char *)message);
+    }
+    (void)pcre2_jit_compile(*out, PCRE2_JIT_COMPLETE); /* without JIT it is only slower */
+    return ERR_OK;
+}
+
+static enum err op_init(struct errctx *e, const struct mp_value *map, struct op *op)
+{
+    const char *name, *pattern;
+
+    if (map->type != MP_MAP)
+        return err_set(e, ERR_INPUT, "pretokenizer: an operation is not a map");
+    TRY(mp_get_string(e, map, "op", &name));
+    for (size_t i = 0; i < ARRAY_LEN(op_types); i++)
+        if (strcmp(op_types[i].name, name) == 0) op->type = &op_types[i];
+    if (op->type == NULL)
+        return err_set(e, ERR_INPUT, "pretokenizer: operation '%s' is not known", name);
+    if (op->type->scan != NULL || op->type->drops_space) return ERR_OK;
+    pattern = op->type->pattern;
+    if (pattern == NULL) TRY(mp_get_string(e, map, "pattern", &pattern));
+    return op_compile(e, pattern, strlen(pattern), &op->code);
+}
+
+enum err pretokenizer_new(struct errctx *e, const struct mp_value *ops, struct pretokenizer **out)
+{
+    struct pretokenizer *p;
+
+    *out = NULL;
+    if (ops->type != MP_ARRAY || ops->as.list.count > PRETOKENIZER_MAX_OPS)
+        return err_set(e, ERR_INPUT, "pretokenizer: not a list of at most %d operations",
+                       PRETOKENIZER_MAX_OPS);
+    TRY(mem_new(e, &p, 1, sizeof *p, "pretokenizer"));
+    unicode_table_fill(&p->classes);
+    p->border = ops->as.list.count == 0 ? BORDER_NONE : BORDER_SPACE;
+    for (size_t i = 0; i < ops->as.list.count; i++) {
+        p->count++;
+        if (op_init(e, &ops->as.list.items[i], &p->ops[i]) != ERR_OK) {
+            pretokenizer_free(p);
+            return e->code;
+        }
+    }
+    /* A cut at a border of the first operation is one for all: the others see its pieces only. */
+    if (p->count > 0) p->border = p->ops[0].type->border;
+    *out = p;
+    return ERR_OK;
+}
+
+void pretokenizer_free(struct pretokenizer *p)
+{
+    if (p == NULL) return;
+    for (int i = 0; i < p->count; i++) pcre2_code_free(p->ops[i].code);
+    mem_free(p);
+}
+
+enum err pretokenizer_cursor_new(struct errctx *e, const struct pretokenizer *p,
+                                 struct pretokenizer_cursor **out)
+{
+    struct pretokenizer_cursor *c;
+
+    *out = NULL;
+    TRY(mem_new(e, &c, 1, sizeof *c, "pretokenizer"));
+    c->p = p;
+    c->match = pcre2_match_data_create(1, NULL);
+    c->context = pcre2_match_context_create(NULL);
+    c->stack = pcre2_jit_stack_create(32 << 10, 64 << 20, NULL);
+    if (c->match == NULL || c->context == NULL || c->stack == NULL) {
+        pretokenizer_cursor_free(c);
+        return err_memory(e, "regular expressions", 32 << 10);
+    }
+    pcre2_jit_stack_assign(c->context, NULL, c->stack);
+    *out = c;
+    return ERR_OK;
+}
+
+void pretokenizer_cursor_free(struct pretokenizer_cursor *c)
+{
+    if (c == NULL) return;
+    pcre2_match_data_free(c->match);
+    pcre2_match_context_free(c->context);
+    pcre2_jit_stack_free(c->stack);
+    mem_free(c);
+}
+
+/* Next piece of s[0..n) from *at on by an expression: a match, or what lies before it. */
+static enum err regex_step(struct errctx *e, struct pretokenizer_cursor *c, const pcre2_code *code,
+                           const uint8_t *s, size_t n, size_t at, size_t *to)
+{
+    int rc = pcre2_match(code, s, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, c->match, c->context);
+    PCRE2_UCHAR message[128];
+
+    if (rc == PCRE2_ERROR_NOMATCH) {
+        *to = n;
+        return ERR_OK;
+    }
+    if (rc < 0) {
+        pcre2_get_error_message(rc, message, sizeof message);
+        return err_set(e, ERR_INPUT, "pretokenizer: the expression fails on the text: %s",
+                       (const char *)message);
+    }
+    const PCRE2_SIZE *v = pcre2_get_ovector_pointer(c->match);
+    if (v[1] <= at || v[0] < at) /* \K or a look-behind may report a match behind us */
+        return err_set(e, ERR_INPUT, "pretokenizer: the expression matches behind its start");
+    *to = v[0] > at ? v[0] : v[1];
+    return ERR_OK;
+}
+
+/* Words and single punctuation characters; whitespace is dropped. False when only whitespace is left. */
+static bool bert_step(const struct unicode_table *t, const uint8_t *s, size_t n, size_t *from,
+                      size_t *to)
+{
+    size_t p = run_of(t, s, n, *from, UNICODE_SPACE), len;
+
+    *from = p;
+    if (p == n) return false;
+    if (class_at(t, s, p, &len) & UNICODE_PUNCTUATION) {
+        *to = p + len;
+        return true;
+    }
+    while (p < n && !(class_at(t, s, p, &len) & (UNICODE_SPACE | UNICODE_PUNCTUATION))) p += len;
+    *to = p;
+    return true;
+}
+
+/* The next piece of a level's range; false at its end. */
+static enum err level_step(struct errctx *e, struct pretokenizer_cursor *c, const struct op *op,
+                           struct level *l, size_t *from, size_t *to, bool *more)
+{
+    const uint8_t *s = c->text + l->from;
+    size_t n = l->to - l->from, at = l->at - l->from, end = n;
+
+    *more = at < n;
+    if (!*more) return ERR_OK;
+    if (op->type->scan != NULL) {
+        end = op->type->scan(&c->p->classes, s, n, at);
+    } else if (op->type->drops_space) {
+        *more = bert_step(&c->p->classes, s, n, &at, &end);
+    } else {
+        TRY(regex_step(e, c, op->code, s, n, at, &end));
+    }
+    *from = l->from + at;
+    *to = l->from + end;
+    l->at = *to;
+    return ERR_OK;
+}
+
+void pretokenizer_start(struct pretokenizer_cursor *c, const uint8_t *text, size_t n)
+{
+    c->text = text;
+    memset(c->levels, 0, sizeof c->levels);
+    c->levels[0].to = n;
+}
+
+enum err pretokenizer_next(struct errctx *e, struct pretokenizer_cursor *c, size_t *from,
+                           size_t *to, bool *more)
+{
+    int last = c->p->count - 1, k = last;
+
+    if (last < 0) { /* no operation: the text is one piece */
+        struct level *l = &c->levels[0];
+        *more = l->at < l->to;
+        *from = l->at;
+        *to = l->to;
+        l->at = l->to;
+        return ERR_OK;
+    }
+    for (;;) {
+        TRY(level_step(e, c, &c->p->ops[k], &c->levels[k], from, to, more));
+        if (*more && k == last) return ERR_OK;
+        if (!*more && k == 0) return ERR_OK;
+        if (*more) {
+            k++;
+            c->levels[k] = (struct level){*from, *to, *from};
+        } else {
+            k--;
+        }
+    }
+}
+
+/* ------------------------------------------------------------------ borders */
+
+static bool is_border(const struct pretokenizer *p, const uint8_t *s, size_t at)
+{
+    size_t before = at, len;
+    uint8_t left, right;
+
+    if ((s[at] & 0xc0) == 0x80) return false;
+    right = class_at(&p->classes, s, at, &len);
+    if (!(right & UNICODE_SPACE)) return false;
+    do before--;
+    while (before > 0 && (s[before] & 0xc0) == 0x80);
+    left = class_at(&p->classes, s, before, &len);
+    if (p->border == BORDER_WORD_SPACE) return left & (UNICODE_LETTER | UNICODE_NUMBER);
+    return p->border == BORDER_SPACE && !(left & UNICODE_SPACE);
+}
+
+size_t pretokenizer_border(const struct pretokenizer *p, const uint8_t *text, size_t n, size_t from)
+{
+    if (p->border == BORDER_NONE) return n;
+    for (size_t at = from > 0 ? from : 1; at < n; at++)
+        if (is_border(p, text, at)) return at;
+    return n;
+}
+
+size_t pretokenizer_border_last(const struct pretokenizer *p, const uint8_t *text, size_t n,
+                                size_t to)
+{
+    if (p->border == BORDER_NONE) return 0;
+    for (size_t at = to < n ? to : n - 1; n > 0 && at > 0; at--)
+        if (is_border(p, text, at)) return at;
+    return 0;
+}
