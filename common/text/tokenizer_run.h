@@ -36,6 +36,10 @@ struct offset_list {
 enum err tokenizer_encode(struct errctx *e, const struct tokenizer *t, struct tokenizer_scratch *s, const char *text,
                           size_t n, bool special, struct id_list *ids, struct offset_list *ends) MUST_USE;
 
+/* The first place >= from where text[0..n) may be cut so that both sides give the ids of the whole, or n. For handing a
+ * long document to several threads. */
+size_t tokenizer_border(const struct tokenizer *t, const char *text, size_t n, size_t from, bool special);
+
 /* Appends the text of ids to *out. `special`: special tokens are spelled out, else left out. */
 enum err tokenizer_decode(struct errctx *e, const struct tokenizer *t, const uint32_t *ids, size_t n, bool special,
                           struct bytes *out) MUST_USE;
