@@ -3,7 +3,11 @@
 #include "cmd/cmd.h"
 
 #include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "common/base/io.h"
 #include "common/base/pool.h"
 
 #define COMMON_FIELD(f) offsetof(struct common, f)
@@ -134,6 +138,22 @@ enum err cmd_output(struct errctx *e, struct cmd *c, const struct stream_begin *
 {
     struct stream_writer_cfg cfg = cmd_writer_cfg(c->common);
     return stream_writer_open(e, &c->run, c->common->output, begin, &cfg, &c->output);
+}
+
+/* A device or a FIFO is left alone: to open and close it would be seen at its other end. */
+enum err cmd_output_check(struct errctx *e, const struct cmd *c)
+{
+    const char *path = c->common->output;
+    struct stat st;
+    struct outfile f;
+    if (!path || strcmp(path, "-") == 0) {
+        if (!isatty(STDOUT_FILENO)) return ERR_OK;
+        return err_set(e, ERR_USAGE, "a stream is not for the terminal: use -o FILE, or a pipe");
+    }
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return ERR_OK;
+    TRY(outfile_open(e, path, &f));
+    outfile_abort(&f);
+    return ERR_OK;
 }
 
 /* minimap2's habit: the last line says what the run cost. */

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* shard.c: which part a row belongs to, and the parts' files. */
+#include "common/flow/shard.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "common/base/mem.h"
+#include "common/base/prog.h"
+#include "common/base/rng.h"
+#include "common/flow/rowpack.h"
+
+#define SHARD_FIELD(f) offsetof(struct shard_cfg, f)
+
+const struct opt shard_opts[] = {
+    {"split", 0, OPT_STRING, SHARD_FIELD(split), "NAME=FRACTION,...",
+     "named parts, by hash of group or document; the fractions add up to 1", 0},
+    {"count", 0, OPT_INT, SHARD_FIELD(count), "N", "parts of so many rows, in order", 0, 1, 1e15},
+    {"size", 0, OPT_INT, SHARD_FIELD(size), "BYTES",
+     "parts of at most so many bytes of raw data, in order", 0, 1, 1e18},
+    {"output", 'o', OPT_STRING, SHARD_FIELD(directory), "DIR",
+     "directory of the parts, made when it is not there", OPT_UNRECORDED | OPT_PATH | OPT_REQUIRED},
+    {"prefix", 0, OPT_STRING, SHARD_FIELD(prefix), "NAME",
+     "name of parts by count or size, before -00000", OPT_UNRECORDED},
+    OPT_END};
+
+struct part {
+    char *name; /* "train", "part-00003" */
+    char *path;
+    double upto; /* sum of the fractions up to and with this one */
+    struct stream_writer *writer;
+    int64_t rows;
+    uint64_t bytes;
+};
+
+struct shard {
+    struct shard_cfg cfg;
+    struct run *run;
+    struct stream_begin begin;
+    struct stream_writer_cfg writer;
+    struct rng_key key;
+    struct rowpack pack;
+    int64_t hash_column; /* group or doc, -1: hash of the row */
+    struct part *parts;
+    size_t count, capacity;
+    uint8_t *scratch;
+    size_t scratch_capacity;
+    bool made_directory;
+};
+
+/* ---- names ---- */
+
+static bool name_is_safe(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isalnum((unsigned char)s[i]) && !strchr("_-.", s[i])) return false;
+    return n > 0 && n <= 200 && s[0] != '.' && s[0] != '-';
+}
+
+static enum err part_add(struct errctx *e, struct shard *s, const char *name, size_t len,
+                         double upto)
+{
+    if (!name_is_safe(name, len))
+        return err_set(e, ERR_USAGE,
+                       "'%.*s' cannot be the name of a part: use letters, digits, '_', '-' and '.'",
+                       (int)len, name);
+    TRY(mem_grow(e, &s->parts, &s->capacity, s->count + 1, sizeof *s->parts, "parts"));
+    struct part *p = &s->parts[s->count++];
+    const char *directory = s->cfg.directory;
+    size_t n = strlen(directory);
+    *p = (struct part){.upto = upto};
+    TRY(mem_strndup(e, &p->name, name, len));
+    return mem_printf(e, &p->path, "%s%s%s.%s", directory,
+                      n > 0 && directory[n - 1] == '/' ? "" : "/", p->name,
+                      stream_kind_name(s->begin.kind));
+}
+
+static enum err part_open(struct errctx *e, struct shard *s, struct part *p)
+{
+    enum err r = stream_writer_open(e, s->run, p->path, &s->begin, &s->writer, &p->writer);
+    if (r != ERR_OK && (errno == EMFILE || errno == ENFILE))
+        return err_prefix(e, "part %zu (all are kept open to the end: make fewer, larger ones)",
+                          s->count);
+    return r;
+}
+
+/* ---- --split NAME=FRACTION,... ---- */
+
+static enum err split_item(struct errctx *e, struct shard *s, const char *item, size_t len,
+                           double *sum)
+{
+    const char *equals = memchr(item, '=', len);
+    if (!equals)
+        return err_set(e, ERR_USAGE, "--split '%s': '%.*s' is not NAME=FRACTION", s->cfg.split,
+                       (int)len, item);
+    char *end;
+    double fraction = strtod(equals + 1, &end);
+    if (end != item + len || end == equals + 1 || !(fraction > 0 && fraction <= 1))
+        return err_set(e, ERR_USAGE,
+                       "--split '%s': the fraction of '%.*s' is not a number above 0 and at most 1",
+                       s->cfg.split, (int)(equals - item), item);
+    for (size_t i = 0; i < s->count; i++)
+        if (strlen(s->parts[i].name) == (size_t)(equals - item) &&
+            memcmp(s->parts[i].name, item, (size_t)(equals - item)) == 0)
+            return err_set(e, ERR_USAGE, "--split '%s': '%s' stands there twice", s->cfg.split,
+                           s->parts[i].name);
+    *sum += fraction;
+    return part_add(e, s, item, (size_t)(equals - item), *sum);
+}
+
+static enum err split_parse(struct errctx *e, struct shard *s)
+{
+    double sum = 0;
+    for (const char *item = s->cfg.split;; item++) {
+        size_t len = strcspn(item, ",");
+        TRY(split_item(e, s, item, len, &sum));
+        item += len;
+        if (*item == '\0') break;
+    }
+    if (fabs(sum - 1) > 1e-9 && sum < 1)
+        return err_set(
+            e, ERR_USAGE,
+            "--split '%s': the fractions add up to %.10g, not 1: name the rest, as in rest=%.10g",
+            s->cfg.split, sum, 1 - sum);
+    if (fabs(sum - 1) > 1e-9)
+        return err_set(e, ERR_USAGE, "--split '%s': the fractions add up to %.10g, not 1",
+                       s->cfg.split, sum);
+    s->parts[s->count - 1].upto = INFINITY;
+    return ERR_OK;
+}
+
+/* A fixed column of one U64, or -1. */
+static int64_t hash_column(const struct stream_begin *b, const char *name)
+{
+    int64_t c = stream_begin_find_column(b, name);
+    return c >= 0 && b->columns[c].dtype == DTYPE_U64 && b->columns[c].dims == 0 ? c : -1;
+}
+
+static enum err split_hash(struct errctx *e, struct shard *s, const struct stream_rows *rows,
+                           int64_t i, uint64_t *hash)
+{
+    if (s->hash_column >= 0) {
+        memcpy(hash, rows->data[s->hash_column] + (size_t)i * sizeof *hash, sizeof *hash);
+        return ERR_OK;
+    }
+    uint32_t size;
+    TRY(rowpack_size(e, &s->pack, rows, i, &size));
+    TRY(mem_grow(e, &s->scratch, &s->scratch_capacity, size, 1, "a row"));
+    rowpack_put(&s->pack, rows, i, s->scratch);
+    *hash = XXH3_64bits(s->scratch, size);
+    return ERR_OK;
+}
+
+static enum err split_part(struct errctx *e, struct shard *s, const struct stream_rows *rows,
+                           int64_t i, struct part **part)
+{
+    uint64_t hash;
+    TRY(split_hash(e, s, rows, i, &hash));
+    double u = rng_uniform(s->key, (uint32_t)hash, (uint32_t)(hash >> 32), 0, 0);
+    for (*part = s->parts; u >= (*part)->upto;) (*part)++;
+    return ERR_OK;
+}
+
+/* ---- --count, --size ---- */
+
+static enum err next_part(struct errctx *e, struct shard *s)
+{
+    char *name;
+    TRY(mem_printf(e, &name, "%s-%05zu", s->cfg.prefix, s->count));
+    enum err r = part_add(e, s, name, strlen(name), 0);
+    mem_free(name);
+    return r != ERR_OK ? r : part_open(e, s, &s->parts[s->count - 1]);
+}
+
+static bool part_is_full(const struct shard *s, const struct part *p, uint64_t bytes)
+{
+    if (s->cfg.count != OPT_UNSET) return p->rows >= s->cfg.count;
+    return p->rows > 0 && p->bytes + bytes > (uint64_t)s->cfg.size;
+}
+
+/* ---- the whole ---- */
+
+enum err shard_cfg_check(struct errctx *e, const struct shard_cfg *cfg)
+{
+    int ways = (cfg->split != NULL) + (cfg->count != OPT_UNSET) + (cfg->size != OPT_UNSET);
+    if (ways != 1)
+        return err_set(
+            e, ERR_USAGE,
+            "say how to divide: one of --split NAME=FRACTION,..., --count N and --size BYTES");
+    if (!cfg->directory || !*cfg->directory)
+        return err_set(e, ERR_USAGE, "say where the parts go: -o DIR");
+    if (!name_is_safe(cfg->prefix, strlen(cfg->prefix)))
+        return err_set(e, ERR_USAGE, "--prefix '%s': use letters, digits, '_', '-' and '.'",
+                       cfg->prefix);
+    return ERR_OK;
+}
+
+static enum err make_directory(struct errctx *e, struct shard *s)
+{
+    struct stat st;
+    if (mkdir(s->cfg.directory, 0777) == 0) {
+        s->made_directory = true;
+        return ERR_OK;
+    }
+    if (errno != EEXIST) return err_errno(e, "cannot make directory '%s'", s->cfg.directory);
+    if (stat(s->cfg.directory, &st) != 0) return err_errno(e, "cannot use '%s'", s->cfg.directory);
+    return S_ISDIR(st.st_mode)
+               ? ERR_OK
+               : err_set(e, ERR_USAGE, "-o '%s': is not a directory", s->cfg.directory);
+}
+
+/* Parts by count or size may be many, and each keeps a descriptor until all are complete. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        errno = 0; /* then the limit shows when a part cannot be opened */
+}
+
+static enum err shard_start(struct errctx *e, struct shard *s, const struct stream_begin *begin,
+                            const char *name)
+{
+    TRY(stream_begin_copy(e, begin, &s->begin));
+    s->begin.expect = (struct stream_expect){-1, -1}; /* how the rows fall is not known before */
+    TRY(rowpack_init(e, &s->begin, name, &s->pack));
+    s->hash_column = hash_column(&s->begin, "group");
+    if (s->hash_column < 0) s->hash_column = hash_column(&s->begin, "doc");
+    if (s->cfg.split) TRY(split_parse(e, s));
+    TRY(make_directory(e, s));
+    if (!s->cfg.split) raise_descriptor_limit();
+    for (size_t i = 0; i < s->count; i++) TRY(part_open(e, s, &s->parts[i]));
+    return s->cfg.split ? ERR_OK : next_part(e, s);
+}
+
+enum err shard_new(struct errctx *e, const struct shard_cfg *cfg, struct run *run,
+                   const struct stream_begin *begin, const char *name,
+                   const struct stream_writer_cfg *writer, struct shard **out)
+{
+    TRY(mem_new(e, out, 1, sizeof **out, "shard"));
+    struct shard *s = *out;
+    s->cfg = *cfg;
+    s->run = run;
+    s->writer = *writer;
+    s->key = rng_key_make((uint64_t)cfg->seed, RNG_SPLIT);
+    enum err r = shard_start(e, s, begin, name);
+    if (r == ERR_OK) return ERR_OK;
+    shard_free(s);
+    *out = NULL;
+    return r;
+}
+
+void shard_free(struct shard *s)
+{
+    if (!s) return;
+    for (size_t i = 0; i < s->count; i++) {
+        stream_writer_abort(s->parts[i].writer);
+        mem_free(s->parts[i].name);
+        mem_free(s->parts[i].path);
+    }
+    /* Only a directory that is empty goes: if parts are in place, it stays. */
+    if (s->made_directory && rmdir(s->cfg.directory) != 0) errno = 0;
+    stream_begin_fini(&s->begin);
+    rowpack_fini(&s->pack);
+    mem_free(s->parts);
+    mem_free(s->scratch);
+    mem_free(s);
+}
+
+static enum err add_row(struct errctx *e, struct shard *s, const struct stream_rows *rows,
+                        int64_t i)
+{
+    struct part *p;
+    uint64_t bytes = s->cfg.size != OPT_UNSET ? rowpack_raw_bytes(&s->pack, rows, i) : 0;
+    if (s->cfg.split) {
+        TRY(split_part(e, s, rows, i, &p));
+    } else {
+        if (part_is_full(s, &s->parts[s->count - 1], bytes)) TRY(next_part(e, s));
+        p = &s->parts[s->count - 1];
+    }
+    p->rows++;
+    p->bytes += bytes;
+    return stream_writer_rows(e, p->writer, rows, i, i + 1);
+}
+
+enum err shard_add(struct errctx *e, struct shard *s, const struct stream_rows *rows)
+{
+    for (int64_t i = 0; i < rows->n; i++) TRY(add_row(e, s, rows, i));
+    return ERR_OK;
+}
+
+/* A run with fewer parts must not leave later ones of another run beside its own: a glob would read
+ * both. */
+static enum err check_leftover(struct errctx *e, const struct shard *s)
+{
+    char *path;
+    const char *directory = s->cfg.directory;
+    size_t n = strlen(directory);
+    if (s->cfg.split) return ERR_OK;
+    TRY(mem_printf(e, &path, "%s%s%s-%05zu.%s", directory, directory[n - 1] == '/' ? "" : "/",
+                   s->cfg.prefix, s->count, stream_kind_name(s->begin.kind)));
+    if (access(path, F_OK) == 0)
+        err_set(e, ERR_USAGE,
+                "'%s' is left from another run, and this one has only %zu parts: remove it first",
+                path, s->count);
+    mem_free(path);
+    return e->code;
+}
+
+/* Says in the record of the run which part is written now. */
+static enum err record_part(struct errctx *e, struct run *run, const char *name)
+{
+    struct lineage_step *step = &run->step;
+    if (step->options_count > 0 &&
+        strcmp(step->options[step->options_count - 1].name, "part") == 0) {
+        struct lineage_option *part = &step->options[step->options_count - 1];
+        mem_free(part->value);
+        return mem_strdup(e, &part->value, name);
+    }
+    return run_option(e, run, "part", name);
+}
+
+enum err shard_finish(struct errctx *e, struct shard *s)
+{
+    TRY(check_leftover(e, s));
+    for (size_t i = 0; i < s->count; i++) {
+        TRY(record_part(e, s->run, s->parts[i].name));
+        TRY(stream_writer_finish(e, s->parts[i].writer));
+        prog_progress("part %zu of %zu", i + 1, s->count);
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        struct stream_writer *w = s->parts[i].writer;
+        s->parts[i].writer = NULL;
+        TRY(stream_writer_commit(e, w));
+        prog_note("%s: %" PRId64 " rows", s->parts[i].path, s->parts[i].rows);
+    }
+    for (size_t i = 0; i < s->count; i++)
+        if (s->parts[i].rows == 0) prog_warn("'%s' is empty: no row fell there", s->parts[i].path);
+    return ERR_OK;
+}
