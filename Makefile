@@ -115,11 +115,11 @@ AGAIN = $(if $(strip $(MISSING)),$(MAKE) --no-print-directory deps &&) \
         $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 check:
-	+@$(AGAIN) run-check SUITES='unit cli lint'
+	+@$(AGAIN) run-check SUITES='doc unit cli lint'
 check-unit:
 	+@$(AGAIN) run-check SUITES=unit
 check-cli:
-	+@$(AGAIN) run-check SUITES=cli
+	+@$(AGAIN) run-check SUITES='doc cli'
 check-asan:
 	+@$(AGAIN) run-check SUITES='unit san' O=$(O)/asan SANITIZE=address CFLAGS='-O1 -g'
 check-ubsan:
@@ -188,6 +188,7 @@ $(O)/tests/%: $(OBJ)/tests/%.o $(call objects,$(TEST_SUPPORT)) $(OBJ)/libgraft.a
 
 JOBS_unit := $(patsubst %.c,$(O)/%,$(TESTS))
 JOBS_cli  := $(filter-out tests/lint/%,$(wildcard tests/*/*.bats))
+JOBS_doc  := $(if $(wildcard man/*),tests/doc/examples.sh)
 JOBS_lint := $(wildcard tests/lint/*.bats)
 # What is worth the time under a sanitizer: the stream and the laws.
 JOBS_san  := $(wildcard tests/cli/stream*.bats tests/stream/*.bats tests/laws/*.bats)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# check.sh BUILD JOB...: runs every JOB (a test program or a .bats file), several at once, each to its end, and adds
+# check.sh BUILD JOB...: runs every JOB (a test program, a .bats file or a .sh script), several at once, each to its end, and adds
 # up. All of them speak TAP: cmocka when told so, bats by itself. What fails is printed; the last line is
 # "N passed, N failed, N skipped". The status is 1 when anything failed.
 #
@@ -9,9 +9,10 @@ set -u
 
 run_one() { # JOB: writes its TAP to a log, then one line of counts beside it
     local job=$1 name status
-    name=${job//\//.}
+    name=${job//[!A-Za-z0-9_-]/_}
     local log=$GRAFT_CHECK_LOGS/$name.log
     case $job in
+    *.sh) timeout -k 10 "$GRAFT_CHECK_LIMIT" "$job" "$BUILD" ;;
     *.bats) timeout -k 10 "$GRAFT_CHECK_LIMIT" bats --tap "$job" ;;
     *) CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$GRAFT_CHECK_LIMIT" "$job" ;;
     esac >"$log" 2>&1 </dev/null
