@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* generate.c: a queue of sequences in the order of prompts and samples. Those at its front that are
+ * done leave it; up to cfg.batch of them hold a slot of the decoder and get one token per step. A
+ * sequence that is done gives its slot back at once, so short ones do not wait for long ones; the
+ * queue is bounded, so memory is. */
+#include "common/use/generate.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "common/base/mem.h"
+#include "common/base/pool.h"
+#include "common/base/prog.h"
+#include "common/base/rng.h"
+#include "common/text/tokenizer_run.h"
+#include "common/text/utf8.h"
+#include "common/use/stop.h"
+
+#define FIELD(f) offsetof(struct generate_cfg, f)
+
+const struct opt generate_table[] = {
+    {"tokens", 'n', OPT_INT, FIELD(tokens), "N", "draw at most N tokens", 0, 1, 1e12},
+    {"stop", 0, OPT_LIST, FIELD(stop), "TEXT", "end before this text; may be given several times"},
+    {"samples", 0, OPT_INT, FIELD(samples), "K", "continuations of each prompt", 0, 1,
+     4294967295.0},
+    {"batch", 0, OPT_INT, FIELD(batch), "N",
+     "sequences computed together: speed and memory, not results", OPT_UNRECORDED, 1, 65536},
+    OPT_END};
+
+const char *generate_finish_name(enum generate_finish f)
+{
+    static const char *const names[] = {"end", "stop", "length", "context"};
+    return names[f];
+}
+
+struct sequence {
+    int64_t slot; /* of the decoder; -1: done */
+    int64_t number, sample;
+    char *prompt;
+    size_t prompt_length;
+    uint64_t hash;
+    struct id_list ids; /* prompt, then what was drawn */
+    size_t prompt_tokens;
+    struct tokenizer_stream_decoder decoder;
+    struct bytes text;
+    size_t released; /* bytes of text given to `piece` */
+    enum generate_finish finish;
+    double logprob;
+    double token_logprob; /* of the last draw */
+    struct errctx failure;
+};
+
+struct generator {
+    struct model *model;
+    const struct generate_cfg *cfg;
+    const struct generate_io *io;
+    struct tokenizer *tokenizer;
+    struct tokenizer_scratch *scratch;
+    struct decoder *decoder;
+    struct sampler **samplers; /* one per thread */
+    int threads;
+    int64_t vocab, context;
+    int64_t lead, end; /* ids that begin a prompt and end a text, or -1 */
+    float *logits;     /* [batch, V] */
+
+    struct sequence *queue; /* ring of `capacity` */
+    size_t first, count, capacity;
+    int64_t *free_slots;
+    int64_t free_count;
+    struct sequence **active; /* [batch] of the current step, with what it needs */
+    int64_t *step_slots;
+    uint32_t *step_ids;
+
+    char *prompt; /* the one whose samples are being started */
+    size_t prompt_length, prompt_capacity;
+    int64_t prompts, samples_left;
+    bool no_more;
+    struct errctx
+        refused; /* why no prompt is taken any more: told when the results before it are out */
+    struct generate_stats stats;
+};
+
+static struct sequence *queue_at(const struct generator *g, size_t i)
+{
+    return &g->queue[(g->first + i) % g->capacity];
+}
+
+/* ---- one sequence ---- */
+
+static void sequence_fini(struct sequence *s)
+{
+    mem_free(s->prompt);
+    mem_free(s->ids.data);
+    bytes_fini(&s->text);
+    *s = (struct sequence){0};
+}
+
+static enum err ids_push(struct errctx *e, struct id_list *ids, uint32_t id)
+{
+    TRY(mem_grow(e, &ids->data, &ids->capacity, ids->count + 1, sizeof *ids->data, "tokens"));
+    ids->data[ids->count++] = id;
+    return ERR_OK;
+}
+
+static void sequence_end(struct generator *g, struct sequence *s, enum generate_finish why)
+{
+    s->finish = why;
+    decoder_reset(g->decoder, s->slot);
+    g->free_slots[g->free_count++] = s->slot;
+    s->slot = -1;
+    if (why == GENERATE_CONTEXT)
+        prog_note("prompt %" PRId64 ": stopped, the model's context of %" PRId64 " tokens is full",
+                  s->number + 1, g->context);
+}
+
+/* Cuts the text before a stop string that the bytes from `old` on have completed. */
+static bool sequence_stops(struct generator *g, struct sequence *s, size_t old)
+{
+    size_t place = stop_find(&g->cfg->stop, (const char *)s->text.data, old, s->text.len);
+    if (place == SIZE_MAX) return false;
+    s->text.len = place;
+    sequence_end(g, s, GENERATE_STOP);
+    return true;
+}
+
+/* Takes the drawn token (last of ids) into the text and decides whether the sequence goes on. */
+static enum err sequence_take(struct errctx *e, struct generator *g, struct sequence *s)
+{
+    uint32_t id = s->ids.data[s->ids.count - 1];
+    size_t old = s->text.len;
+    enum generate_finish why;
+    s->logprob += s->token_logprob;
+    g->stats.tokens++;
+    if ((int64_t)id != g->end)
+        TRY(tokenizer_decode_next(e, g->tokenizer, &s->decoder, id, &s->text));
+    if (sequence_stops(g, s, old)) return ERR_OK;
+    if ((int64_t)id == g->end)
+        why = GENERATE_END;
+    else if ((int64_t)(s->ids.count - s->prompt_tokens) >= g->cfg->tokens)
+        why = GENERATE_LENGTH;
+    else if (decoder_length(g->decoder, s->slot) >= g->context)
+        why = GENERATE_CONTEXT;
+    else
+        return ERR_OK;
+    old = s->text.len;
+    TRY(tokenizer_decode_finish(e, &s->decoder, &s->text));
+    if (!sequence_stops(g, s, old)) sequence_end(g, s, why);
+    return ERR_OK;
+}
+
+/* ---- drawing: one task is one sequence ---- */
+
+static void draw_task(void *ctx, int64_t task, int thread)
+{
+    struct generator *g = ctx;
+    struct sequence *s = g->active[task];
+    const float *logits = g->logits + task * g->vocab;
+    uint32_t id, t = (uint32_t)(s->ids.count - s->prompt_tokens);
+    struct rng_key key = rng_key_make((uint64_t)g->cfg->seed, RNG_GENERATE);
+    double u =
+        rng_uniform(key, (uint32_t)s->hash, (uint32_t)(s->hash >> 32), (uint32_t)s->sample, t);
+    if (sampler_draw(&s->failure, g->samplers[thread], logits, s->ids.data, s->ids.count, u, &id) !=
+        ERR_OK)
+        return;
+    s->token_logprob = sampler_logprob(logits, g->vocab, id);
+    (void)ids_push(&s->failure, &s->ids, id);
+}
+
+/* Draws the next token of active[0 .. n) from logits. */
+static enum err draw(struct errctx *e, struct generator *g, int64_t n)
+{
+    pool_run(model_kernels(g->model)->pool, draw_task, g, n);
+    for (int64_t i = 0; i < n; i++) {
+        struct sequence *s = g->active[i];
+        if (s->failure.code != ERR_OK)
+            return err_set(e, s->failure.code, "prompt %" PRId64 ": %s", s->number + 1,
+                           s->failure.message);
+        TRY(sequence_take(e, g, s));
+    }
+    return ERR_OK;
+}
+
+/* ---- starting sequences ---- */
+
+static enum err check_prompt(struct errctx *e, const struct generator *g)
+{
+    size_t valid = utf8_valid_prefix((const uint8_t *)g->prompt, g->prompt_length);
+    if (valid == g->prompt_length) return ERR_OK;
+    return err_set(e, ERR_INPUT, "prompt %" PRId64 " is not UTF-8: byte %zu", g->prompts,
+                   valid + 1);
+}
+
+static enum err encode_prompt(struct errctx *e, struct generator *g, struct sequence *s)
+{
+    if (g->lead >= 0) TRY(ids_push(e, &s->ids, (uint32_t)g->lead));
+    TRY(tokenizer_encode(e, g->tokenizer, g->scratch, s->prompt, s->prompt_length, false, &s->ids,
+                         NULL));
+    s->prompt_tokens = s->ids.count;
+    if (s->ids.count == 0)
+        return err_set(e, ERR_INPUT,
+                       "prompt %" PRId64
+                       " is empty, and the tokenizer has no token that begins a text",
+                       s->number + 1);
+    if ((int64_t)s->ids.count > g->context)
+        return err_set(e, ERR_INPUT,
+                       "prompt %" PRId64 " has %zu tokens, the model's context is %" PRId64,
+                       s->number + 1, s->ids.count, g->context);
+    return ERR_OK;
+}
+
+static enum err prepare_sequence(struct errctx *e, struct generator *g, struct sequence *s)
+{
+    *s = (struct sequence){.number = g->prompts - 1,
+                           .sample = g->cfg->samples - g->samples_left--,
+                           .prompt_length = g->prompt_length,
+                           .hash = XXH3_64bits(g->prompt, g->prompt_length)};
+    s->decoder.started = true; /* it goes on a text: no space is dropped */
+    TRY(mem_strndup(e, &s->prompt, g->prompt, g->prompt_length));
+    return encode_prompt(e, g, s);
+}
+
+/* Puts it into the queue and draws its first token. */
+static enum err start_sequence(struct errctx *e, struct generator *g,
+                               const struct sequence *prepared)
+{
+    struct sequence *s = queue_at(g, g->count++);
+    *s = *prepared;
+    s->slot = g->free_slots[--g->free_count];
+    g->stats.prompt_tokens += (int64_t)s->prompt_tokens;
+    TRY(decoder_prompt(e, g->decoder, s->slot, (int64_t)s->ids.count, s->ids.data, g->logits));
+    g->active[0] = s;
+    return draw(e, g, 1);
+}
+
+static enum err next_prompt(struct errctx *e, struct generator *g, bool wait,
+                            enum generate_more *more)
+{
+    const char *text;
+    size_t length;
+    TRY(g->io->next(e, g->io->ctx, wait, &text, &length, more));
+    g->no_more = *more == GENERATE_NO_MORE;
+    if (*more != GENERATE_PROMPT) return ERR_OK;
+    TRY(mem_grow(e, &g->prompt, &g->prompt_capacity, length + 1, 1, "prompt"));
+    memcpy(g->prompt, text, length);
+    g->prompt_length = length;
+    g->samples_left = g->cfg->samples;
+    g->prompts++;
+    return check_prompt(e, g);
+}
+
+/* One more sequence, when a prompt is at hand; *started is false when none is. A prompt that cannot
+ * be continued ends the input; the sequences before it go on to their ends. */
+static enum err start_next(struct errctx *e, struct generator *g, bool *started)
+{
+    enum generate_more more = GENERATE_PROMPT;
+    struct sequence s;
+    bool idle = g->count == 0;
+    *started = false;
+    if (g->samples_left == 0) {
+        if (g->no_more) return ERR_OK;
+        if (next_prompt(&g->refused, g, idle, &more) != ERR_OK) g->no_more = true;
+        if (g->no_more || more != GENERATE_PROMPT) return ERR_OK;
+    }
+    if (prepare_sequence(&g->refused, g, &s) != ERR_OK) {
+        sequence_fini(&s);
+        g->samples_left = 0;
+        g->no_more = true;
+        return ERR_OK;
+    }
+    *started = true;
+    return start_sequence(e, g, &s);
+}
+
+/* Fills free slots while there is room in the queue and a prompt is at hand. */
+static enum err fill(struct errctx *e, struct generator *g)
+{
+    bool started = true;
+    while (started && g->free_count > 0 && g->count < g->capacity) {
+        TRY(start_next(e, g, &started));
+        if (g->count == 1)
+            return ERR_OK; /* its first piece of text goes out before more prompts are computed */
+    }
+    return ERR_OK;
+}
+
+/* ---- stepping ---- */
+
+static enum err step(struct errctx *e, struct generator *g)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        struct sequence *s = queue_at(g, i);
+        if (s->slot < 0) continue;
+        g->active[n] = s;
+        g->step_slots[n] = s->slot;
+        g->step_ids[n++] = s->ids.data[s->ids.count - 1];
+    }
+    if (n == 0) return ERR_OK;
+    TRY(decoder_step(e, g->decoder, n, g->step_slots, g->step_ids, g->logits));
+    return draw(e, g, n);
+}
+
+static struct generate_result result_view(const struct sequence *s)
+{
+    return (struct generate_result){.prompt = s->prompt,
+                                    .prompt_length = s->prompt_length,
+                                    .number = s->number,
+                                    .sample = s->sample,
+                                    .text = s->text.len ? (const char *)s->text.data : "",
+                                    .text_length = s->text.len,
+                                    .ids = s->ids.data + s->prompt_tokens,
+                                    .ids_count = s->ids.count - s->prompt_tokens,
+                                    .prompt_tokens = s->prompt_tokens,
+                                    .finish = s->finish,
+                                    .logprob = s->logprob};
+}
+
+/* Hands out what is certain of the text. */
+static enum err release(struct errctx *e, const struct generator *g, struct sequence *s,
+                        const struct generate_result *r)
+{
+    size_t certain = r->text_length;
+    if (s->slot >= 0) certain -= stop_held(&g->cfg->stop, r->text, r->text_length);
+    if (certain <= s->released) return ERR_OK;
+    TRY(g->io->piece(e, g->io->ctx, r, r->text + s->released, certain - s->released));
+    s->released = certain;
+    return ERR_OK;
+}
+
+static enum err emit(struct errctx *e, struct generator *g)
+{
+    while (g->count > 0) {
+        struct sequence *s = queue_at(g, 0);
+        const struct generate_result r = result_view(s);
+        TRY(release(e, g, s, &r));
+        if (s->slot >= 0) return ERR_OK;
+        TRY(g->io->done(e, g->io->ctx, &r));
+        sequence_fini(s);
+        g->first = (g->first + 1) % g->capacity;
+        g->count--;
+    }
+    return ERR_OK;
+}
+
+static enum err generate_loop(struct errctx *e, struct generator *g)
+{
+    do {
+        TRY(fill(e, g));
+        TRY(emit(e, g));
+        TRY(step(e, g));
+        TRY(emit(e, g));
+    } while (g->count > 0 || g->samples_left > 0 || !g->no_more);
+    return g->refused.code == ERR_OK ? ERR_OK
+                                     : err_set(e, g->refused.code, "%s", g->refused.message);
+}
+
+/* ---- opening and closing ---- */
+
+void generate_use(struct model_use *use, int64_t context)
+{
+    use->tokens = batch_padded(context, context, context);
+    use->rows = 1;
+}
+
+static enum err check_use(struct errctx *e, struct generator *g)
+{
+    const struct tokenizer_spec *spec = model_tokenizer(g->model);
+    if (!model_config_of(g->model)->causal)
+        return err_set(
+            e, ERR_USAGE,
+            "an encoder model fills in masks and cannot continue a text: generate needs a "
+            "causal model");
+    if (!spec) return err_set(e, ERR_INPUT, "the model has no tokenizer");
+    g->vocab = model_config_of(g->model)->vocab;
+    if (spec->vocab != g->vocab)
+        return err_set(e, ERR_INPUT,
+                       "the model gives %" PRId64 " scores, its tokenizer has %" PRId64 " tokens",
+                       g->vocab, spec->vocab);
+    g->end = tokenizer_spec_special(spec, "eos");
+    g->lead = tokenizer_spec_special(spec, "bos");
+    if (g->lead < 0) g->lead = g->end;
+    for (size_t i = 0; i < g->cfg->stop.count; i++) {
+        const char *stop = g->cfg->stop.items[i];
+        size_t n = strlen(stop);
+        if (n == 0 || utf8_valid_prefix((const uint8_t *)stop, n) != n)
+            return err_set(e, ERR_USAGE, "--stop '%s': %s", stop,
+                           n ? "not UTF-8" : "an empty text stands everywhere");
+    }
+    return ERR_OK;
+}
+
+static enum err open_samplers(struct errctx *e, struct generator *g, const struct sampler_cfg *cfg)
+{
+    g->threads = pool_threads(model_kernels(g->model)->pool);
+    TRY(mem_new(e, &g->samplers, (size_t)g->threads, sizeof *g->samplers, "samplers"));
+    for (int t = 0; t < g->threads; t++) TRY(sampler_new(e, cfg, g->vocab, &g->samplers[t]));
+    return ERR_OK;
+}
+
+static enum err generator_open(struct errctx *e, struct generator *g,
+                               const struct sampler_cfg *sampler)
+{
+    size_t batch = (size_t)g->cfg->batch, numbers;
+    TRY(check_use(e, g));
+    TRY(open_samplers(e, g, sampler));
+    TRY(tokenizer_new(e, model_tokenizer(g->model), &g->tokenizer));
+    TRY(tokenizer_scratch_new(e, g->tokenizer, &g->scratch));
+    g->context = model_config_of(g->model)->context;
+    TRY(decoder_new(e, g->model, g->cfg->batch, g->context, &g->decoder));
+    if (!size_mul(batch, (size_t)g->vocab, &numbers)) return err_memory(e, "scores", UINT64_MAX);
+    TRY(mem_new(e, &g->logits, numbers, sizeof *g->logits, "scores"));
+    g->capacity = 4 * batch;
+    TRY(mem_new(e, &g->queue, g->capacity, sizeof *g->queue, "sequences"));
+    TRY(mem_new(e, &g->free_slots, batch, sizeof *g->free_slots, "sequences"));
+    TRY(mem_new(e, &g->active, batch, sizeof(struct sequence *), "sequences"));
+    TRY(mem_new(e, &g->step_slots, batch, sizeof *g->step_slots, "sequences"));
+    TRY(mem_new(e, &g->step_ids, batch, sizeof *g->step_ids, "sequences"));
+    for (int64_t s = g->cfg->batch; s-- > 0;) g->free_slots[g->free_count++] = s;
+    return ERR_OK;
+}
+
+static void generator_close(struct generator *g)
+{
+    for (size_t i = 0; g->queue && i < g->capacity; i++) sequence_fini(&g->queue[i]);
+    for (int t = 0; g->samplers && t < g->threads; t++) sampler_free(g->samplers[t]);
+    mem_free(g->samplers);
+    tokenizer_scratch_free(g->scratch);
+    tokenizer_free(g->tokenizer);
+    if (g->decoder) decoder_free(g->decoder);
+    mem_free(g->logits);
+    mem_free(g->queue);
+    mem_free(g->free_slots);
+    mem_free(g->active);
+    mem_free(g->step_slots);
+    mem_free(g->step_ids);
+    mem_free(g->prompt);
+}
+
+enum err generate_run(struct errctx *e, struct model *m, const struct generate_cfg *cfg,
+                      const struct sampler_cfg *sampler, const struct generate_io *io,
+                      struct generate_stats *stats)
+{
+    struct generator g = {.model = m, .cfg = cfg, .io = io};
+    double started = prog_seconds();
+    enum err r = generator_open(e, &g, sampler);
+    if (r == ERR_OK) r = generate_loop(e, &g);
+    *stats = g.stats;
+    stats->prompts = g.prompts;
+    stats->seconds = prog_seconds() - started;
+    generator_close(&g);
+    return r;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* generate.h: prompts in, continuations out, several at a time and in the order of the prompts.
+ *
+ *   prompts -> slots of the decoder (a free one takes the next prompt) -> one step for all -> one
+ * draw for each -> text
+ *                                                                                            |
+ *                         results wait until those of the prompts before them are out  <-----+
+ *
+ * A continuation depends on the model, the options, its own prompt and the number of its sample, on
+ * nothing else: numbers of one sequence do not depend on the company (kernels' skinny products),
+ * and u of token t is Philox of key (seed, RNG_GENERATE), counter (XXH3-64 of the prompt's text lo,
+ * hi, sample, t). Two equal prompts have equal texts.
+ *
+ * A prompt begins as a document does in training: with the tokenizer's BOS, or its end-of-text
+ * token. A sequence ends at the end-of-text token, at a stop string (matched on the text, cut
+ * before it), after cfg.tokens tokens, or when the model's context is full.
+ *
+ * Text comes in whole UTF-8 characters, and only when it can no longer become part of a stop
+ * string. */
+#ifndef GRAFT_USE_GENERATE_H
+#define GRAFT_USE_GENERATE_H
+
+#include "common/base/opts.h"
+#include "common/model/model.h"
+#include "common/use/sampler.h"
+
+struct generate_cfg {
+    int64_t tokens;  /* at most, of one continuation */
+    int64_t samples; /* of each prompt */
+    int64_t batch;   /* sequences decoded together */
+    int64_t seed;
+    struct opt_list stop;
+};
+extern const struct opt generate_table[]; /* all but seed */
+#define GENERATE_CFG ((struct generate_cfg){.tokens = 100, .samples = 1, .batch = 8})
+
+enum generate_finish { GENERATE_END, GENERATE_STOP, GENERATE_LENGTH, GENERATE_CONTEXT };
+const char *generate_finish_name(enum generate_finish f); /* "end", "stop", "length", "context" */
+
+struct generate_result { /* views, valid during the call */
+    const char *prompt;
+    size_t prompt_length;
+    int64_t number, sample; /* of the prompt, of its sample; from 0 */
+    const char *text;
+    size_t text_length;
+    const uint32_t *ids; /* what was drawn, the end-of-text token included */
+    size_t ids_count, prompt_tokens;
+    enum generate_finish finish;
+    double
+        logprob; /* sum over the ids of what the model itself gives them, before the chain; nats */
+};
+
+enum generate_more { GENERATE_PROMPT, GENERATE_LATER, GENERATE_NO_MORE };
+
+struct generate_io {
+    /* The next prompt: *text stays valid until the next call. May say GENERATE_LATER when it would
+     * block and `wait` is false (other sequences are at work then). */
+    enum err (*next)(struct errctx *e, void *ctx, bool wait, const char **text, size_t *length,
+                     enum generate_more *more);
+    /* A piece of the text of the result that comes out next, as soon as it is certain; r is what is
+     * known of it so far. */
+    enum err (*piece)(struct errctx *e, void *ctx, const struct generate_result *r,
+                      const char *text, size_t length);
+    /* The result is complete; all its text has been given to `piece`. */
+    enum err (*done)(struct errctx *e, void *ctx, const struct generate_result *r);
+    void *ctx;
+};
+
+struct generate_stats {
+    int64_t prompts, prompt_tokens, tokens;
+    double seconds;
+};
+
+/* What the model must be opened for. */
+void generate_use(struct model_use *use, int64_t context);
+
+/* ERR_USAGE: an encoder model, a stop string that is empty or not UTF-8. ERR_INPUT names the prompt
+ * (from 1) that is not UTF-8 or longer than the context; results before it are out. */
+enum err generate_run(struct errctx *e, struct model *m, const struct generate_cfg *cfg,
+                      const struct sampler_cfg *sampler, const struct generate_io *io,
+                      struct generate_stats *stats) MUST_USE;
+
+#endif
