@@ -13,7 +13,9 @@
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/sh
 , := ,
+# V=1 shows the commands.
 Q := $(if $(V),,@)
+say = $(if $(V),,echo '  $1  $2';) $(empty)
 
 # ---- what a user may set: make CC=clang DEV=1 O=/tmp/build prefix=$HOME/.local ----
 
@@ -156,7 +158,7 @@ all: $(OBJ)/libgraft.a $(PROGRAMS:%=$(O)/bin/graft-%) $(if $(wildcard cmd/graft.
 
 $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(COMPILE) $(call isa,$<) -MMD -MP -c -o $@ $<
+	$(Q)$(call say,cc,$<)$(COMPILE) $(call isa,$<) -MMD -MP -c -o $@ $<
 
 # The archive is made anew: `ar r` would confuse files of one name in two folders.
 $(OBJ)/libgraft.a: $(call objects,$(SOURCES))
@@ -166,7 +168,7 @@ $(OBJ)/libgraft.a: $(call objects,$(SOURCES))
 $(O)/flags: FORCE
 	@mkdir -p $(@D); echo $(HASH) | cmp -s - $@ || echo $(HASH) >$@
 
-LINK = $(Q)mkdir -p $(@D); $(CC) $(CFLAGS) $(LINK_FLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+LINK = $(Q)mkdir -p $(@D); $(call say,link,$@)$(CC) $(CFLAGS) $(LINK_FLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 # The driver knows where things will be installed.
 WHERE := -DGRAFT_LIBEXEC='"$(libexecdir)/graft"' -DGRAFT_MAN='"$(mandir)"'
@@ -174,7 +176,7 @@ $(O)/where: FORCE
 	@mkdir -p $(@D); echo '$(libexecdir) $(mandir)' | cmp -s - $@ || echo '$(libexecdir) $(mandir)' >$@
 
 $(O)/bin/graft: cmd/graft.c cmd/programs.h $(OBJ)/libgraft.a $(O)/flags $(O)/where
-	$(Q)mkdir -p $(@D); $(COMPILE) $(WHERE) $(LINK_FLAGS) $(LDFLAGS) -o $@ $< $(OBJ)/libgraft.a
+	$(Q)mkdir -p $(@D); $(call say,link,$@)$(COMPILE) $(WHERE) $(LINK_FLAGS) $(LDFLAGS) -o $@ $< $(OBJ)/libgraft.a
 
 $(O)/bin/graft-%: $(OBJ)/cmd/%.o $(call objects,$(wildcard cmd/cmd.c)) $(OBJ)/libgraft.a $(O)/flags
 	$(LINK) $(LIBS)
