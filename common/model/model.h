@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model.h: a transformer in memory: configuration, tokenizer, parameters; loaded from and saved to a model stream;
- * forward, loss and backward over a batch. Explicit forward and backward per block (block.c), no tape.
+/* model.h: a transformer in memory: configuration, tokenizer, parameters; loaded from and saved to
+ * a model stream; forward, loss and backward over a batch. Explicit forward and backward per block
+ * (block.c), no tape.
  *
- * Two models in one process work. Ownership: model_load/_create, model_free. The kernels are borrowed. */
+ * Two models in one process work. Ownership: model_load/_create, model_free. The kernels are
+ * borrowed. */
 #ifndef GRAFT_MODEL_MODEL_H
 #define GRAFT_MODEL_MODEL_H
 
@@ -15,13 +17,15 @@
 
 /* What a model is opened for: decides what memory it has. */
 struct model_use {
-    enum dtype dtype;   /* F32 or BF16: storage of activations and of the weights that products read */
-    bool training;      /* gradients */
-    bool recompute;     /* keep only block inputs, compute the rest again in the backward pass */
-    int64_t tokens;     /* most tokens in a micro-batch (padded), 0: no forward pass */
-    int64_t rows;       /* most rows in it */
-    double dropout;     /* training only */
-    uint64_t seed;
+    enum dtype dtype; /* F32 or BF16: of activations and of the weights that products read */
+    bool training;    /* gradients */
+    bool recompute;   /* keep only block inputs, compute the rest again in the backward pass */
+    int64_t tokens;   /* most tokens in a micro-batch (padded), 0: no forward pass */
+    int64_t rows;     /* most rows in it */
+    double dropout; /* training only; after the embeddings, and after `out` and `down` of each block
+                     * (GPT-2's embd and resid dropout, BERT's hidden dropout). Dropout of attention
+                     * probabilities is not offered. */
+    uint64_t seed;  /* of dropout */
 };
 
 struct model;
@@ -30,15 +34,15 @@ struct model;
 enum err model_create(struct errctx *e, struct kernels *k, const struct model_config *c,
                       const struct tokenizer_spec *spec, uint64_t seed, const struct model_use *use,
                       struct model **out) MUST_USE;
-/* From a model stream: every parameter of the table must be there with its shape, and no other tensor. NaN or infinite
- * weights: ERR_INPUT with the tensor's name. */
+/* From a model stream: every parameter of the table must be there with its shape, and no other
+ * tensor. NaN or infinite weights: ERR_INPUT with the tensor's name. */
 enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const char *path,
                     const struct model_use *use, struct model **out) MUST_USE;
 void model_free(struct model *m);
 
 /* Writes the model as a stream (parameters F32, tokenizer inside), with `run`'s lineage; atomic. */
-enum err model_save(struct errctx *e, const struct model *m, struct run *run, const char *path, int level,
-                    int threads) MUST_USE;
+enum err model_save(struct errctx *e, const struct model *m, struct run *run, const char *path,
+                    int level, int threads) MUST_USE;
 
 const struct model_config *model_config_of(const struct model *m);
 const struct tokenizer_spec *model_tokenizer(const struct model *m); /* NULL without */
@@ -50,53 +54,74 @@ const uint8_t *model_id(const struct model *m);
 /* Flat F32 arrays of params()->elements: master weights, gradients (absent when not training). */
 struct buf model_weights(const struct model *m);
 struct buf model_gradients(const struct model *m);
-/* BF16 copy of the weights that products read, absent with F32; model_refresh makes it from the master weights. */
+/* BF16 copy of the weights that products read, absent with F32; model_refresh makes it from the
+ * master weights. */
 struct buf model_weights16(const struct model *m);
 void model_refresh(struct model *m);
 
-/* Lines "what bytes" of everything this use allocates, kernels' scratch included; total in *bytes. Nothing is allocated. */
+/* Lines "what bytes" of everything this use allocates, kernels' scratch included; total in *bytes.
+ * Nothing is allocated. */
 struct plan_line {
     char what[64];
     uint64_t bytes;
+    bool part; /* of the line without `part` before it: not in the sum */
 };
 struct plan {
     struct plan_line *lines;
     size_t count, capacity;
     uint64_t bytes;
 };
-enum err model_plan(struct errctx *e, const struct model_config *c, const struct model_use *use, int threads,
-                    struct plan *out) MUST_USE;
+enum err model_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
+                    int threads, struct plan *out) MUST_USE;
 void plan_fini(struct plan *p);
 
-/* One micro-batch forward, hidden states after the final norm stay in the arena. step keys dropout. */
-enum err model_forward(struct errctx *e, struct model *m, const struct batch *b, uint32_t step) MUST_USE;
+/* One micro-batch forward, hidden states after the final norm stay in the arena. step keys dropout.
+ */
+enum err model_forward(struct errctx *e, struct model *m, const struct batch *b,
+                       uint32_t step) MUST_USE;
 
-/* Loss at the scored places after model_forward. Per-token losses and ranks, host arrays [N], may be NULL;
- * *sum += sum of weight * loss in token order (double). gradient: also runs the head's backward (unnormalised sums) so that
- * model_backward can follow; the [N, V] logits never exist whole. */
-enum err model_loss(struct errctx *e, struct model *m, const struct batch *b, bool gradient, float *loss, int32_t *rank,
-                    double *sum) MUST_USE;
+/* Loss at the scored places after model_forward. Per-token losses and ranks, host arrays [N], may
+ * be NULL; *sum += sum of weight * loss in token order (double). gradient: also runs the head's
+ * backward (unnormalised sums) so that model_backward can follow; the [N, V] logits never exist
+ * whole. */
+enum err model_loss(struct errctx *e, struct model *m, const struct batch *b, bool gradient,
+                    float *loss, int32_t *rank, double *sum) MUST_USE;
 /* Backward of all blocks and embeddings: gradients += . After model_loss(gradient = true). */
 enum err model_backward(struct errctx *e, struct model *m, const struct batch *b) MUST_USE;
 
+/* Once per optimiser step, after the last model_backward and before the gradients are read: adds
+ * what the token embedding received as a table to what it received as the head. (With tied
+ * embeddings the two are summed apart, because a batch cut otherwise into micro-batches would mix
+ * them in another order, and so in other bits.) The caller zeroes model_gradients for the next
+ * step. No-op without tied embeddings. */
+void model_finish_gradients(struct model *m);
+/* Dropout from the next forward on: 0 for validation, use.dropout for training. No-op when
+ * use.dropout is 0. */
+void model_set_dropout(struct model *m, double p);
+
 /* Hidden states (N, C) of the last forward. */
 struct mat model_hidden(const struct model *m);
-/* Logits F32 (n, V) of n token places (index into the batch) after a forward: for scoring, tests. out: host. */
-enum err model_logits(struct errctx *e, struct model *m, const struct batch *b, int64_t n, const int32_t *index,
-                      float *out) MUST_USE;
+/* Logits F32 (n, V) of n token places (index into the batch) after a forward: for scoring, tests.
+ * out: host. */
+enum err model_logits(struct errctx *e, struct model *m, const struct batch *b, int64_t n,
+                      const int32_t *index, float *out) MUST_USE;
 
 /* ---- decoding with a cache ---- */
 
 struct decoder; /* key/value caches of up to `sequences` sequences of `context` tokens each */
-enum err decoder_new(struct errctx *e, struct model *m, int64_t sequences, int64_t context, struct decoder **out) MUST_USE;
+enum err decoder_new(struct errctx *e, struct model *m, int64_t sequences, int64_t context,
+                     struct decoder **out) MUST_USE;
 void decoder_free(struct decoder *d);
 /* Forgets sequence s. */
 void decoder_reset(struct decoder *d, int64_t s);
 int64_t decoder_length(const struct decoder *d, int64_t s);
-/* Appends n tokens to sequence s (a prompt: computed as one grain, the same for every company); logits F32 [V] of the last one, host. */
-enum err decoder_prompt(struct errctx *e, struct decoder *d, int64_t s, int64_t n, const uint32_t *ids, float *logits) MUST_USE;
-/* Appends one token to each of the listed sequences; logits F32 [count, V], host. A sequence's numbers do not depend on the others. */
-enum err decoder_step(struct errctx *e, struct decoder *d, int64_t count, const int64_t *sequences, const uint32_t *ids,
-                      float *logits) MUST_USE;
+/* Appends n tokens to sequence s (a prompt: computed as one grain, the same for every company);
+ * logits F32 [V] of the last one, host. */
+enum err decoder_prompt(struct errctx *e, struct decoder *d, int64_t s, int64_t n,
+                        const uint32_t *ids, float *logits) MUST_USE;
+/* Appends one token to each of the listed sequences; logits F32 [count, V], host. A sequence's
+ * numbers do not depend on the others. */
+enum err decoder_step(struct errctx *e, struct decoder *d, int64_t count, const int64_t *sequences,
+                      const uint32_t *ids, float *logits) MUST_USE;
 
 #endif

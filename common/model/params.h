@@ -1,24 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* params.h: the one parameter table: it drives init, import, optimiser, checkpoint, freezing, diff and --plan.
+/* params.h: the one parameter table: it drives init, import, optimiser, checkpoint, freezing, diff
+ * and --plan.
  *
  * Names (L = layer number), shapes as [rows, columns] of y = x W^T:
- *   embed.tokens.weight [V, C]      embed.positions.weight [context + position_offset, C]      embed.types.weight [types, C]
+ *   embed.tokens.weight [V, C]
+ *   embed.positions.weight [context + position_offset, C]     (learned positions)
+ *   embed.types.weight [types, C]
  *   embed.norm.{weight,bias} [C]
- *   layers.L.norm1.{weight,bias}    (before attention; post-norm: after its residual)
- *   layers.L.attention.qkv.{weight [(H + 2 G) D, C], bias}      rows: q, k, v
+ *   layers.L.norm1.{weight,bias} [C]                          before attention (post-norm: behind)
+ *   layers.L.attention.qkv.{weight [(H + 2 G) D, C], bias}    rows: q, k, v
  *   layers.L.attention.out.{weight [C, H D], bias}
- *   layers.L.norm2.{weight,bias}
- *   layers.L.mlp.up.{weight [F or 2 F, C], bias}                gated: rows gate, up
+ *   layers.L.norm2.{weight,bias} [C]
+ *   layers.L.mlp.up.{weight [F or 2 F, C], bias}              gated: rows gate, up
  *   layers.L.mlp.down.{weight [C, F], bias}
- *   norm.{weight,bias}              head.dense.{weight,bias}, head.norm.{weight,bias} (mlm_head)
- *   head.weight [V, C] (untied)     head.bias [V] (mlm_head)
- * All live in one flat F32 array (and gradient, m, v likewise): `offset` in elements, each a multiple of 16. */
+ *   norm.{weight,bias} [C]
+ *   head.dense.{weight [C, C], bias}, head.norm.{weight,bias} (mlm_head)
+ *   head.weight [V, C]                                        (untied)
+ *   head.bias [V]                                             (mlm_head)
+ * All live in one flat F32 array (and gradient, m, v likewise): `offset` in elements, each a
+ * multiple of 16. */
 #ifndef GRAFT_MODEL_PARAMS_H
 #define GRAFT_MODEL_PARAMS_H
 
 #include "common/model/config.h"
 
-enum param_role { PARAM_EMBEDDING, PARAM_MATRIX, PARAM_RESIDUAL_MATRIX /* out, down: scaled init */, PARAM_BIAS, PARAM_NORM };
+enum param_role {
+    PARAM_EMBEDDING,
+    PARAM_MATRIX,
+    PARAM_RESIDUAL_MATRIX, /* out, down: scaled init */
+    PARAM_BIAS,
+    PARAM_NORM
+};
 
 struct param {
     char name[64];
@@ -27,9 +39,9 @@ struct param {
     int64_t elements;
     int64_t offset; /* in the flat arrays */
     enum param_role role;
-    int layer;      /* -1: none */
+    int layer; /* -1: none */
     bool trainable;
-    bool decay;     /* weight decay group: matrices and embeddings yes, biases and norms no */
+    bool decay; /* weight decay group: matrices and embeddings yes, biases and norms no */
 };
 
 struct param_table {
@@ -38,10 +50,13 @@ struct param_table {
     int64_t elements; /* of the flat arrays, padding included */
 };
 
-enum err param_table_build(struct errctx *e, const struct model_config *c, struct param_table *t) MUST_USE;
+enum err param_table_build(struct errctx *e, const struct model_config *c,
+                           struct param_table *t) MUST_USE;
 void param_table_fini(struct param_table *t);
-const struct param *param_table_find(const struct param_table *t, const char *name); /* NULL when absent */
-/* N(0, init_std), residual matrices init_std / sqrt(2 layers), biases 0, norms 1. Numbers depend on (seed, name, element). */
+/* NULL when absent. */
+const struct param *param_table_find(const struct param_table *t, const char *name);
+/* N(0, init_std), residual matrices init_std / sqrt(2 layers), biases 0, norms 1. Numbers depend on
+ * (seed, name, element). */
 void param_init(const struct model_config *c, const struct param *p, uint64_t seed, float *out);
 
 #endif

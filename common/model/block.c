@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* block.c: see block.h for the equations; here they are in the order in which they run, the
+ * backward pass in reverse.
+ *
+ * The forward pass has steps 0 to 7, the backward pass 0 to 8 (behind the steps of a
+ * recomputation); `slots` says in which steps a tensor is alive. A tensor that is wanted in fewer
+ * steps by one kind of block than by another lives as long as the longer needs it. */
+#include "common/model/block.h"
+
+#include "common/base/mem.h"
+
+enum { AGAIN_STEPS = 8 };
+
+/* from, to: forward steps (backward steps for the SLOT_B_*); back: last backward step that reads
+ * it, -1: not kept. */
+static const struct slot {
+    const char *name;
+    int from, to, back;
+} slots[SLOT_COUNT] = {
+    [SLOT_NORMED1] = {"input of qkv", 0, 1, -1},
+    [SLOT_MEAN1] = {"norm statistics", 0, 4, 8},
+    [SLOT_RSTD1] = {"norm statistics", 0, 4, 8},
+    [SLOT_QKV] = {"queries, keys, values", 1, 2, 6},
+    [SLOT_LSE] = {"attention log-sum-exp", 2, 2, 6},
+    [SLOT_ATT] = {"attention output", 2, 3, 6},
+    [SLOT_DROPPED] = {"branch before dropout", 3, 6, -1},
+    [SLOT_MID] = {"stream after attention", 3, 6, 4},
+    [SLOT_X1] = {"stream after norm1", 4, 7, -1},
+    [SLOT_NORMED2] = {"input of the MLP", 4, 5, -1},
+    [SLOT_MEAN2] = {"norm statistics", 4, 7, 4},
+    [SLOT_RSTD2] = {"norm statistics", 4, 7, 4},
+    [SLOT_UP] = {"MLP before activation", 5, 6, 3},
+    [SLOT_H] = {"MLP after activation", 5, 6, -1},
+    [SLOT_SUM] = {"stream after the MLP", 6, 7, 0},
+    [SLOT_B_STREAM] = {"gradient of the inner stream", 0, 8, -1},
+    [SLOT_B_BRANCH] = {"gradient of a branch", 0, 5, -1},
+    [SLOT_B_H] = {"MLP after activation, again", 1, 1, -1},
+    [SLOT_B_DH] = {"gradient of the MLP", 1, 3, -1},
+    [SLOT_B_NORMED] = {"norm output, again", 3, 7, -1},
+    [SLOT_B_DNORMED] = {"gradient of a norm output", 3, 8, -1},
+    [SLOT_B_DATT] = {"gradient of attention output", 5, 6, -1},
+    [SLOT_B_DQKV] = {"gradient of qkv", 6, 7, -1},
+    [SLOT_B_DELTA] = {"attention delta", 6, 6, -1},
+};
+
+static int64_t qkv_columns(const struct model_config *c)
+{
+    return (c->heads + 2 * c->kv_heads) * c->head_size;
+}
+
+/* Columns of a slot (0: such a block has none) and their type. */
+static int64_t slot_columns(const struct block_memory *m, enum block_slot s, enum dtype *t)
+{
+    const struct model_config *c = m->config;
+    const bool mixed = m->dtype != DTYPE_F32;
+    *t = m->dtype;
+    switch (s) {
+    case SLOT_NORMED1:
+    case SLOT_NORMED2:
+        return !c->norm_post || mixed ? c->width : 0;
+    case SLOT_MEAN1:
+    case SLOT_MEAN2:
+        *t = DTYPE_F32;
+        return m->training && c->norm == NORM_LAYER ? 1 : 0;
+    case SLOT_RSTD1:
+    case SLOT_RSTD2:
+        *t = DTYPE_F32;
+        return m->training ? 1 : 0;
+    case SLOT_QKV:
+    case SLOT_B_DQKV:
+        return qkv_columns(c);
+    case SLOT_LSE:
+    case SLOT_B_DELTA:
+        *t = DTYPE_F32;
+        return c->heads;
+    case SLOT_ATT:
+    case SLOT_B_DATT:
+        return c->heads * c->head_size;
+    case SLOT_DROPPED:
+        *t = DTYPE_F32;
+        return m->training && m->dropout ? c->width : 0;
+    case SLOT_MID:
+        *t = DTYPE_F32;
+        return c->width;
+    case SLOT_X1:
+    case SLOT_SUM:
+    case SLOT_B_STREAM:
+        *t = DTYPE_F32;
+        return c->norm_post ? c->width : 0;
+    case SLOT_UP:
+        return c->gated ? 2 * c->mlp : m->training ? c->mlp : 0;
+    case SLOT_H:
+    case SLOT_B_H:
+    case SLOT_B_DH:
+        return c->mlp;
+    case SLOT_B_BRANCH:
+        return m->dropout || mixed ? c->width : 0;
+    case SLOT_B_NORMED:
+        return c->width;
+    case SLOT_B_DNORMED:
+        return c->norm_post ? 0 : c->width;
+    case SLOT_COUNT:
+        break;
+    }
+    return 0;
+}
+
+static enum err declare(struct errctx *e, const struct block_memory *m, struct arena *a,
+                        enum block_slot s, int64_t first, int64_t last, size_t *index)
+{
+    enum dtype t;
+    size_t bytes;
+    const int64_t columns = slot_columns(m, s, &t);
+    *index = BLOCK_ABSENT;
+    if (columns == 0) return ERR_OK;
+    if (!size_mul((size_t)columns, dtype_size(t), &bytes) ||
+        !size_mul(bytes, (size_t)m->tokens, &bytes))
+        return err_memory(e, slots[s].name, UINT64_MAX);
+    return arena_add(e, a, slots[s].name, bytes, first, last, index);
+}
+
+enum err block_declare(struct errctx *e, const struct block_memory *m, struct arena *a,
+                       int64_t forward, int64_t backward, struct block_items *out)
+{
+    for (int s = 0; s < SLOT_COUNT; s++) out->forward[s] = out->backward[s] = BLOCK_ABSENT;
+    const int64_t behind = backward + AGAIN_STEPS;
+    for (int s = 0; s < SLOT_FORWARD_COUNT; s++) {
+        const bool kept = m->training && slots[s].back >= 0;
+        const int64_t last = kept && !m->recompute ? behind + slots[s].back : forward + slots[s].to;
+        TRY(declare(e, m, a, s, forward + slots[s].from, last, &out->forward[s]));
+        if (!m->training) continue;
+        if (!m->recompute)
+            out->backward[s] = kept ? out->forward[s] : BLOCK_ABSENT;
+        else
+            TRY(declare(e, m, a, s, backward + slots[s].from,
+                        kept ? behind + slots[s].back : backward + slots[s].to, &out->backward[s]));
+    }
+    for (int s = SLOT_FORWARD_COUNT; s < SLOT_COUNT && m->training; s++)
+        TRY(declare(e, m, a, s, behind + slots[s].from, behind + slots[s].to, &out->backward[s]));
+    return ERR_OK;
+}
+
+/* ------------------------------------------------------------------ small pieces */
+
+static struct mat slot_mat(const struct pass *p, const struct buf *s, enum block_slot slot)
+{
+    const struct block_memory m = {
+        .config = p->config, .dtype = p->dtype, .training = true, .dropout = true};
+    enum dtype t;
+    const int64_t columns = slot_columns(&m, slot, &t);
+    return mat_rows(s[slot], t, columns);
+}
+
+/* The columns from `first` on. */
+static struct mat mat_columns(struct mat m, int64_t first)
+{
+    const size_t skip = (size_t)first * dtype_size(m.dtype);
+    m.buf = buf_at(m.buf, skip, m.buf.bytes - skip);
+    return m;
+}
+
+static struct mat mat_from_row(struct mat m, int64_t row)
+{
+    const size_t skip = (size_t)row * (size_t)m.ld * dtype_size(m.dtype);
+    m.buf = buf_at(m.buf, skip, m.buf.bytes - skip);
+    return m;
+}
+
+void norm_apply(const struct pass *p, const struct norm *n, int64_t N, struct mat x, struct mat y,
+                struct buf mean, struct buf rstd)
+{
+    const struct model_config *c = p->config;
+    p->k->norm_forward(p->k, c->norm, N, c->width, x, n->weight, 0, n->bias, (float)c->norm_eps, y,
+                       mean, rstd);
+}
+
+void norm_apply_backward(const struct pass *p, const struct norm *n, int64_t N, struct mat dy,
+                         struct mat x, struct buf mean, struct buf rstd, struct mat dx, bool add)
+{
+    const struct model_config *c = p->config;
+    p->k->norm_backward(p->k, c->norm, N, c->width, dy, x, n->weight, 0, mean, rstd, dx, add,
+                        n->dweight, n->dbias);
+}
+
+void dropout_apply(const struct pass *p, uint32_t place, struct mat x, struct mat y)
+{
+    const struct dropout_args a = {.N = p->N,
+                                   .C = p->config->width,
+                                   .x = x,
+                                   .y = y,
+                                   .p = p->dropout,
+                                   .key = p->key,
+                                   .step = p->step,
+                                   .lane = place << 20,
+                                   .ordinal = p->ordinal,
+                                   .position = p->position};
+    p->k->dropout(p->k, &a);
+}
+
+/* Zeroes the tokens that stand in no row. */
+static void zero_padding(const struct pass *p, struct mat m)
+{
+    for (int64_t b = 0; b < p->rows; b++) {
+        const int64_t end = p->q_start[b] + p->q_len[b];
+        const int64_t next = b + 1 < p->rows ? p->q_start[b + 1] : p->N;
+        const size_t row = (size_t)m.ld * dtype_size(m.dtype);
+        if (next > end)
+            p->k->zero(p->k, buf_at(m.buf, (size_t)end * row, (size_t)(next - end) * row));
+    }
+}
+
+static void product(const struct pass *p, const struct linear *l, struct mat x, struct mat y,
+                    enum activation act, struct mat before, struct mat residual)
+{
+    if (p->skinny)
+        linear_decode(p->k, l, p->N, x, y, act, residual);
+    else
+        linear_forward(p->k, l, p->N, p->grains, x, y, act, before, residual);
+}
+
+/* y = x + drop(l(branch)) */
+static void join(const struct pass *p, const struct linear *l, uint32_t place, struct mat branch,
+                 struct mat dropped, struct mat x, struct mat y)
+{
+    const struct mat none = {0};
+    if (p->dropout > 0) {
+        product(p, l, branch, dropped, ACT_NONE, none, none);
+        dropout_apply(p, place, dropped, dropped);
+        p->k->add(p->k, p->N, p->config->width, x, dropped, y);
+    } else {
+        product(p, l, branch, y, ACT_NONE, none, x);
+    }
+}
+
+/* An F32 stream as a product reads it. */
+static struct mat as_activation(const struct pass *p, struct mat stream, struct mat place)
+{
+    if (p->dtype == DTYPE_F32) return stream;
+    p->k->convert(p->k, p->N, p->config->width, stream, place);
+    return place;
+}
+
+/* ------------------------------------------------------------------ forward */
+
+static struct attention_args attention_of(const struct pass *p, const struct buf *s,
+                                          struct mat cache)
+{
+    const struct model_config *c = p->config;
+    const int64_t q = c->heads * c->head_size, kv = c->kv_heads * c->head_size;
+    const struct mat qkv = slot_mat(p, s, SLOT_QKV);
+    const bool cached = buf_present(cache.buf);
+    return (struct attention_args){.B = p->rows,
+                                   .H = c->heads,
+                                   .G = c->kv_heads,
+                                   .D = c->head_size,
+                                   .q = qkv,
+                                   .k = cached ? cache : mat_columns(qkv, q),
+                                   .v = cached ? mat_columns(cache, kv) : mat_columns(qkv, q + kv),
+                                   .out = slot_mat(p, s, SLOT_ATT),
+                                   .lse = s[SLOT_LSE],
+                                   .lse_ld = p->capacity,
+                                   .q_start = p->q_start,
+                                   .q_len = p->q_len,
+                                   .kv_start = p->kv_start,
+                                   .kv_len = p->kv_len,
+                                   .q_offset = p->q_offset,
+                                   .scale = (float)c->attention_scale,
+                                   .window = c->window,
+                                   .causal = c->causal};
+}
+
+static void rotate(const struct pass *p, struct mat qkv, bool inverse)
+{
+    const struct model_config *c = p->config;
+    if (c->position != POSITION_ROPE) return;
+    /* Queries and keys stand side by side: heads of one width. */
+    p->k->rope(p->k, p->N, c->heads + c->kv_heads, c->head_size, c->rope_dims, p->position,
+               p->cosine, p->sine, qkv, inverse);
+}
+
+static void append_to_cache(const struct pass *p, struct mat qkv, struct mat cache)
+{
+    const struct model_config *c = p->config;
+    const struct mat new = mat_columns(qkv, c->heads * c->head_size);
+    for (int64_t b = 0; b < p->rows; b++)
+        p->k->convert(p->k, p->q_len[b], 2 * c->kv_heads * c->head_size,
+                      mat_from_row(new, p->q_start[b]), mat_from_row(cache, p->cache_row[b]));
+}
+
+static void attend(const struct pass *p, const struct block *b, const struct buf *s, struct mat x,
+                   struct mat cache)
+{
+    const struct mat none = {0}, qkv = slot_mat(p, s, SLOT_QKV);
+    product(p, &b->qkv, x, qkv, ACT_NONE, none, none);
+    rotate(p, qkv, false);
+    if (buf_present(cache.buf)) append_to_cache(p, qkv, cache);
+    const struct attention_args a = attention_of(p, s, cache);
+    zero_padding(p, a.out);
+    p->k->attention_forward(p->k, &a);
+}
+
+/* h = act(up(x)), keeping what stands before the activation where it is wanted. */
+static struct mat expand(const struct pass *p, const struct block *b, const struct buf *s,
+                         struct mat x)
+{
+    const struct model_config *c = p->config;
+    const struct mat none = {0}, h = slot_mat(p, s, SLOT_H);
+    const struct mat up = slot_mat(p, s, SLOT_UP);
+    if (c->gated) {
+        product(p, &b->up, x, up, ACT_NONE, none, none);
+        p->k->gate_forward(p->k, c->act, p->N, c->mlp, up, h);
+    } else {
+        product(p, &b->up, x, h, c->act, up, none);
+    }
+    return h;
+}
+
+static uint32_t attention_place(const struct block *b)
+{
+    return 1 + 2 * (uint32_t)b->layer;
+}
+
+static uint32_t mlp_place(const struct block *b)
+{
+    return 2 + 2 * (uint32_t)b->layer;
+}
+
+static void run(const struct pass *p, const struct block *b, const struct buf *s, struct mat x,
+                struct mat y, struct mat cache, bool again)
+{
+    const struct mat normed1 = slot_mat(p, s, SLOT_NORMED1), normed2 = slot_mat(p, s, SLOT_NORMED2);
+    const struct mat mid = slot_mat(p, s, SLOT_MID), dropped = slot_mat(p, s, SLOT_DROPPED);
+    const struct mat att = slot_mat(p, s, SLOT_ATT);
+    if (!p->config->norm_post) {
+        norm_apply(p, &b->norm1, p->N, x, normed1, s[SLOT_MEAN1], s[SLOT_RSTD1]);
+        attend(p, b, s, normed1, cache);
+        join(p, &b->out, attention_place(b), att, dropped, x, mid);
+        norm_apply(p, &b->norm2, p->N, mid, normed2, s[SLOT_MEAN2], s[SLOT_RSTD2]);
+        const struct mat h = expand(p, b, s, normed2);
+        if (!again) join(p, &b->down, mlp_place(b), h, dropped, mid, y);
+    } else {
+        const struct mat x1 = slot_mat(p, s, SLOT_X1), sum = slot_mat(p, s, SLOT_SUM);
+        attend(p, b, s, as_activation(p, x, normed1), cache);
+        join(p, &b->out, attention_place(b), att, dropped, x, mid);
+        norm_apply(p, &b->norm1, p->N, mid, x1, s[SLOT_MEAN1], s[SLOT_RSTD1]);
+        const struct mat h = expand(p, b, s, as_activation(p, x1, normed2));
+        join(p, &b->down, mlp_place(b), h, dropped, x1, sum);
+        /* Again: only the statistics are wanted; x1 has been read. */
+        norm_apply(p, &b->norm2, p->N, sum, again ? x1 : y, s[SLOT_MEAN2], s[SLOT_RSTD2]);
+    }
+}
+
+void block_forward(const struct pass *p, const struct block *b, const struct buf *s, struct mat x,
+                   struct mat y, struct mat cache)
+{
+    run(p, b, s, x, y, cache, false);
+}
+
+void block_again(const struct pass *p, const struct block *b, const struct buf *s, struct mat x)
+{
+    run(p, b, s, x, (struct mat){0}, (struct mat){0}, true);
+}
+
+/* ------------------------------------------------------------------ backward */
+
+/* The gradient of a branch's output from that of the stream it joined. */
+static struct mat branch_gradient(const struct pass *p, const struct buf *s, uint32_t place,
+                                  struct mat dstream)
+{
+    const struct mat d = slot_mat(p, s, SLOT_B_BRANCH);
+    if (p->dropout > 0) {
+        dropout_apply(p, place, dstream, d);
+        return d;
+    }
+    return as_activation(p, dstream, d);
+}
+
+/* From the gradient of down's output to that of up's output, which is returned. */
+static struct mat contract_backward(const struct pass *p, const struct block *b,
+                                    const struct buf *s, struct mat d)
+{
+    const struct model_config *c = p->config;
+    const struct mat none = {0}, up = slot_mat(p, s, SLOT_UP);
+    const struct mat h = slot_mat(p, s, SLOT_B_H), dh = slot_mat(p, s, SLOT_B_DH);
+    if (c->gated)
+        p->k->gate_forward(p->k, c->act, p->N, c->mlp, up, h);
+    else
+        p->k->act_forward(p->k, c->act, p->N, c->mlp, up, h);
+    linear_backward(p->k, &b->down, p->N, p->grains, h, d, dh, none);
+    if (c->gated) {
+        p->k->gate_backward(p->k, c->act, p->N, c->mlp, up, dh, up);
+        return up;
+    }
+    p->k->act_backward(p->k, c->act, p->N, c->mlp, up, dh, dh);
+    return dh;
+}
+
+/* From the gradient of out's output to that of qkv's output, which is returned. */
+static struct mat attend_backward(const struct pass *p, const struct block *b, const struct buf *s,
+                                  struct mat d)
+{
+    const struct model_config *c = p->config;
+    const int64_t q = c->heads * c->head_size, kv = c->kv_heads * c->head_size;
+    const struct mat none = {0}, datt = slot_mat(p, s, SLOT_B_DATT),
+                     dqkv = slot_mat(p, s, SLOT_B_DQKV);
+    linear_backward(p->k, &b->out, p->N, p->grains, slot_mat(p, s, SLOT_ATT), d, datt, none);
+    const struct attention_args a = attention_of(p, s, none);
+    zero_padding(p, dqkv);
+    p->k->attention_backward(p->k, &a, datt, s[SLOT_B_DELTA], dqkv, mat_columns(dqkv, q),
+                             mat_columns(dqkv, q + kv));
+    rotate(p, dqkv, true);
+    return dqkv;
+}
+
+void block_backward(const struct pass *p, const struct block *b, const struct buf *s, struct mat x,
+                    struct mat dx)
+{
+    const struct mat none = {0}, mid = slot_mat(p, s, SLOT_MID);
+    const struct mat normed = slot_mat(p, s, SLOT_B_NORMED);
+    struct mat d;
+    if (!p->config->norm_post) {
+        const struct mat dnormed = slot_mat(p, s, SLOT_B_DNORMED);
+        d = contract_backward(p, b, s, branch_gradient(p, s, mlp_place(b), dx));
+        norm_apply(p, &b->norm2, p->N, mid, normed, none.buf, none.buf);
+        linear_backward(p->k, &b->up, p->N, p->grains, normed, d, dnormed, none);
+        norm_apply_backward(p, &b->norm2, p->N, dnormed, mid, s[SLOT_MEAN2], s[SLOT_RSTD2], dx,
+                            true);
+
+        d = attend_backward(p, b, s, branch_gradient(p, s, attention_place(b), dx));
+        norm_apply(p, &b->norm1, p->N, x, normed, none.buf, none.buf);
+        linear_backward(p->k, &b->qkv, p->N, p->grains, normed, d, dnormed, none);
+        norm_apply_backward(p, &b->norm1, p->N, dnormed, x, s[SLOT_MEAN1], s[SLOT_RSTD1], dx, true);
+    } else {
+        const struct mat inner = slot_mat(p, s, SLOT_B_STREAM), sum = slot_mat(p, s, SLOT_SUM);
+        norm_apply_backward(p, &b->norm2, p->N, dx, sum, s[SLOT_MEAN2], s[SLOT_RSTD2], inner,
+                            false);
+        d = contract_backward(p, b, s, branch_gradient(p, s, mlp_place(b), inner));
+        norm_apply(p, &b->norm1, p->N, mid, normed, none.buf, none.buf);
+        linear_backward(p->k, &b->up, p->N, p->grains, normed, d, dx, inner);
+
+        norm_apply_backward(p, &b->norm1, p->N, dx, mid, s[SLOT_MEAN1], s[SLOT_RSTD1], inner,
+                            false);
+        d = attend_backward(p, b, s, branch_gradient(p, s, attention_place(b), inner));
+        linear_backward(p->k, &b->qkv, p->N, p->grains, as_activation(p, x, normed), d, dx, inner);
+    }
+}

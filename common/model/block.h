@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* block.h: one transformer block, forward and backward, over rows laid end to end.
+ *
+ * The residual stream and its gradient are F32 whatever the dtype of the activations is: a block
+ * adds a small vector to a large one, and with bf16's 8 bits what is 256 times smaller than the sum
+ * would be lost, layer after layer. Everything that enters or leaves a product is an activation of
+ * the pass's dtype.
+ *
+ *   pre-norm    mid = x + drop(out(attention(qkv(norm1(x)))))
+ *               y = mid + drop(down(act(up(norm2(mid)))))
+ *   post-norm   mid = x + drop(out(attention(qkv(x)))),  x1 = norm1(mid)
+ *               sum = x1 + drop(down(act(up(x1)))),      y = norm2(sum)
+ *
+ * A block's memory is declared by block_declare as {name, bytes, lifetime} and planned with all
+ * others' (arena.h). Kept for the backward pass: x, qkv, att, lse, mid, up (before the activation),
+ * sum, and the norms' statistics; norm outputs and activations are cheap and computed again. With
+ * `recompute` only x is kept. */
+#ifndef GRAFT_MODEL_BLOCK_H
+#define GRAFT_MODEL_BLOCK_H
+
+#include "common/model/arena.h"
+#include "common/model/linear.h"
+
+struct norm {
+    struct buf weight, bias;   /* F32 [C]; bias absent for rms */
+    struct buf dweight, dbias; /* += ; absent when frozen or not training */
+};
+
+struct block {
+    struct norm norm1, norm2;
+    struct linear qkv, out, up, down;
+    int layer;
+};
+
+/* Tensors of a block (names and lifetimes in block.c). */
+enum block_slot {
+    SLOT_NORMED1, /* what qkv reads */
+    SLOT_MEAN1,
+    SLOT_RSTD1,
+    SLOT_QKV,
+    SLOT_LSE,
+    SLOT_ATT,
+    SLOT_DROPPED, /* a branch before it joins the stream, with dropout */
+    SLOT_MID,
+    SLOT_X1,      /* post-norm only */
+    SLOT_NORMED2, /* what up reads */
+    SLOT_MEAN2,
+    SLOT_RSTD2,
+    SLOT_UP,
+    SLOT_H,
+    SLOT_SUM, /* post-norm only */
+    SLOT_FORWARD_COUNT,
+    SLOT_B_STREAM = SLOT_FORWARD_COUNT, /* post-norm: gradient of mid and sum */
+    SLOT_B_BRANCH,                      /* gradient of a branch: dropout, or rounded to the dtype */
+    SLOT_B_H,
+    SLOT_B_DH,
+    SLOT_B_NORMED,
+    SLOT_B_DNORMED,
+    SLOT_B_DATT,
+    SLOT_B_DQKV,
+    SLOT_B_DELTA,
+    SLOT_COUNT
+};
+
+/* What decides a block's memory. */
+struct block_memory {
+    const struct model_config *config;
+    enum dtype dtype;
+    int64_t tokens;
+    bool training, recompute, dropout;
+};
+
+/* Phases of a block: it declares lifetimes in first .. first + BLOCK_PHASES - 1 of forward and
+ * backward. */
+enum { BLOCK_PHASES = 32 };
+#define BLOCK_ABSENT SIZE_MAX
+struct block_items { /* indices of arena items, BLOCK_ABSENT where there is none */
+    size_t forward[SLOT_COUNT], backward[SLOT_COUNT];
+};
+/* forward, backward: first phases of the two passes through this block (backward is ignored without
+ * training). */
+enum err block_declare(struct errctx *e, const struct block_memory *m, struct arena *a,
+                       int64_t forward, int64_t backward, struct block_items *out) MUST_USE;
+
+/* The same, placed. */
+struct block_buffers {
+    struct buf forward[SLOT_COUNT], backward[SLOT_COUNT];
+};
+
+/* One pass of all blocks over some tokens. */
+struct pass {
+    struct kernels *k;
+    const struct model_config *config;
+    enum dtype dtype;
+    bool training;
+    int64_t N;        /* tokens, padding included */
+    int64_t capacity; /* leading dimension of lse and delta */
+    struct grid grains;
+    /* Rows of attention, as in kernels.h. */
+    int64_t rows;
+    const int32_t *q_start, *q_len, *kv_start, *kv_len, *q_offset;
+    struct buf position;     /* I32 [N] */
+    struct buf cosine, sine; /* rope */
+    /* Decoding: keys and values of row b are appended to `cache` (rows of 2 G D) at cache_row[b],
+     * and read from there. */
+    bool skinny; /* one token per row, products by `skinny` */
+    const int64_t *cache_row;
+    /* Dropout, 0: none. Places: after the embeddings (lane 0), after `out` and after `down` of each
+     * block. */
+    float dropout;
+    struct rng_key key;
+    uint32_t step;
+    struct buf ordinal; /* U32 [N] */
+};
+
+/* x (N, C) -> y (N, C), both F32. s: the forward slots. cache: present when decoding. */
+void block_forward(const struct pass *p, const struct block *b, const struct buf *s, struct mat x,
+                   struct mat y, struct mat cache);
+/* The forward pass again from x, as far as the backward pass needs it, into s (recompute). */
+void block_again(const struct pass *p, const struct block *b, const struct buf *s, struct mat x);
+/* dx (N, C): the gradient of y on entry, of x on return. Parameters' gradients += . s: the backward
+ * slots. */
+void block_backward(const struct pass *p, const struct block *b, const struct buf *s, struct mat x,
+                    struct mat dx);
+
+/* ---- shared with embedding and head ---- */
+
+void norm_apply(const struct pass *p, const struct norm *n, int64_t N, struct mat x, struct mat y,
+                struct buf mean, struct buf rstd);
+void norm_apply_backward(const struct pass *p, const struct norm *n, int64_t N, struct mat dy,
+                         struct mat x, struct buf mean, struct buf rstd, struct mat dx, bool add);
+/* Dropout at place `place` (0: embeddings, 1 + 2 L attention, 2 + 2 L MLP); x may be y. */
+void dropout_apply(const struct pass *p, uint32_t place, struct mat x, struct mat y);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* layout.c: the memory of a model's passes as a table of lifetimes, and its plan.
+ *
+ * Phases, each of BLOCK_PHASES steps:
+ *     0 embed | 1 .. L blocks forward | L + 1 head
+ *     L + 2 .. 2 L + 1 blocks backward, last first | 2 L + 2 tables */
+#include "common/base/mem.h"
+#include "common/model/parts.h"
+
+/* When a tensor of the model is alive. */
+enum span {
+    SPAN_ALL,      /* the whole pass */
+    SPAN_EMBED,    /* embedding forward; in training until its backward */
+    SPAN_FINAL,    /* from the last block to the end of the head */
+    SPAN_HEAD,     /* steps from .. to of the head */
+    SPAN_GRADIENT, /* from step `from` of the head to the end */
+    SPAN_TABLES,   /* the last phase */
+};
+
+/* Steps of the head: 0 norm, 1 gather, 2 dense, 3 chunks, 4 dense backward, 5 gather back, 6 norm
+ * backward. */
+enum { HEAD_LAST = BLOCK_PHASES - 1 };
+static const struct spec {
+    const char *name;
+    enum span span;
+    int from, to;
+} specs[MODEL_SLOT_COUNT] = {
+    [MODEL_IDS] = {"batch", SPAN_ALL, 0, 0},
+    [MODEL_POSITION] = {"batch", SPAN_ALL, 0, 0},
+    [MODEL_PLACE] = {"batch", SPAN_ALL, 0, 0},
+    [MODEL_TYPE] = {"batch", SPAN_ALL, 0, 0},
+    [MODEL_ORDINAL] = {"batch", SPAN_ALL, 0, 0},
+    [MODEL_EMBEDDED] = {"embeddings before their norm", SPAN_EMBED, 0, 0},
+    [MODEL_EMBED_MEAN] = {"norm statistics", SPAN_EMBED, 0, 0},
+    [MODEL_EMBED_RSTD] = {"norm statistics", SPAN_EMBED, 0, 0},
+    [MODEL_FINAL] = {"stream", SPAN_FINAL, 0, 0},
+    [MODEL_FINAL_MEAN] = {"norm statistics", SPAN_HEAD, 0, HEAD_LAST},
+    [MODEL_FINAL_RSTD] = {"norm statistics", SPAN_HEAD, 0, HEAD_LAST},
+    [MODEL_HIDDEN] = {"hidden states", SPAN_HEAD, 0, HEAD_LAST},
+    [MODEL_DX] = {"gradient of the stream", SPAN_GRADIENT, 5, 0},
+    [MODEL_DEMBEDDED] = {"gradient of the embeddings", SPAN_TABLES, 0, 0},
+    [MODEL_INDEX] = {"scored places", SPAN_HEAD, 1, HEAD_LAST},
+    [MODEL_BACK] = {"scored places", SPAN_HEAD, 1, HEAD_LAST},
+    [MODEL_TARGET] = {"scored places", SPAN_HEAD, 1, HEAD_LAST},
+    [MODEL_WEIGHT] = {"scored places", SPAN_HEAD, 1, HEAD_LAST},
+    [MODEL_LOSS] = {"scored places", SPAN_HEAD, 1, HEAD_LAST},
+    [MODEL_RANK] = {"scored places", SPAN_HEAD, 1, HEAD_LAST},
+    [MODEL_SCORED] = {"hidden states of scored places", SPAN_HEAD, 1, 4},
+    [MODEL_DENSE] = {"masked head", SPAN_HEAD, 2, 4},
+    [MODEL_ACTED] = {"masked head", SPAN_HEAD, 2, 4},
+    [MODEL_NORMED] = {"masked head", SPAN_HEAD, 2, 3},
+    [MODEL_HEAD_MEAN] = {"norm statistics", SPAN_HEAD, 2, 4},
+    [MODEL_HEAD_RSTD] = {"norm statistics", SPAN_HEAD, 2, 4},
+    [MODEL_LOGITS] = {"logits of a chunk", SPAN_HEAD, 3, 3},
+    [MODEL_DSCORED] = {"gradient of scored places", SPAN_HEAD, 3, 5},
+    [MODEL_DACTED] = {"gradient of the masked head", SPAN_HEAD, 4, 4},
+    [MODEL_DHIDDEN] = {"gradient of the hidden states", SPAN_HEAD, 5, 6},
+};
+
+/* Bytes per row, 0: this use has none. */
+static size_t row_bytes(const struct model_config *c, const struct model_use *use,
+                        enum model_slot s)
+{
+    const size_t C = (size_t)c->width, act = dtype_size(use->dtype), f32 = dtype_size(DTYPE_F32);
+    switch (s) {
+    case MODEL_IDS:
+    case MODEL_POSITION:
+    case MODEL_ORDINAL:
+    case MODEL_INDEX:
+    case MODEL_BACK:
+    case MODEL_TARGET:
+    case MODEL_WEIGHT:
+    case MODEL_LOSS:
+    case MODEL_RANK:
+        return 4;
+    case MODEL_PLACE:
+        return c->position == POSITION_LEARNED ? 4 : 0;
+    case MODEL_TYPE:
+        return c->types ? 4 : 0;
+    case MODEL_EMBEDDED:
+        return c->embed_norm ? C * f32 : 0;
+    case MODEL_EMBED_MEAN:
+    case MODEL_EMBED_RSTD:
+        return c->embed_norm && use->training ? f32 : 0;
+    case MODEL_FINAL:
+        return C * f32;
+    case MODEL_FINAL_MEAN:
+    case MODEL_FINAL_RSTD:
+        return c->final_norm && use->training ? f32 : 0;
+    case MODEL_HIDDEN:
+        return c->final_norm ? C * act : 0;
+    case MODEL_DX:
+        return use->training ? C * f32 : 0;
+    case MODEL_DEMBEDDED:
+        return use->training && c->embed_norm ? C * f32 : 0;
+    case MODEL_SCORED:
+        return C * act;
+    case MODEL_DENSE:
+    case MODEL_ACTED:
+    case MODEL_NORMED:
+        return c->mlm_head ? C * act : 0;
+    case MODEL_HEAD_MEAN:
+    case MODEL_HEAD_RSTD:
+        return c->mlm_head && use->training ? f32 : 0;
+    case MODEL_LOGITS:
+        return (size_t)c->vocab * f32;
+    case MODEL_DSCORED:
+        return use->training ? C * act : 0;
+    case MODEL_DACTED:
+        return use->training && c->mlm_head ? C * act : 0;
+    case MODEL_DHIDDEN:
+        return use->training && c->final_norm ? C * act : 0;
+    case MODEL_SLOT_COUNT:
+        break;
+    }
+    return 0;
+}
+
+/* First phase of a part. */
+static int64_t forward_phase(int64_t layer)
+{
+    return (1 + layer) * BLOCK_PHASES;
+}
+static int64_t head_phase(const struct model_config *c)
+{
+    return (1 + c->layers) * BLOCK_PHASES;
+}
+static int64_t backward_phase(const struct model_config *c, int64_t layer)
+{
+    return (2 * c->layers + 1 - layer) * BLOCK_PHASES;
+}
+static int64_t tables_phase(const struct model_config *c)
+{
+    return (2 * c->layers + 2) * BLOCK_PHASES;
+}
+
+static enum err declare_slot(struct errctx *e, const struct model_config *c,
+                             const struct model_use *use, struct layout *l, enum model_slot s)
+{
+    const struct spec *spec = &specs[s];
+    const int64_t head = head_phase(c), end = use->training ? tables_phase(c) : head + HEAD_LAST;
+    int64_t first = 0, last = end, rows = use->tokens;
+    size_t bytes;
+    l->slots[s] = BLOCK_ABSENT;
+    if (row_bytes(c, use, s) == 0) return ERR_OK;
+    switch (spec->span) {
+    case SPAN_ALL:
+        break;
+    case SPAN_EMBED:
+        last = use->training ? end : 0;
+        break;
+    case SPAN_FINAL:
+        first = forward_phase(c->layers - 1) + 6;
+        last = head + HEAD_LAST;
+        break;
+    case SPAN_HEAD:
+        first = head + spec->from;
+        last = head + spec->to;
+        break;
+    case SPAN_GRADIENT:
+        first = head + spec->from;
+        break;
+    case SPAN_TABLES:
+        first = end;
+        break;
+    }
+    if (s == MODEL_LOGITS && rows > l->chunk) rows = l->chunk;
+    if (!size_mul(row_bytes(c, use, s), (size_t)rows, &bytes))
+        return err_memory(e, spec->name, UINT64_MAX);
+    return arena_add(e, &l->arena, spec->name, bytes, first, last, &l->slots[s]);
+}
+
+static enum err declare_all(struct errctx *e, const struct model_config *c,
+                            const struct model_use *use, struct layout *l)
+{
+    const struct block_memory memory = {.config = c,
+                                        .dtype = use->dtype,
+                                        .tokens = use->tokens,
+                                        .training = use->training,
+                                        .recompute = use->recompute,
+                                        .dropout = use->training && use->dropout > 0};
+    size_t stream;
+    if (!size_mul((size_t)c->width * sizeof(float), (size_t)use->tokens, &stream))
+        return err_memory(e, "the stream", UINT64_MAX);
+    for (int s = 0; s < MODEL_SLOT_COUNT; s++) TRY(declare_slot(e, c, use, l, s));
+    TRY(mem_new(e, &l->streams, (size_t)c->layers, sizeof *l->streams, "memory plan"));
+    TRY(mem_new(e, &l->blocks, (size_t)c->layers, sizeof *l->blocks, "memory plan"));
+    for (int64_t i = 0; i < c->layers; i++) {
+        const int64_t forward = forward_phase(i), backward = backward_phase(c, i);
+        TRY(arena_add(e, &l->arena, "stream", stream, i ? forward_phase(i - 1) + 6 : 0,
+                      use->training ? backward + BLOCK_PHASES - 1 : forward + BLOCK_PHASES - 1,
+                      &l->streams[i]));
+        TRY(block_declare(e, &memory, &l->arena, forward, backward, &l->blocks[i]));
+    }
+    return arena_plan(e, &l->arena);
+}
+
+enum err layout_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
+                     struct layout *l)
+{
+    *l = (struct layout){.chunk = model_chunk(c->vocab)};
+    if (use->tokens > 0 && declare_all(e, c, use, l) != ERR_OK) layout_fini(l);
+    return e->code;
+}
+
+void layout_fini(struct layout *l)
+{
+    arena_fini(&l->arena);
+    mem_free(l->streams);
+    mem_free(l->blocks);
+    *l = (struct layout){0};
+}
+
+struct buf arena_place(const struct arena *a, struct buf memory, size_t item)
+{
+    if (item == BLOCK_ABSENT) return (struct buf){0};
+    return buf_at(memory, a->items[item].offset, a->items[item].bytes);
+}

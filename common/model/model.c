@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model.c: a model's memory: parameters, gradients, tables of angles, the arena of its passes; and
+ * the binding of the parts to it. The passes are in passes.c, block.c, embed.c and head.c, the
+ * stream in model_file.c. */
+#include "common/model/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/model/parts.h"
+
+/* ------------------------------------------------------------------ binding parts to memory */
+
+static struct buf part_of(struct buf flat, const struct param *p, size_t size)
+{
+    if (!p || !buf_present(flat)) return (struct buf){0};
+    return buf_at(flat, (size_t)p->offset * size, (size_t)p->elements * size);
+}
+
+static const struct param *find(const struct model *m, int layer, const char *name,
+                                const char *kind)
+{
+    char full[64];
+    if (layer >= 0)
+        snprintf(full, sizeof full, "layers.%d.%s.%s", layer, name, kind);
+    else
+        snprintf(full, sizeof full, "%s.%s", name, kind);
+    return param_table_find(&m->params, full);
+}
+
+static struct buf gradient_of(const struct model *m, const struct param *p)
+{
+    return p && p->trainable ? part_of(m->gradients, p, sizeof(float)) : (struct buf){0};
+}
+
+/* What products read: the rounded copy where there is one. */
+static struct mat matrix_of(const struct model *m, const struct param *p)
+{
+    if (!p) return (struct mat){0};
+    if (buf_present(m->weights16))
+        return mat_rows(part_of(m->weights16, p, 2), DTYPE_BF16, p->shape[1]);
+    return mat_rows(part_of(m->weights, p, sizeof(float)), DTYPE_F32, p->shape[1]);
+}
+
+static struct norm bind_norm(const struct model *m, int layer, const char *name)
+{
+    const struct param *w = find(m, layer, name, "weight"), *b = find(m, layer, name, "bias");
+    return (struct norm){.weight = part_of(m->weights, w, sizeof(float)),
+                         .bias = part_of(m->weights, b, sizeof(float)),
+                         .dweight = gradient_of(m, w),
+                         .dbias = gradient_of(m, b)};
+}
+
+static struct linear bind_linear(const struct model *m, int layer, const char *name)
+{
+    const struct param *w = find(m, layer, name, "weight"), *b = find(m, layer, name, "bias");
+    if (!w) return (struct linear){0};
+    return (struct linear){.in = w->shape[1],
+                           .out = w->shape[0],
+                           .weight = matrix_of(m, w),
+                           .bias = part_of(m->weights, b, sizeof(float)),
+                           .dweight = gradient_of(m, w),
+                           .dbias = gradient_of(m, b)};
+}
+
+void model_bind(struct model *m)
+{
+    const struct param *tokens = find(m, -1, "embed.tokens", "weight");
+    const struct param *positions = find(m, -1, "embed.positions", "weight");
+    const struct param *types = find(m, -1, "embed.types", "weight"),
+                       *bias = find(m, -1, "head", "bias");
+    m->tokens = matrix_of(m, tokens);
+    m->positions = matrix_of(m, positions);
+    m->types = matrix_of(m, types);
+    m->dtokens = m->c.tied && tokens->trainable ? m->lookup : gradient_of(m, tokens);
+    m->dpositions = gradient_of(m, positions);
+    m->dtypes = gradient_of(m, types);
+    m->embed_norm = bind_norm(m, -1, "embed.norm");
+    m->final_norm = bind_norm(m, -1, "norm");
+    m->head_norm = bind_norm(m, -1, "head.norm");
+    m->dense = bind_linear(m, -1, "head.dense");
+    m->head = bind_linear(m, -1, m->c.tied ? "embed.tokens" : "head");
+    m->head.bias = part_of(m->weights, bias, sizeof(float));
+    m->head.dbias = gradient_of(m, bias);
+    for (int64_t l = 0; l < m->c.layers; l++)
+        m->blocks[l] = (struct block){.norm1 = bind_norm(m, (int)l, "norm1"),
+                                      .norm2 = bind_norm(m, (int)l, "norm2"),
+                                      .qkv = bind_linear(m, (int)l, "attention.qkv"),
+                                      .out = bind_linear(m, (int)l, "attention.out"),
+                                      .up = bind_linear(m, (int)l, "mlp.up"),
+                                      .down = bind_linear(m, (int)l, "mlp.down"),
+                                      .layer = (int)l};
+}
+
+/* ------------------------------------------------------------------ memory */
+
+/* Angles as transformers computes them: inverse frequencies and products rounded to F32, because
+ * checkpoints were trained with these. */
+static enum err make_angles(struct errctx *e, struct model *m)
+{
+    const int64_t half = m->c.rope_dims / 2, n = m->c.context * half;
+    float *cosine = NULL, *sine = NULL;
+    if (m->c.position != POSITION_ROPE) return ERR_OK;
+    const size_t bytes = (size_t)n * sizeof(float);
+    if (mem_new(e, &cosine, (size_t)n, sizeof *cosine, "angles") == ERR_OK &&
+        mem_new(e, &sine, (size_t)n, sizeof *sine, "angles") == ERR_OK &&
+        m->k->alloc(m->k, e, bytes, &m->cosine) == ERR_OK &&
+        m->k->alloc(m->k, e, bytes, &m->sine) == ERR_OK) {
+        for (int64_t i = 0; i < half; i++) {
+            const float frequency =
+                (float)(1 / pow(m->c.rope_theta, 2.0 * (double)i / (double)m->c.rope_dims));
+            for (int64_t t = 0; t < m->c.context; t++) {
+                const float angle = (float)t * frequency;
+                cosine[t * half + i] = (float)cos((double)angle);
+                sine[t * half + i] = (float)sin((double)angle);
+            }
+        }
+        m->k->upload(m->k, m->cosine, cosine, bytes);
+        m->k->upload(m->k, m->sine, sine, bytes);
+    }
+    mem_free(cosine);
+    mem_free(sine);
+    return e->code;
+}
+
+/* Bytes of the parts that are not the arena. */
+struct sizes {
+    size_t weights, weights16, gradients, lookup, angles;
+};
+static enum err sizes_of(struct errctx *e, const struct model_config *c,
+                         const struct model_use *use, const struct param_table *t, struct sizes *s)
+{
+    const size_t n = (size_t)t->elements;
+    *s = (struct sizes){0};
+    if (!size_mul(n, sizeof(float), &s->weights)) return err_memory(e, "parameters", UINT64_MAX);
+    if (use->dtype == DTYPE_BF16) s->weights16 = n * 2;
+    if (use->training) s->gradients = s->weights;
+    if (use->training && c->tied) s->lookup = (size_t)c->vocab * (size_t)c->width * sizeof(float);
+    if (c->position == POSITION_ROPE)
+        s->angles = (size_t)c->context * (size_t)c->rope_dims *
+                    sizeof(float); /* two tables of half the width */
+    return ERR_OK;
+}
+
+static enum err place_arena(struct errctx *e, struct model *m)
+{
+    const struct layout *l = &m->layout;
+    const size_t n = (size_t)m->use.tokens;
+    if (n == 0) return ERR_OK;
+    TRY(m->k->alloc(m->k, e, l->arena.bytes, &m->arena));
+    TRY(mem_new(e, &m->streams, (size_t)m->c.layers, sizeof *m->streams, "model"));
+    TRY(mem_new(e, &m->buffers, (size_t)m->c.layers, sizeof *m->buffers, "model"));
+    for (int s = 0; s < MODEL_SLOT_COUNT; s++)
+        m->slots[s] = arena_place(&l->arena, m->arena, l->slots[s]);
+    for (int64_t i = 0; i < m->c.layers; i++) {
+        m->streams[i] =
+            mat_rows(arena_place(&l->arena, m->arena, l->streams[i]), DTYPE_F32, m->c.width);
+        for (int s = 0; s < SLOT_COUNT; s++) {
+            m->buffers[i].forward[s] = arena_place(&l->arena, m->arena, l->blocks[i].forward[s]);
+            m->buffers[i].backward[s] = arena_place(&l->arena, m->arena, l->blocks[i].backward[s]);
+        }
+    }
+    TRY(mem_new(e, &m->zeros, n, sizeof *m->zeros, "model"));
+    TRY(mem_new(e, &m->index, n, sizeof *m->index, "model"));
+    TRY(mem_new(e, &m->back, n, sizeof *m->back, "model"));
+    TRY(mem_new(e, &m->target, n, sizeof *m->target, "model"));
+    TRY(mem_new(e, &m->weight, n, sizeof *m->weight, "model"));
+    TRY(mem_new(e, &m->loss, n, sizeof *m->loss, "model"));
+    TRY(mem_new(e, &m->rank, n, sizeof *m->rank, "model"));
+    TRY(mem_new(e, &m->piece, n + 1, sizeof *m->piece, "model"));
+    return mem_new(e, &m->run, n + 1, sizeof *m->run, "model");
+}
+
+static enum err take_memory(struct errctx *e, struct model *m)
+{
+    struct kernels *k = m->k;
+    struct sizes s;
+    TRY(sizes_of(e, &m->c, &m->use, &m->params, &s));
+    TRY(k->alloc(k, e, s.weights, &m->weights));
+    if (s.weights16) TRY(k->alloc(k, e, s.weights16, &m->weights16));
+    if (s.gradients) TRY(k->alloc(k, e, s.gradients, &m->gradients));
+    if (s.lookup) TRY(k->alloc(k, e, s.lookup, &m->lookup));
+    TRY(make_angles(e, m));
+    TRY(layout_plan(e, &m->c, &m->use, &m->layout));
+    TRY(mem_new(e, &m->blocks, (size_t)m->c.layers, sizeof *m->blocks, "model"));
+    TRY(place_arena(e, m));
+    model_bind(m);
+    return ERR_OK;
+}
+
+enum err model_new(struct errctx *e, struct kernels *k, const struct model_config *c,
+                   const struct model_use *use, struct model **out)
+{
+    struct model *m;
+    *out = NULL;
+    TRY(mem_new(e, &m, 1, sizeof *m, "model"));
+    m->k = k;
+    m->c = *c;
+    m->use = *use;
+    m->use.tokens = (use->tokens + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
+    m->dropout = use->training ? use->dropout : 0;
+    if (param_table_build(e, c, &m->params) != ERR_OK || take_memory(e, m) != ERR_OK) {
+        model_free(m);
+        return e->code;
+    }
+    *out = m;
+    return ERR_OK;
+}
+
+void model_free(struct model *m)
+{
+    if (!m) return;
+    const struct buf bufs[] = {m->weights, m->weights16, m->gradients, m->lookup,
+                               m->cosine,  m->sine,      m->arena};
+    for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
+        if (buf_present(bufs[i])) m->k->free(m->k, bufs[i]);
+    void *const arrays[] = {m->blocks, m->streams, m->buffers, m->zeros, m->index, m->back,
+                            m->target, m->weight,  m->loss,    m->rank,  m->piece, m->run};
+    for (size_t i = 0; i < ARRAY_LEN(arrays); i++) mem_free(arrays[i]);
+    layout_fini(&m->layout);
+    param_table_fini(&m->params);
+    if (m->tokenizer) tokenizer_spec_fini(m->tokenizer);
+    mem_free(m->tokenizer);
+    mem_free(m);
+}
+
+/* ------------------------------------------------------------------ initial weights */
+
+struct init_task {
+    const struct model *m;
+    uint64_t seed;
+    float *weights;
+};
+
+static void init_param(void *ctx, int64_t task, int thread)
+{
+    const struct init_task *t = ctx;
+    const struct param *p = &t->m->params.items[task];
+    (void)thread;
+    param_init(&t->m->c, p, t->seed, t->weights + p->offset);
+}
+
+enum err model_create(struct errctx *e, struct kernels *k, const struct model_config *c,
+                      const struct tokenizer_spec *spec, uint64_t seed, const struct model_use *use,
+                      struct model **out)
+{
+    struct model *m;
+    TRY(model_new(e, k, c, use, &m));
+    if (spec && model_take_tokenizer(e, m, spec) != ERR_OK) {
+        model_free(m);
+        *out = NULL;
+        return e->code;
+    }
+    struct init_task t = {.m = m, .seed = seed, .weights = k->map(k, m->weights)};
+    pool_run(k->pool, init_param, &t, m->params.count);
+    model_refresh(m);
+    *out = m;
+    return ERR_OK;
+}
+
+void model_refresh(struct model *m)
+{
+    const int64_t n = m->params.elements;
+    if (buf_present(m->weights16))
+        m->k->convert(m->k, 1, n, mat_rows(m->weights, DTYPE_F32, n),
+                      mat_rows(m->weights16, DTYPE_BF16, n));
+}
+
+/* ------------------------------------------------------------------ what others may see */
+
+const struct model_config *model_config_of(const struct model *m)
+{
+    return &m->c;
+}
+
+const struct tokenizer_spec *model_tokenizer(const struct model *m)
+{
+    return m->tokenizer;
+}
+
+const struct param_table *model_params(const struct model *m)
+{
+    return &m->params;
+}
+
+struct kernels *model_kernels(const struct model *m)
+{
+    return m->k;
+}
+
+const uint8_t *model_id(const struct model *m)
+{
+    return m->id;
+}
+
+struct buf model_weights(const struct model *m)
+{
+    return m->weights;
+}
+
+struct buf model_gradients(const struct model *m)
+{
+    return m->gradients;
+}
+
+struct buf model_weights16(const struct model *m)
+{
+    return m->weights16;
+}
+
+/* ------------------------------------------------------------------ the plan */
+
+static enum err plan_line(struct errctx *e, struct plan *p, const char *what, uint64_t bytes,
+                          bool part)
+{
+    if (bytes == 0) return ERR_OK;
+    TRY(mem_grow(e, &p->lines, &p->capacity, p->count + 1, sizeof *p->lines, "plan"));
+    struct plan_line *l = &p->lines[p->count++];
+    *l = (struct plan_line){.bytes = bytes, .part = part};
+    snprintf(l->what, sizeof l->what, "%s", what);
+    if (!part) p->bytes += bytes;
+    return ERR_OK;
+}
+
+/* One line per name: together they are more than the arena, where they share places. */
+static enum err plan_arena(struct errctx *e, const struct arena *a, struct plan *p)
+{
+    TRY(plan_line(e, p, "arena of the passes, in which share places:", a->bytes, false));
+    for (size_t i = 0; i < a->count; i++) {
+        uint64_t bytes = 0;
+        bool seen = false;
+        for (size_t j = 0; j < a->count; j++) {
+            if (strcmp(a->items[i].name, a->items[j].name) != 0) continue;
+            if (j < i) seen = true;
+            bytes += a->items[j].bytes;
+        }
+        if (!seen) TRY(plan_line(e, p, a->items[i].name, bytes, true));
+    }
+    return ERR_OK;
+}
+
+static enum err plan_all(struct errctx *e, const struct model_config *c,
+                         const struct model_use *use, int threads, const struct param_table *t,
+                         const struct layout *l, struct plan *out)
+{
+    struct sizes s;
+    TRY(sizes_of(e, c, use, t, &s));
+    TRY(plan_line(e, out, "parameters, F32", s.weights, false));
+    TRY(plan_line(e, out, "parameters, BF16", s.weights16, false));
+    TRY(plan_line(e, out, "gradients, F32", s.gradients, false));
+    TRY(plan_line(e, out, "gradient of the tied table, F32", s.lookup, false));
+    TRY(plan_line(e, out, "angles of the positions", s.angles, false));
+    TRY(plan_arena(e, &l->arena, out));
+    return plan_line(e, out, "scratch of the kernels", (uint64_t)threads * kernels_scratch(),
+                     false);
+}
+
+enum err model_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
+                    int threads, struct plan *out)
+{
+    struct param_table t;
+    struct layout l;
+    struct model_use padded = *use;
+    padded.tokens = (use->tokens + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
+    *out = (struct plan){0};
+    TRY(param_table_build(e, c, &t));
+    if (layout_plan(e, c, &padded, &l) == ERR_OK) {
+        (void)!plan_all(e, c, &padded, threads, &t, &l, out);
+        layout_fini(&l);
+    }
+    param_table_fini(&t);
+    if (e->code != ERR_OK) plan_fini(out);
+    return e->code;
+}
+
+void plan_fini(struct plan *p)
+{
+    mem_free(p->lines);
+    *p = (struct plan){0};
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model_file.c: a model from and to its stream: meta {"config", "tokenizer"}, the parameters in the
+ * table's order, the tokenizer's tensors behind the prefix "tokenizer.".
+ *
+ * Loading reads piece by piece into place, so that a model is in memory once; only the tokenizer's
+ * tensors are gathered first. Everything in the stream must be understood: an unknown key, a
+ * missing, foreign or wrongly shaped tensor, a value that is not finite is an error that names it.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/model/parts.h"
+
+#define TOKENIZER_PREFIX "tokenizer."
+
+/* ------------------------------------------------------------------ tokenizer */
+
+static enum err copy_array(struct errctx *e, void *out, const void *from, size_t n, size_t size)
+{
+    void *to = NULL;
+    if (from) {
+        TRY(mem_new(e, &to, n, size, "tokenizer"));
+        memcpy(to, from, n * size);
+    }
+    memcpy(out, &to, sizeof to);
+    return ERR_OK;
+}
+
+static enum err copy_spec(struct errctx *e, const struct tokenizer_spec *from,
+                          struct tokenizer_spec *to)
+{
+    const size_t V = (size_t)from->vocab;
+    to->vocab = from->vocab;
+    to->merges_count = from->merges_count;
+    TRY(mp_copy(e, &from->ops, &to->ops));
+    TRY(copy_array(e, &to->start, from->start, V + 1, sizeof *to->start));
+    TRY(copy_array(e, &to->bytes, from->bytes, (size_t)from->start[V], 1));
+    TRY(copy_array(e, &to->flags, from->flags, V, 1));
+    TRY(copy_array(e, &to->merges, from->merges, 2 * (size_t)from->merges_count,
+                   sizeof *to->merges));
+    return copy_array(e, &to->scores, from->scores, V, sizeof *to->scores);
+}
+
+enum err model_take_tokenizer(struct errctx *e, struct model *m, const struct tokenizer_spec *spec)
+{
+    if (spec->vocab > m->c.vocab)
+        return err_set(e, ERR_USAGE, "the tokenizer has %lld tokens, the model only %lld",
+                       (long long)spec->vocab, (long long)m->c.vocab);
+    TRY(mem_new(e, &m->tokenizer, 1, sizeof *m->tokenizer, "tokenizer"));
+    tokenizer_spec_init(m->tokenizer);
+    return copy_spec(e, spec, m->tokenizer);
+}
+
+/* ------------------------------------------------------------------ loading */
+
+/* Where each tensor of the stream goes. */
+struct target {
+    const struct param *param; /* or NULL: the tokenizer's */
+    uint8_t *data;             /* tokenizer: its own memory (in `held`) */
+};
+
+struct loader {
+    const char *name; /* of the stream, for messages */
+    struct model *m;
+    struct target *targets;     /* per tensor of begin */
+    struct stream_tensors held; /* of the tokenizer */
+};
+
+static bool is_tokenizers(const char *tensor)
+{
+    return strncmp(tensor, TOKENIZER_PREFIX, sizeof TOKENIZER_PREFIX - 1) == 0;
+}
+
+static enum err hold(struct errctx *e, struct loader *l, const struct stream_field *f,
+                     struct target *t)
+{
+    size_t bytes = dtype_size(f->dtype);
+    for (int d = 0; d < f->dims; d++)
+        if (f->shape[d] < 0 || !size_mul(bytes, (size_t)f->shape[d], &bytes))
+            return err_set(e, ERR_INPUT, "'%s': tensor '%s' has an impossible shape", l->name,
+                           f->name);
+    const int64_t i = l->held.begin.tensors_count;
+    TRY(stream_begin_tensor(e, &l->held.begin, f->name, f->dtype, f->dims, f->shape));
+    TRY(mem_new_aligned(e, &l->held.data[i], bytes, 1, "tokenizer"));
+    t->data = l->held.data[i];
+    return ERR_OK;
+}
+
+static enum err check_param(struct errctx *e, const struct loader *l, const struct stream_field *f,
+                            const struct param *p)
+{
+    char want[48];
+    bool same = f->dims == p->dims;
+    for (int d = 0; d < p->dims && same; d++) same = f->shape[d] == p->shape[d];
+    if (p->dims == 2)
+        snprintf(want, sizeof want, "[%lld, %lld]", (long long)p->shape[0], (long long)p->shape[1]);
+    else
+        snprintf(want, sizeof want, "[%lld]", (long long)p->shape[0]);
+    if (!same)
+        return err_set(e, ERR_INPUT,
+                       "'%s': tensor '%s' has another shape than the configuration's %s", l->name,
+                       f->name, want);
+    if (f->dtype != DTYPE_F32 && f->dtype != DTYPE_BF16 && f->dtype != DTYPE_F16)
+        return err_set(e, ERR_INPUT, "'%s': tensor '%s' is of type %s; F32, BF16 or F16 is wanted",
+                       l->name, f->name, dtype_name(f->dtype));
+    return ERR_OK;
+}
+
+/* Every parameter once, and no other tensor. */
+static enum err match_tensors(struct errctx *e, struct loader *l, const struct stream_begin *b)
+{
+    const struct param_table *t = &l->m->params;
+    TRY(mem_new(e, &l->targets, (size_t)b->tensors_count, sizeof *l->targets, "model"));
+    TRY(mem_new(e, &l->held.data, (size_t)b->tensors_count, sizeof *l->held.data, "model"));
+    for (int64_t i = 0; i < b->tensors_count; i++) {
+        const struct stream_field *f = &b->tensors[i];
+        if (is_tokenizers(f->name)) {
+            TRY(hold(e, l, f, &l->targets[i]));
+            continue;
+        }
+        l->targets[i].param = param_table_find(t, f->name);
+        if (!l->targets[i].param)
+            return err_set(e, ERR_INPUT, "'%s': tensor '%s' is no parameter of its configuration",
+                           l->name, f->name);
+        TRY(check_param(e, l, f, l->targets[i].param));
+    }
+    for (int64_t i = 0; i < t->count; i++)
+        if (stream_begin_find_tensor(b, t->items[i].name) < 0)
+            return err_set(e, ERR_INPUT, "'%s': tensor '%s' is missing", l->name, t->items[i].name);
+    return ERR_OK;
+}
+
+static enum err take_numbers(struct errctx *e, const struct loader *l,
+                             const struct stream_tensor_piece *piece, enum dtype dtype)
+{
+    const struct param *p = l->targets[piece->tensor].param;
+    float *to = (float *)l->m->k->map(l->m->k, l->m->weights) + p->offset + piece->first;
+    for (int64_t i = 0; i < piece->elements; i++) {
+        uint16_t half;
+        if (dtype == DTYPE_F32) {
+            memcpy(&to[i], piece->data + i * 4, 4);
+        } else {
+            memcpy(&half, piece->data + i * 2, 2);
+            to[i] = dtype == DTYPE_BF16 ? bf16_to_f32(half) : f16_to_f32(half);
+        }
+        if (!isfinite(to[i]))
+            return err_set(e, ERR_INPUT, "'%s': tensor '%s', element %lld is %s", l->name, p->name,
+                           (long long)(piece->first + i), isnan(to[i]) ? "NaN" : "infinite");
+    }
+    return ERR_OK;
+}
+
+static enum err read_tensors(struct errctx *e, struct loader *l, struct stream_reader *r,
+                             const struct stream_begin *b)
+{
+    enum stream_event event = STREAM_EVENT_TENSOR;
+    struct stream_rows rows;
+    struct stream_tensor_piece piece;
+    while (event != STREAM_EVENT_END) {
+        TRY(stream_reader_next(e, r, &event, &rows, &piece));
+        if (event != STREAM_EVENT_TENSOR) continue;
+        const enum dtype dtype = b->tensors[piece.tensor].dtype;
+        if (l->targets[piece.tensor].param)
+            TRY(take_numbers(e, l, &piece, dtype));
+        else
+            memcpy(l->targets[piece.tensor].data + (size_t)piece.first * dtype_size(dtype),
+                   piece.data, piece.bytes);
+    }
+    return ERR_OK;
+}
+
+static enum err read_config(struct errctx *e, const char *name, const struct stream_begin *b,
+                            struct model_config *c)
+{
+    static const char *const known[] = {"config", "tokenizer"};
+    for (size_t i = 0; i < b->meta.as.list.count; i += 2) {
+        const char *key = b->meta.as.list.items[i].as.bytes.data;
+        bool found = false;
+        for (size_t j = 0; j < ARRAY_LEN(known); j++) found = found || strcmp(key, known[j]) == 0;
+        if (!found)
+            return err_set(e, ERR_INPUT,
+                           "'%s': meta key '%s' is not known: the model needs a newer graft", name,
+                           key);
+    }
+    const struct mp_value *config = mp_get(&b->meta, "config");
+    if (!config) return err_set(e, ERR_INPUT, "'%s': meta key 'config' is missing", name);
+    if (model_config_from_meta(e, config, c) != ERR_OK) return err_prefix(e, "'%s'", name);
+    return ERR_OK;
+}
+
+static enum err read_tokenizer(struct errctx *e, struct loader *l)
+{
+    struct model *m = l->m;
+    if (!mp_get(&l->held.begin.meta, "tokenizer")) {
+        if (l->held.begin.tensors_count == 0) return ERR_OK;
+        return err_set(e, ERR_INPUT,
+                       "'%s': tensors of a tokenizer, but meta key 'tokenizer' is missing",
+                       l->name);
+    }
+    TRY(mem_new(e, &m->tokenizer, 1, sizeof *m->tokenizer, "tokenizer"));
+    tokenizer_spec_init(m->tokenizer);
+    TRY(tokenizer_spec_read(e, &l->held, TOKENIZER_PREFIX, l->name, m->tokenizer));
+    if (m->tokenizer->vocab > m->c.vocab)
+        return err_set(e, ERR_INPUT, "'%s': its tokenizer has %lld tokens, its configuration %lld",
+                       l->name, (long long)m->tokenizer->vocab, (long long)m->c.vocab);
+    return ERR_OK;
+}
+
+static enum err load(struct errctx *e, struct loader *l, struct stream_reader *r, struct kernels *k,
+                     const struct model_use *use)
+{
+    const struct stream_begin *b = stream_reader_begin(r);
+    struct model_config c;
+    TRY(read_config(e, l->name, b, &c));
+    TRY(model_new(e, k, &c, use, &l->m));
+    TRY(mp_copy(e, &b->meta, &l->held.begin.meta));
+    TRY(match_tensors(e, l, b));
+    TRY(read_tensors(e, l, r, b));
+    TRY(read_tokenizer(e, l));
+    memcpy(l->m->id, stream_reader_summary(r)->id, sizeof l->m->id);
+    model_refresh(l->m);
+    return ERR_OK;
+}
+
+enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const char *path,
+                    const struct model_use *use, struct model **out)
+{
+    struct stream_reader_cfg cfg = STREAM_READER_CFG;
+    struct loader l = {.name = path && strcmp(path, "-") != 0 ? path : "standard input"};
+    struct stream_reader *r = NULL;
+    cfg.kind = STREAM_MODEL;
+    cfg.segments = 1;
+    cfg.threads = pool_threads(k->pool);
+    *out = NULL;
+    TRY(stream_reader_open(e, run, "model", path, &cfg, &r));
+    stream_begin_init(&l.held.begin, STREAM_MODEL);
+    const enum err code = load(e, &l, r, k, use);
+    stream_reader_close(r);
+    stream_tensors_fini(&l.held);
+    mem_free(l.targets);
+    if (code != ERR_OK) {
+        model_free(l.m);
+        return code;
+    }
+    *out = l.m;
+    return ERR_OK;
+}
+
+/* ------------------------------------------------------------------ saving */
+
+static enum err write_model(struct errctx *e, const struct model *m, struct stream_writer *w,
+                            int64_t first_tokenizer)
+{
+    const float *weights = m->k->map(m->k, m->weights);
+    for (int64_t i = 0; i < m->params.count; i++) {
+        const struct param *p = &m->params.items[i];
+        TRY(stream_writer_tensor(e, w, i, weights + p->offset, p->elements));
+    }
+    if (m->tokenizer) TRY(tokenizer_spec_write(e, m->tokenizer, w, first_tokenizer));
+    return ERR_OK;
+}
+
+static enum err describe(struct errctx *e, const struct model *m, struct stream_begin *b,
+                         int64_t *first_tokenizer)
+{
+    struct mp_value config = {0};
+    mp_map_init(&config);
+    if (model_config_to_meta(e, &m->c, &config) == ERR_OK)
+        (void)!mp_set(e, &b->meta, "config", &config);
+    mp_fini(&config);
+    TRY(e->code);
+    for (int64_t i = 0; i < m->params.count; i++) {
+        const struct param *p = &m->params.items[i];
+        TRY(stream_begin_tensor(e, b, p->name, DTYPE_F32, p->dims, p->shape));
+    }
+    if (m->tokenizer)
+        TRY(tokenizer_spec_declare(e, m->tokenizer, TOKENIZER_PREFIX, b, first_tokenizer));
+    return ERR_OK;
+}
+
+enum err model_save(struct errctx *e, const struct model *m, struct run *run, const char *path,
+                    int level, int threads)
+{
+    const struct stream_writer_cfg cfg = {.level = level, .threads = threads};
+    struct stream_begin b;
+    struct stream_writer *w = NULL;
+    int64_t first = 0;
+    stream_begin_init(&b, STREAM_MODEL);
+    if (describe(e, m, &b, &first) == ERR_OK &&
+        stream_writer_open(e, run, path, &b, &cfg, &w) == ERR_OK) {
+        if (write_model(e, m, w, first) == ERR_OK)
+            (void)!stream_writer_commit(e, w);
+        else
+            stream_writer_abort(w);
+    }
+    stream_begin_fini(&b);
+    return e->code;
+}

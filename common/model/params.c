@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* params.c: the parameter table of a configuration, in canonical order (embeddings, layers, final
+ * norm, head).
+ *
+ * The idea: `build` is the only place that knows which parameters a configuration has; everything
+ * that walks over parameters walks over the table. */
+#include "common/model/params.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+
+/* Offsets are multiples of this many elements: 64 bytes, a cache line. */
+enum { PARAM_ALIGN = 16 };
+
+struct builder {
+    struct errctx *e;
+    struct param_table *t;
+    size_t capacity;
+    int layer;
+};
+
+/* Adds PREFIX.NAME; columns 0: a vector of `rows`. The first error stays in b->e. */
+static void put(struct builder *b, const char *name, int64_t rows, int64_t columns,
+                enum param_role role)
+{
+    struct param_table *t = b->t;
+    size_t elements, padded, total;
+    if (b->e->code != ERR_OK) return;
+    if (mem_grow(b->e, &t->items, &b->capacity, (size_t)t->count + 1, sizeof *t->items,
+                 "parameter table") != ERR_OK)
+        return;
+    struct param *p = &t->items[t->count];
+    *p = (struct param){
+        .dims = columns ? 2 : 1, .shape = {rows, columns}, .role = role, .layer = b->layer};
+    if (b->layer >= 0)
+        snprintf(p->name, sizeof p->name, "layers.%d.%s", b->layer, name);
+    else
+        snprintf(p->name, sizeof p->name, "%s", name);
+    if (!size_mul((size_t)rows, columns ? (size_t)columns : 1, &elements) ||
+        !size_add(elements, PARAM_ALIGN - 1, &padded) ||
+        !size_add((size_t)t->elements, padded / PARAM_ALIGN * PARAM_ALIGN, &total) ||
+        total > SIZE_MAX / 16) {
+        err_set(b->e, ERR_USAGE, "configuration: parameter '%s' is too large", p->name);
+        return;
+    }
+    p->elements = (int64_t)elements;
+    p->offset = t->elements;
+    p->trainable = true;
+    p->decay = role == PARAM_EMBEDDING || role == PARAM_MATRIX || role == PARAM_RESIDUAL_MATRIX;
+    t->elements = (int64_t)total;
+    t->count++;
+}
+
+static void put_norm(struct builder *b, const struct model_config *c, const char *name)
+{
+    char full[40];
+    snprintf(full, sizeof full, "%s.weight", name);
+    put(b, full, c->width, 0, PARAM_NORM);
+    snprintf(full, sizeof full, "%s.bias", name);
+    if (c->norm == NORM_LAYER) put(b, full, c->width, 0, PARAM_BIAS);
+}
+
+static void put_linear(struct builder *b, const char *name, int64_t out, int64_t in, bool bias,
+                       enum param_role role)
+{
+    char full[40];
+    snprintf(full, sizeof full, "%s.weight", name);
+    put(b, full, out, in, role);
+    snprintf(full, sizeof full, "%s.bias", name);
+    if (bias) put(b, full, out, 0, PARAM_BIAS);
+}
+
+enum err param_table_build(struct errctx *e, const struct model_config *c, struct param_table *t)
+{
+    struct builder b = {.e = e, .t = t, .layer = -1};
+    const int64_t C = c->width, qkv = (c->heads + 2 * c->kv_heads) * c->head_size;
+    *t = (struct param_table){0};
+
+    put(&b, "embed.tokens.weight", c->vocab, C, PARAM_EMBEDDING);
+    if (c->position == POSITION_LEARNED)
+        put(&b, "embed.positions.weight", c->context + c->position_offset, C, PARAM_EMBEDDING);
+    if (c->types) put(&b, "embed.types.weight", c->types, C, PARAM_EMBEDDING);
+    if (c->embed_norm) put_norm(&b, c, "embed.norm");
+    for (b.layer = 0; b.layer < c->layers && e->code == ERR_OK; b.layer++) {
+        put_norm(&b, c, "norm1");
+        put_linear(&b, "attention.qkv", qkv, C, c->qkv_bias, PARAM_MATRIX);
+        put_linear(&b, "attention.out", C, c->heads * c->head_size, c->out_bias,
+                   PARAM_RESIDUAL_MATRIX);
+        put_norm(&b, c, "norm2");
+        put_linear(&b, "mlp.up", c->gated ? 2 * c->mlp : c->mlp, C, c->mlp_bias, PARAM_MATRIX);
+        put_linear(&b, "mlp.down", C, c->mlp, c->mlp_bias, PARAM_RESIDUAL_MATRIX);
+    }
+    b.layer = -1;
+    if (c->final_norm) put_norm(&b, c, "norm");
+    if (c->mlm_head) {
+        put_linear(&b, "head.dense", C, C, true, PARAM_MATRIX);
+        put_norm(&b, c, "head.norm");
+    }
+    if (!c->tied) put(&b, "head.weight", c->vocab, C, PARAM_EMBEDDING);
+    if (c->mlm_head) put(&b, "head.bias", c->vocab, 0, PARAM_BIAS);
+    if (e->code != ERR_OK) param_table_fini(t);
+    return e->code;
+}
+
+void param_table_fini(struct param_table *t)
+{
+    mem_free(t->items);
+    *t = (struct param_table){0};
+}
+
+const struct param *param_table_find(const struct param_table *t, const char *name)
+{
+    for (int64_t i = 0; i < t->count; i++)
+        if (strcmp(t->items[i].name, name) == 0) return &t->items[i];
+    return NULL;
+}
+
+void param_init(const struct model_config *c, const struct param *p, uint64_t seed, float *out)
+{
+    double std = c->init_std;
+    if (p->role == PARAM_BIAS || p->role == PARAM_NORM) {
+        for (int64_t i = 0; i < p->elements; i++) out[i] = p->role == PARAM_NORM ? 1.0f : 0.0f;
+        return;
+    }
+    /* The residual stream sums 2 L outputs: each starts smaller, so that the sum's variance does
+     * not grow with L (Radford et al. 2019, section 2.3). */
+    if (p->role == PARAM_RESIDUAL_MATRIX) std /= sqrt(2.0 * (double)c->layers);
+    const struct rng_key key = rng_key_make(seed, RNG_INIT);
+    const uint64_t name = XXH3_64bits(p->name, strlen(p->name));
+    for (int64_t i = 0; i < p->elements; i += 4) {
+        const uint64_t quad = (uint64_t)i / 4;
+        const uint32_t counter[4] = {(uint32_t)name, (uint32_t)(name >> 32), (uint32_t)quad,
+                                     (uint32_t)(quad >> 32)};
+        float z[4];
+        rng_normal4(key, counter, z);
+        for (int64_t j = 0; j < 4 && i + j < p->elements; j++)
+            out[i + j] = (float)(std * (double)z[j]);
+    }
+}

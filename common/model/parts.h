@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* parts.h: what the files of the model share: its parts bound to memory, and the slots of its arena
+ * outside the blocks. For common/model only; everyone else sees model.h. */
+#ifndef GRAFT_MODEL_PARTS_H
+#define GRAFT_MODEL_PARTS_H
+
+#include "common/model/block.h"
+#include "common/model/model.h"
+
+/* Tensors of the model outside its blocks. */
+enum model_slot {
+    /* the batch, I32 or U32 [N] */
+    MODEL_IDS,
+    MODEL_POSITION, /* within the row */
+    MODEL_PLACE,    /* row of the position table, -1: padding */
+    MODEL_TYPE,
+    MODEL_ORDINAL,
+    MODEL_EMBEDDED, /* before the norm of the embeddings */
+    MODEL_EMBED_MEAN,
+    MODEL_EMBED_RSTD,
+    MODEL_FINAL, /* stream after the last block */
+    MODEL_FINAL_MEAN,
+    MODEL_FINAL_RSTD,
+    MODEL_HIDDEN, /* activation that the head reads; absent: the stream itself */
+    MODEL_DX,     /* gradient of the stream */
+    MODEL_DEMBEDDED,
+    /* the head, over scored places laid end to end, Nc <= N of them */
+    MODEL_INDEX, /* I32 [Nc]: token of a scored place */
+    MODEL_BACK,  /* I32 [N]: scored place of a token */
+    MODEL_TARGET,
+    MODEL_WEIGHT,
+    MODEL_LOSS,
+    MODEL_RANK,
+    MODEL_SCORED, /* hidden states of scored places */
+    MODEL_DENSE,  /* masked head: before its activation, after it, after its norm */
+    MODEL_ACTED,
+    MODEL_NORMED,
+    MODEL_HEAD_MEAN,
+    MODEL_HEAD_RSTD,
+    MODEL_LOGITS, /* F32 [chunk, V] */
+    MODEL_DSCORED,
+    MODEL_DACTED,
+    MODEL_DHIDDEN,
+    MODEL_SLOT_COUNT
+};
+
+/* The plan of everything that a use needs, before anything is allocated. */
+struct layout {
+    struct arena arena;
+    size_t slots[MODEL_SLOT_COUNT]; /* items; BLOCK_ABSENT */
+    size_t *streams;                /* [layers]: input of each block */
+    struct block_items *blocks;     /* [layers] */
+    int64_t chunk;                  /* rows of logits that exist at a time */
+};
+enum err layout_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
+                     struct layout *l) MUST_USE;
+void layout_fini(struct layout *l);
+
+struct model {
+    struct kernels *k;
+    struct model_config c;
+    struct model_use use;
+    struct param_table params;
+    struct tokenizer_spec *tokenizer; /* owned, or NULL */
+    uint8_t id[16];
+
+    struct buf weights, weights16, gradients; /* flat */
+    struct buf lookup; /* tied: gradient of the token embedding as a table, F32 [V, C] */
+    struct buf cosine, sine;
+
+    struct mat tokens, positions, types; /* tables */
+    struct buf dtokens, dpositions, dtypes;
+    struct norm embed_norm, final_norm, head_norm;
+    struct linear dense, head;
+    struct block *blocks;
+
+    struct layout layout;
+    struct buf arena;
+    struct buf slots[MODEL_SLOT_COUNT];
+    struct mat *streams;
+    struct block_buffers *buffers;
+    int32_t *zeros; /* [tokens]: q_offset of whole rows */
+
+    /* of the last forward */
+    struct pass pass;
+    const struct batch *batch;
+    double dropout;
+    bool head_done; /* the gradient of the stream is there */
+
+    /* host side of the head, [tokens] each; pieces [tokens + 1] */
+    int32_t *index, *back, *target;
+    float *weight, *loss;
+    int32_t *rank;
+    int64_t *piece, *run;
+    int64_t pieces;
+};
+
+/* A model with its memory, weights zero. */
+enum err model_new(struct errctx *e, struct kernels *k, const struct model_config *c,
+                   const struct model_use *use, struct model **out) MUST_USE;
+/* Gives the model a copy of the tokenizer. ERR_USAGE when it has more tokens than the model. */
+enum err model_take_tokenizer(struct errctx *e, struct model *m,
+                              const struct tokenizer_spec *spec) MUST_USE;
+/* The item's place in memory; absent for BLOCK_ABSENT. */
+struct buf arena_place(const struct arena *a, struct buf memory, size_t item);
+/* The model's parts over memory (absent buffers where there are none). */
+void model_bind(struct model *m);
+/* Rows of logits that exist at a time, for a vocabulary. */
+int64_t model_chunk(int64_t vocab);
+
+/* embed.c: ids -> stream, and back onto the tables. */
+void embed_tokens(const struct model *m, const struct pass *p, const struct buf *slots,
+                  struct mat y);
+void embed_tokens_backward(const struct model *m, const struct pass *p, const struct buf *slots,
+                           struct mat dx);
+
+/* head.c: the head's map of n hidden states (activations), up to what its decoder reads. Returns
+ * that. */
+struct mat head_prepare(const struct model *m, const struct pass *p, const struct buf *slots,
+                        int64_t n, struct grid grains, struct mat x);
+
+#endif

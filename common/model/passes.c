@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* passes.c: the forward and backward pass of a whole model over a batch: embeddings, blocks, final
+ * norm; the loss is in head.c. */
+#include <string.h>
+
+#include "common/model/parts.h"
+
+static enum err check_batch(struct errctx *e, const struct model *m, const struct batch *b)
+{
+    const struct model_config *c = &m->c;
+    if (b->tokens > m->use.tokens)
+        return err_set(e, ERR_USAGE, "BUG: a micro-batch of %lld tokens in memory for %lld",
+                       (long long)b->tokens, (long long)m->use.tokens);
+    for (int64_t r = 0; r < b->rows; r++) {
+        if (b->row_length[r] > c->context)
+            return err_set(
+                e, ERR_INPUT,
+                "row %lld: %d tokens, but the model's context is %lld: tokenize with --length %lld",
+                (long long)b->row_ordinal[r], b->row_length[r], (long long)c->context,
+                (long long)c->context);
+        for (int64_t i = b->row_start[r]; i < b->row_start[r] + b->row_length[r]; i++) {
+            if (b->ids[i] < 0 || b->ids[i] >= c->vocab)
+                return err_set(
+                    e, ERR_INPUT,
+                    "row %lld: id %d at place %lld is not in the model's vocabulary of %lld",
+                    (long long)b->row_ordinal[r], b->ids[i], (long long)(i - b->row_start[r]),
+                    (long long)c->vocab);
+            if (c->types && b->type[i] >= c->types)
+                return err_set(
+                    e, ERR_INPUT,
+                    "row %lld: token type %d at place %lld, but the model has %lld types",
+                    (long long)b->row_ordinal[r], b->type[i], (long long)(i - b->row_start[r]),
+                    (long long)c->types);
+        }
+    }
+    return ERR_OK;
+}
+
+/* Puts the batch where the kernels see it. `index` and `target` of the head serve as scratch. */
+static void upload_batch(struct model *m, const struct batch *b)
+{
+    struct kernels *k = m->k;
+    const size_t bytes = (size_t)b->tokens * 4;
+    k->upload(k, m->slots[MODEL_IDS], b->ids, bytes);
+    k->upload(k, m->slots[MODEL_POSITION], b->position, bytes);
+    k->upload(k, m->slots[MODEL_ORDINAL], b->ordinal, bytes);
+    if (buf_present(m->slots[MODEL_PLACE])) {
+        for (int64_t i = 0; i < b->tokens; i++)
+            m->index[i] = b->ids[i] < 0 ? -1 : b->position[i] + (int32_t)m->c.position_offset;
+        k->upload(k, m->slots[MODEL_PLACE], m->index, bytes);
+    }
+    if (buf_present(m->slots[MODEL_TYPE])) {
+        for (int64_t i = 0; i < b->tokens; i++) m->index[i] = b->ids[i] < 0 ? -1 : b->type[i];
+        k->upload(k, m->slots[MODEL_TYPE], m->index, bytes);
+    }
+}
+
+static struct mat stream(const struct model *m, int64_t layer)
+{
+    return layer < m->c.layers ? m->streams[layer]
+                               : mat_rows(m->slots[MODEL_FINAL], DTYPE_F32, m->c.width);
+}
+
+enum err model_forward(struct errctx *e, struct model *m, const struct batch *b, uint32_t step)
+{
+    m->batch = NULL;
+    m->head_done = false;
+    TRY(check_batch(e, m, b));
+    upload_batch(m, b);
+    m->pass = (struct pass){.k = m->k,
+                            .config = &m->c,
+                            .dtype = m->use.dtype,
+                            .training = m->use.training,
+                            .N = b->tokens,
+                            .capacity = m->use.tokens,
+                            .grains = batch_grid(b),
+                            .rows = b->rows,
+                            .q_start = b->row_start,
+                            .q_len = b->row_length,
+                            .kv_start = b->row_start,
+                            .kv_len = b->row_length,
+                            .q_offset = m->zeros,
+                            .position = m->slots[MODEL_POSITION],
+                            .cosine = m->cosine,
+                            .sine = m->sine,
+                            .dropout = (float)m->dropout,
+                            .key = rng_key_make(m->use.seed, RNG_DROPOUT),
+                            .step = step,
+                            .ordinal = m->slots[MODEL_ORDINAL]};
+    const struct pass *p = &m->pass;
+    embed_tokens(m, p, m->slots, stream(m, 0));
+    for (int64_t l = 0; l < m->c.layers; l++)
+        block_forward(p, &m->blocks[l], m->buffers[l].forward, stream(m, l), stream(m, l + 1),
+                      (struct mat){0});
+    if (m->c.final_norm)
+        norm_apply(p, &m->final_norm, p->N, stream(m, m->c.layers), model_hidden(m),
+                   m->slots[MODEL_FINAL_MEAN], m->slots[MODEL_FINAL_RSTD]);
+    m->batch = b;
+    return ERR_OK;
+}
+
+enum err model_backward(struct errctx *e, struct model *m, const struct batch *b)
+{
+    const struct pass *p = &m->pass;
+    const struct mat dx = mat_rows(m->slots[MODEL_DX], DTYPE_F32, m->c.width);
+    if (m->batch != b || !m->head_done)
+        return err_set(e, ERR_USAGE, "BUG: a backward pass without its loss");
+    for (int64_t l = m->c.layers - 1; l >= 0; l--) {
+        const struct buf *s = m->buffers[l].backward;
+        if (m->use.recompute) block_again(p, &m->blocks[l], s, stream(m, l));
+        block_backward(p, &m->blocks[l], s, stream(m, l), dx);
+    }
+    embed_tokens_backward(m, p, m->slots, dx);
+    m->k->sync(m->k);
+    m->batch = NULL; /* the gates' places hold gradients now */
+    return ERR_OK;
+}
+
+void model_finish_gradients(struct model *m)
+{
+    const struct mat table = mat_rows(m->dtokens, DTYPE_F32, m->c.width);
+    const struct mat head = mat_rows(m->head.dweight, DTYPE_F32, m->c.width);
+    if (!buf_present(m->lookup)) return;
+    m->k->add(m->k, m->c.vocab, m->c.width, head, table, head);
+    m->k->zero(m->k, m->lookup);
+}
+
+void model_set_dropout(struct model *m, double p)
+{
+    m->dropout = m->use.training && m->use.dropout > 0 ? p : 0;
+}
