@@ -26,6 +26,10 @@ struct model_use {
                      * (GPT-2's embd and resid dropout, BERT's hidden dropout). Dropout of attention
                      * probabilities is not offered. */
     uint64_t seed;  /* of dropout */
+    /* When what is wanted depends on the configuration: model_load calls it with a copy of the use,
+     * to be filled in, before any memory is taken. May be NULL. */
+    void (*fit)(struct model_use *use, const struct model_config *c);
+    const void *fit_ctx;
 };
 
 struct model;

@@ -213,8 +213,10 @@ static enum err load(struct errctx *e, struct loader *l, struct stream_reader *r
 {
     const struct stream_begin *b = stream_reader_begin(r);
     struct model_config c;
+    struct model_use fitted = *use;
     TRY(read_config(e, l->name, b, &c));
-    TRY(model_new(e, k, &c, use, &l->m));
+    if (use->fit) use->fit(&fitted, &c);
+    TRY(model_new(e, k, &c, &fitted, &l->m));
     TRY(mp_copy(e, &b->meta, &l->held.begin.meta));
     TRY(match_tensors(e, l, b));
     TRY(read_tensors(e, l, r, b));
