@@ -113,7 +113,7 @@ deps:
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
 # `check` and `demo` install what is missing and start make again, now that there is a compiler to ask.
-AGAIN = $(if $(strip $(MISSING)),$(MAKE) --no-print-directory deps &&) \
+AGAIN = $(if $(strip $(MISSING)),$(MAKE) --no-print-directory deps || echo 'going on without them';) \
         $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 check:
@@ -160,21 +160,23 @@ $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(call say,cc,$<)$(COMPILE) $(call isa,$<) -MMD -MP -c -o $@ $<
 
-# The archive is made anew: `ar r` would confuse files of one name in two folders.
-$(OBJ)/libgraft.a: $(call objects,$(SOURCES))
-	$(Q)rm -f $@; ar qcs $@ $^
-
-# Linked files remember the flags they were made with: `make DEV=1; make` links again.
+# Files that hold a text and are touched only when it changes, for what must be made again then.
+remember = @mkdir -p $(@D); echo '$1' | cmp -s - $@ || echo '$1' >$@
+$(OBJ)/sources: FORCE
+	$(call remember,$(SOURCES))
 $(O)/flags: FORCE
-	@mkdir -p $(@D); echo $(HASH) | cmp -s - $@ || echo $(HASH) >$@
+	$(call remember,$(HASH))
+$(O)/where: FORCE
+	$(call remember,$(libexecdir) $(mandir))
+
+# The archive is made anew: `ar r` would confuse files of one name in two folders.
+$(OBJ)/libgraft.a: $(call objects,$(SOURCES)) $(OBJ)/sources
+	$(Q)rm -f $@; ar qcs $@ $(filter %.o,$^)
 
 LINK = $(Q)mkdir -p $(@D); $(call say,link,$@)$(CC) $(CFLAGS) $(LINK_FLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 # The driver knows where things will be installed.
 WHERE := -DGRAFT_LIBEXEC='"$(libexecdir)/graft"' -DGRAFT_MAN='"$(mandir)"'
-$(O)/where: FORCE
-	@mkdir -p $(@D); echo '$(libexecdir) $(mandir)' | cmp -s - $@ || echo '$(libexecdir) $(mandir)' >$@
-
 $(O)/bin/graft: cmd/graft.c cmd/programs.h $(OBJ)/libgraft.a $(O)/flags $(O)/where
 	$(Q)mkdir -p $(@D); $(call say,link,$@)$(COMPILE) $(WHERE) $(LINK_FLAGS) $(LDFLAGS) -o $@ $< $(OBJ)/libgraft.a
 
@@ -186,7 +188,7 @@ tests: $(patsubst %.c,$(O)/%,$(TESTS))
 $(O)/tests/%: $(OBJ)/tests/%.o $(call objects,$(TEST_SUPPORT)) $(OBJ)/libgraft.a $(O)/flags
 	$(LINK) $(LIBS) $(shell $(PC) --libs cmocka)
 
-# ---- tests ----
+# ---- tests: what `make check` and its like run, by name in SUITES ----
 
 JOBS_unit := $(patsubst %.c,$(O)/%,$(TESTS))
 JOBS_cli  := $(filter-out tests/lint/%,$(wildcard tests/*/*.bats))
@@ -210,7 +212,7 @@ run-check: all tests
 lint: all
 	$(Q)tests/run/check.sh $(O) $(JOBS_lint)
 
-bench: all
+bench: all tests
 	$(Q)set -e; for f in $(wildcard tests/bench/*.sh); do echo "== $$f"; BUILD=$(abspath $(O)) $$f; done
 
 run-demo: all
