@@ -77,7 +77,7 @@ static int64_t find_scored(struct model *m, const struct batch *b)
             m->index[n] = m->target[n] = -1;
             m->weight[n] = 0;
         }
-        for (int64_t at = first; at < n; at += m->layout.chunk) m->piece[m->pieces++] = at;
+        for (int64_t at = first; at < n; at += m->work.layout.chunk) m->piece[m->pieces++] = at;
     }
     m->piece[m->pieces] = n;
     return n;
@@ -88,7 +88,7 @@ static int64_t find_scored(struct model *m, const struct batch *b)
 static int64_t next_run(const struct model *m, int64_t first, struct grid *grid)
 {
     int64_t last = first + 1;
-    while (last < m->pieces && m->piece[last + 1] - m->piece[first] <= m->layout.chunk) last++;
+    while (last < m->pieces && m->piece[last + 1] - m->piece[first] <= m->work.layout.chunk) last++;
     for (int64_t i = first; i <= last; i++) m->run[i - first] = m->piece[i] - m->piece[first];
     *grid = (struct grid){.n = last - first, .start = m->run};
     return last;
@@ -97,7 +97,8 @@ static int64_t next_run(const struct model *m, int64_t first, struct grid *grid)
 static void score(struct model *m, struct mat x, bool gradient, bool ranks)
 {
     struct kernels *k = m->k;
-    const struct mat none = {0}, logits = mat_rows(m->slots[MODEL_LOGITS], DTYPE_F32, m->c.vocab);
+    const struct mat none = {0},
+                     logits = mat_rows(m->work.slots[MODEL_LOGITS], DTYPE_F32, m->c.vocab);
     const struct buf absent = {0};
     struct grid grid;
     for (int64_t i = 0, next; i < m->pieces; i = next) {
@@ -105,19 +106,19 @@ static void score(struct model *m, struct mat x, bool gradient, bool ranks)
         const int64_t at = m->piece[i], n = m->piece[next] - at;
         const struct mat part = rows_from(x, at);
         linear_forward(k, &m->head, n, grid, part, logits, ACT_NONE, none, none);
-        const struct cross_entropy_args a = {.N = n,
-                                             .V = m->c.vocab,
-                                             .logits = logits,
-                                             .target = numbers_from(m->slots[MODEL_TARGET], at),
-                                             .weight = numbers_from(m->slots[MODEL_WEIGHT], at),
-                                             .loss = numbers_from(m->slots[MODEL_LOSS], at),
-                                             .rank = ranks ? numbers_from(m->slots[MODEL_RANK], at)
-                                                           : absent,
-                                             .gradient = gradient};
+        const struct cross_entropy_args a = {
+            .N = n,
+            .V = m->c.vocab,
+            .logits = logits,
+            .target = numbers_from(m->work.slots[MODEL_TARGET], at),
+            .weight = numbers_from(m->work.slots[MODEL_WEIGHT], at),
+            .loss = numbers_from(m->work.slots[MODEL_LOSS], at),
+            .rank = ranks ? numbers_from(m->work.slots[MODEL_RANK], at) : absent,
+            .gradient = gradient};
         k->cross_entropy(k, &a);
         if (gradient)
             linear_backward(k, &m->head, n, grid, part, logits,
-                            rows_from(activation(m, m->slots, MODEL_DSCORED), at), none);
+                            rows_from(activation(m, m->work.slots, MODEL_DSCORED), at), none);
     }
 }
 
@@ -128,27 +129,29 @@ static void head_backward(struct model *m, int64_t n)
     const struct pass *p = &m->pass;
     const int64_t C = m->c.width;
     const struct grid pieces = {.n = m->pieces, .start = m->piece};
-    const struct mat none = {0}, dscored = activation(m, m->slots, MODEL_DSCORED);
-    const struct mat dx = mat_rows(m->slots[MODEL_DX], DTYPE_F32, C);
+    const struct mat none = {0}, dscored = activation(m, m->work.slots, MODEL_DSCORED);
+    const struct mat dx = mat_rows(m->work.slots[MODEL_DX], DTYPE_F32, C);
     if (m->c.mlm_head && n > 0) {
-        const struct mat dacted = activation(m, m->slots, MODEL_DACTED);
-        norm_apply_backward(p, &m->head_norm, n, dscored, activation(m, m->slots, MODEL_ACTED),
-                            m->slots[MODEL_HEAD_MEAN], m->slots[MODEL_HEAD_RSTD], dacted, false);
-        k->act_backward(k, m->c.act, n, C, activation(m, m->slots, MODEL_DENSE), dacted, dacted);
-        linear_backward(k, &m->dense, n, pieces, activation(m, m->slots, MODEL_SCORED), dacted,
+        const struct mat dacted = activation(m, m->work.slots, MODEL_DACTED);
+        norm_apply_backward(p, &m->head_norm, n, dscored, activation(m, m->work.slots, MODEL_ACTED),
+                            m->work.slots[MODEL_HEAD_MEAN], m->work.slots[MODEL_HEAD_RSTD], dacted,
+                            false);
+        k->act_backward(k, m->c.act, n, C, activation(m, m->work.slots, MODEL_DENSE), dacted,
+                        dacted);
+        linear_backward(k, &m->dense, n, pieces, activation(m, m->work.slots, MODEL_SCORED), dacted,
                         dscored, none);
     }
-    const struct mat back = m->c.final_norm ? activation(m, m->slots, MODEL_DHIDDEN) : dx;
-    k->gather(k, p->N, C, m->slots[MODEL_BACK], dscored, back);
+    const struct mat back = m->c.final_norm ? activation(m, m->work.slots, MODEL_DHIDDEN) : dx;
+    k->gather(k, p->N, C, m->work.slots[MODEL_BACK], dscored, back);
     if (m->c.final_norm)
-        norm_apply_backward(p, &m->final_norm, p->N, back,
-                            mat_rows(m->slots[MODEL_FINAL], DTYPE_F32, C),
-                            m->slots[MODEL_FINAL_MEAN], m->slots[MODEL_FINAL_RSTD], dx, false);
+        norm_apply_backward(
+            p, &m->final_norm, p->N, back, mat_rows(m->work.slots[MODEL_FINAL], DTYPE_F32, C),
+            m->work.slots[MODEL_FINAL_MEAN], m->work.slots[MODEL_FINAL_RSTD], dx, false);
 }
 
 static void upload_numbers(struct model *m, enum model_slot slot, const void *from, int64_t n)
 {
-    m->k->upload(m->k, m->slots[slot], from, (size_t)n * 4);
+    m->k->upload(m->k, m->work.slots[slot], from, (size_t)n * 4);
 }
 
 static enum err check_call(struct errctx *e, const struct model *m, const struct batch *b,
@@ -177,15 +180,16 @@ enum err model_loss(struct errctx *e, struct model *m, const struct batch *b, bo
     upload_numbers(m, MODEL_WEIGHT, m->weight, n);
     if (n > 0) {
         const struct grid pieces = {.n = m->pieces, .start = m->piece};
-        const struct mat scored = activation(m, m->slots, MODEL_SCORED);
-        k->gather(k, n, m->c.width, m->slots[MODEL_INDEX], model_hidden(m), scored);
-        score(m, head_prepare(m, &m->pass, m->slots, n, pieces, scored), gradient, rank != NULL);
+        const struct mat scored = activation(m, m->work.slots, MODEL_SCORED);
+        k->gather(k, n, m->c.width, m->work.slots[MODEL_INDEX], model_hidden(m), scored);
+        score(m, head_prepare(m, &m->pass, m->work.slots, n, pieces, scored), gradient,
+              rank != NULL);
     }
     if (gradient) head_backward(m, n);
     m->head_done = gradient;
     k->sync(k);
-    k->download(k, m->slots[MODEL_LOSS], m->loss, (size_t)n * 4);
-    if (rank) k->download(k, m->slots[MODEL_RANK], m->rank, (size_t)n * 4);
+    k->download(k, m->work.slots[MODEL_LOSS], m->loss, (size_t)n * 4);
+    if (rank) k->download(k, m->work.slots[MODEL_RANK], m->rank, (size_t)n * 4);
     for (int64_t i = 0; i < b->tokens; i++) {
         const int32_t at = m->back[i];
         if (loss) loss[i] = at < 0 ? 0 : m->loss[at];
@@ -197,18 +201,18 @@ enum err model_loss(struct errctx *e, struct model *m, const struct batch *b, bo
 
 struct mat model_hidden(const struct model *m)
 {
-    if (m->c.final_norm) return activation(m, m->slots, MODEL_HIDDEN);
-    return mat_rows(m->slots[MODEL_FINAL], DTYPE_F32, m->c.width);
+    if (m->c.final_norm) return activation(m, m->work.slots, MODEL_HIDDEN);
+    return mat_rows(m->work.slots[MODEL_FINAL], DTYPE_F32, m->c.width);
 }
 
 enum err model_logits(struct errctx *e, struct model *m, const struct batch *b, int64_t n,
                       const int32_t *index, float *out)
 {
     struct kernels *k = m->k;
-    const int64_t V = m->c.vocab,
-                  most = m->layout.chunk < m->use.tokens ? m->layout.chunk : m->use.tokens;
-    const struct mat none = {0}, scored = activation(m, m->slots, MODEL_SCORED);
-    const struct mat logits = mat_rows(m->slots[MODEL_LOGITS], DTYPE_F32, V);
+    const int64_t V = m->c.vocab, most = m->work.layout.chunk < m->use.tokens ? m->work.layout.chunk
+                                                                              : m->use.tokens;
+    const struct mat none = {0}, scored = activation(m, m->work.slots, MODEL_SCORED);
+    const struct mat logits = mat_rows(m->work.slots[MODEL_LOGITS], DTYPE_F32, V);
     TRY(check_call(e, m, b, false));
     for (int64_t at = 0; at < n; at += most) {
         const int64_t part = n - at < most ? n - at : most;
@@ -218,8 +222,8 @@ enum err model_logits(struct errctx *e, struct model *m, const struct batch *b, 
         const int64_t ends[2] = {0, padded};
         const struct grid grid = {.n = 1, .start = ends};
         upload_numbers(m, MODEL_INDEX, m->index, padded);
-        k->gather(k, padded, m->c.width, m->slots[MODEL_INDEX], model_hidden(m), scored);
-        const struct mat x = head_prepare(m, &m->pass, m->slots, padded, grid, scored);
+        k->gather(k, padded, m->c.width, m->work.slots[MODEL_INDEX], model_hidden(m), scored);
+        const struct mat x = head_prepare(m, &m->pass, m->work.slots, padded, grid, scored);
         linear_forward(k, &m->head, padded, grid, x, logits, ACT_NONE, none, none);
         k->sync(k);
         k->download(k, logits.buf, out + at * V, (size_t)part * (size_t)V * sizeof *out);

@@ -211,8 +211,40 @@ void layout_fini(struct layout *l)
     *l = (struct layout){0};
 }
 
-struct buf arena_place(const struct arena *a, struct buf memory, size_t item)
+/* The item's place. */
+static struct buf place(const struct workspace *w, size_t item)
 {
+    const struct arena *a = &w->layout.arena;
     if (item == BLOCK_ABSENT) return (struct buf){0};
-    return buf_at(memory, a->items[item].offset, a->items[item].bytes);
+    return buf_at(w->memory, a->items[item].offset, a->items[item].bytes);
+}
+
+enum err workspace_new(struct errctx *e, struct kernels *k, const struct model_config *c,
+                       const struct model_use *use, struct workspace *w)
+{
+    const struct layout *l = &w->layout;
+    *w = (struct workspace){0};
+    TRY(layout_plan(e, c, use, &w->layout));
+    if (use->tokens == 0) return ERR_OK;
+    TRY(k->alloc(k, e, l->arena.bytes, &w->memory));
+    TRY(mem_new(e, &w->streams, (size_t)c->layers, sizeof *w->streams, "model"));
+    TRY(mem_new(e, &w->buffers, (size_t)c->layers, sizeof *w->buffers, "model"));
+    for (int s = 0; s < MODEL_SLOT_COUNT; s++) w->slots[s] = place(w, l->slots[s]);
+    for (int64_t i = 0; i < c->layers; i++) {
+        w->streams[i] = mat_rows(place(w, l->streams[i]), DTYPE_F32, c->width);
+        for (int s = 0; s < SLOT_COUNT; s++) {
+            w->buffers[i].forward[s] = place(w, l->blocks[i].forward[s]);
+            w->buffers[i].backward[s] = place(w, l->blocks[i].backward[s]);
+        }
+    }
+    return ERR_OK;
+}
+
+void workspace_free(struct kernels *k, struct workspace *w)
+{
+    if (buf_present(w->memory)) k->free(k, w->memory);
+    mem_free(w->streams);
+    mem_free(w->buffers);
+    layout_fini(&w->layout);
+    *w = (struct workspace){0};
 }

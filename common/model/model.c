@@ -144,24 +144,10 @@ static enum err sizes_of(struct errctx *e, const struct model_config *c,
     return ERR_OK;
 }
 
-static enum err place_arena(struct errctx *e, struct model *m)
+static enum err take_lists(struct errctx *e, struct model *m)
 {
-    const struct layout *l = &m->layout;
     const size_t n = (size_t)m->use.tokens;
     if (n == 0) return ERR_OK;
-    TRY(m->k->alloc(m->k, e, l->arena.bytes, &m->arena));
-    TRY(mem_new(e, &m->streams, (size_t)m->c.layers, sizeof *m->streams, "model"));
-    TRY(mem_new(e, &m->buffers, (size_t)m->c.layers, sizeof *m->buffers, "model"));
-    for (int s = 0; s < MODEL_SLOT_COUNT; s++)
-        m->slots[s] = arena_place(&l->arena, m->arena, l->slots[s]);
-    for (int64_t i = 0; i < m->c.layers; i++) {
-        m->streams[i] =
-            mat_rows(arena_place(&l->arena, m->arena, l->streams[i]), DTYPE_F32, m->c.width);
-        for (int s = 0; s < SLOT_COUNT; s++) {
-            m->buffers[i].forward[s] = arena_place(&l->arena, m->arena, l->blocks[i].forward[s]);
-            m->buffers[i].backward[s] = arena_place(&l->arena, m->arena, l->blocks[i].backward[s]);
-        }
-    }
     TRY(mem_new(e, &m->zeros, n, sizeof *m->zeros, "model"));
     TRY(mem_new(e, &m->index, n, sizeof *m->index, "model"));
     TRY(mem_new(e, &m->back, n, sizeof *m->back, "model"));
@@ -183,9 +169,9 @@ static enum err take_memory(struct errctx *e, struct model *m)
     if (s.gradients) TRY(k->alloc(k, e, s.gradients, &m->gradients));
     if (s.lookup) TRY(k->alloc(k, e, s.lookup, &m->lookup));
     TRY(make_angles(e, m));
-    TRY(layout_plan(e, &m->c, &m->use, &m->layout));
+    TRY(workspace_new(e, k, &m->c, &m->use, &m->work));
+    TRY(take_lists(e, m));
     TRY(mem_new(e, &m->blocks, (size_t)m->c.layers, sizeof *m->blocks, "model"));
-    TRY(place_arena(e, m));
     model_bind(m);
     return ERR_OK;
 }
@@ -212,14 +198,14 @@ enum err model_new(struct errctx *e, struct kernels *k, const struct model_confi
 void model_free(struct model *m)
 {
     if (!m) return;
-    const struct buf bufs[] = {m->weights, m->weights16, m->gradients, m->lookup,
-                               m->cosine,  m->sine,      m->arena};
+    const struct buf bufs[] = {m->weights, m->weights16, m->gradients,
+                               m->lookup,  m->cosine,    m->sine};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         if (buf_present(bufs[i])) m->k->free(m->k, bufs[i]);
-    void *const arrays[] = {m->blocks, m->streams, m->buffers, m->zeros, m->index, m->back,
-                            m->target, m->weight,  m->loss,    m->rank,  m->piece, m->run};
+    void *const arrays[] = {m->blocks, m->zeros, m->index, m->back,  m->target,
+                            m->weight, m->loss,  m->rank,  m->piece, m->run};
     for (size_t i = 0; i < ARRAY_LEN(arrays); i++) mem_free(arrays[i]);
-    layout_fini(&m->layout);
+    workspace_free(m->k, &m->work);
     param_table_fini(&m->params);
     if (m->tokenizer) tokenizer_spec_fini(m->tokenizer);
     mem_free(m->tokenizer);
@@ -312,8 +298,7 @@ struct buf model_weights16(const struct model *m)
 
 /* ------------------------------------------------------------------ the plan */
 
-static enum err plan_line(struct errctx *e, struct plan *p, const char *what, uint64_t bytes,
-                          bool part)
+enum err plan_add(struct errctx *e, struct plan *p, const char *what, uint64_t bytes, bool part)
 {
     if (bytes == 0) return ERR_OK;
     TRY(mem_grow(e, &p->lines, &p->capacity, p->count + 1, sizeof *p->lines, "plan"));
@@ -327,7 +312,7 @@ static enum err plan_line(struct errctx *e, struct plan *p, const char *what, ui
 /* One line per name: together they are more than the arena, where they share places. */
 static enum err plan_arena(struct errctx *e, const struct arena *a, struct plan *p)
 {
-    TRY(plan_line(e, p, "arena of the passes, in which share places:", a->bytes, false));
+    TRY(plan_add(e, p, "arena of the passes, in which share places:", a->bytes, false));
     for (size_t i = 0; i < a->count; i++) {
         uint64_t bytes = 0;
         bool seen = false;
@@ -336,7 +321,7 @@ static enum err plan_arena(struct errctx *e, const struct arena *a, struct plan 
             if (j < i) seen = true;
             bytes += a->items[j].bytes;
         }
-        if (!seen) TRY(plan_line(e, p, a->items[i].name, bytes, true));
+        if (!seen) TRY(plan_add(e, p, a->items[i].name, bytes, true));
     }
     return ERR_OK;
 }
@@ -347,14 +332,13 @@ static enum err plan_all(struct errctx *e, const struct model_config *c,
 {
     struct sizes s;
     TRY(sizes_of(e, c, use, t, &s));
-    TRY(plan_line(e, out, "parameters, F32", s.weights, false));
-    TRY(plan_line(e, out, "parameters, BF16", s.weights16, false));
-    TRY(plan_line(e, out, "gradients, F32", s.gradients, false));
-    TRY(plan_line(e, out, "gradient of the tied table, F32", s.lookup, false));
-    TRY(plan_line(e, out, "angles of the positions", s.angles, false));
+    TRY(plan_add(e, out, "parameters, F32", s.weights, false));
+    TRY(plan_add(e, out, "parameters, BF16", s.weights16, false));
+    TRY(plan_add(e, out, "gradients, F32", s.gradients, false));
+    TRY(plan_add(e, out, "gradient of the tied table, F32", s.lookup, false));
+    TRY(plan_add(e, out, "angles of the positions", s.angles, false));
     TRY(plan_arena(e, &l->arena, out));
-    return plan_line(e, out, "scratch of the kernels", (uint64_t)threads * kernels_scratch(),
-                     false);
+    return plan_add(e, out, "scratch of the kernels", (uint64_t)threads * kernels_scratch(), false);
 }
 
 enum err model_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,

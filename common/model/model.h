@@ -78,6 +78,9 @@ struct plan {
 enum err model_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
                     int threads, struct plan *out) MUST_USE;
 void plan_fini(struct plan *p);
+/* Adds a line (none for 0 bytes): for what a program allocates besides the model. */
+enum err plan_add(struct errctx *e, struct plan *p, const char *what, uint64_t bytes,
+                  bool part) MUST_USE;
 
 /* One micro-batch forward, hidden states after the final norm stay in the arena. step keys dropout.
  */
@@ -112,10 +115,15 @@ enum err model_logits(struct errctx *e, struct model *m, const struct batch *b, 
 
 /* ---- decoding with a cache ---- */
 
-struct decoder; /* key/value caches of up to `sequences` sequences of `context` tokens each */
+/* Key/value caches of up to `sequences` sequences of `context` tokens each, and the memory of its
+ * own passes: the model may be opened with tokens = 0. */
+struct decoder;
 enum err decoder_new(struct errctx *e, struct model *m, int64_t sequences, int64_t context,
                      struct decoder **out) MUST_USE;
 void decoder_free(struct decoder *d);
+/* Adds what decoder_new would allocate to a plan. */
+enum err decoder_plan(struct errctx *e, const struct model_config *c, enum dtype dtype,
+                      int64_t sequences, int64_t context, struct plan *out) MUST_USE;
 /* Forgets sequence s. */
 void decoder_reset(struct decoder *d, int64_t s);
 int64_t decoder_length(const struct decoder *d, int64_t s);

@@ -56,6 +56,20 @@ enum err layout_plan(struct errctx *e, const struct model_config *c, const struc
                      struct layout *l) MUST_USE;
 void layout_fini(struct layout *l);
 
+/* The same as memory. */
+struct workspace {
+    struct layout layout;
+    struct buf memory;
+    struct buf slots[MODEL_SLOT_COUNT];
+    struct mat *streams;           /* [layers] */
+    struct block_buffers *buffers; /* [layers] */
+};
+/* use->tokens is a multiple of KERNEL_STEP; with 0 the workspace is empty. workspace_free also
+ * after a failure. */
+enum err workspace_new(struct errctx *e, struct kernels *k, const struct model_config *c,
+                       const struct model_use *use, struct workspace *w) MUST_USE;
+void workspace_free(struct kernels *k, struct workspace *w);
+
 struct model {
     struct kernels *k;
     struct model_config c;
@@ -74,11 +88,7 @@ struct model {
     struct linear dense, head;
     struct block *blocks;
 
-    struct layout layout;
-    struct buf arena;
-    struct buf slots[MODEL_SLOT_COUNT];
-    struct mat *streams;
-    struct block_buffers *buffers;
+    struct workspace work;
     int32_t *zeros; /* [tokens]: q_offset of whole rows */
 
     /* of the last forward */
@@ -101,8 +111,6 @@ enum err model_new(struct errctx *e, struct kernels *k, const struct model_confi
 /* Gives the model a copy of the tokenizer. ERR_USAGE when it has more tokens than the model. */
 enum err model_take_tokenizer(struct errctx *e, struct model *m,
                               const struct tokenizer_spec *spec) MUST_USE;
-/* The item's place in memory; absent for BLOCK_ABSENT. */
-struct buf arena_place(const struct arena *a, struct buf memory, size_t item);
 /* The model's parts over memory (absent buffers where there are none). */
 void model_bind(struct model *m);
 /* Rows of logits that exist at a time, for a vocabulary. */

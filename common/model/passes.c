@@ -41,24 +41,24 @@ static void upload_batch(struct model *m, const struct batch *b)
 {
     struct kernels *k = m->k;
     const size_t bytes = (size_t)b->tokens * 4;
-    k->upload(k, m->slots[MODEL_IDS], b->ids, bytes);
-    k->upload(k, m->slots[MODEL_POSITION], b->position, bytes);
-    k->upload(k, m->slots[MODEL_ORDINAL], b->ordinal, bytes);
-    if (buf_present(m->slots[MODEL_PLACE])) {
+    k->upload(k, m->work.slots[MODEL_IDS], b->ids, bytes);
+    k->upload(k, m->work.slots[MODEL_POSITION], b->position, bytes);
+    k->upload(k, m->work.slots[MODEL_ORDINAL], b->ordinal, bytes);
+    if (buf_present(m->work.slots[MODEL_PLACE])) {
         for (int64_t i = 0; i < b->tokens; i++)
             m->index[i] = b->ids[i] < 0 ? -1 : b->position[i] + (int32_t)m->c.position_offset;
-        k->upload(k, m->slots[MODEL_PLACE], m->index, bytes);
+        k->upload(k, m->work.slots[MODEL_PLACE], m->index, bytes);
     }
-    if (buf_present(m->slots[MODEL_TYPE])) {
+    if (buf_present(m->work.slots[MODEL_TYPE])) {
         for (int64_t i = 0; i < b->tokens; i++) m->index[i] = b->ids[i] < 0 ? -1 : b->type[i];
-        k->upload(k, m->slots[MODEL_TYPE], m->index, bytes);
+        k->upload(k, m->work.slots[MODEL_TYPE], m->index, bytes);
     }
 }
 
 static struct mat stream(const struct model *m, int64_t layer)
 {
-    return layer < m->c.layers ? m->streams[layer]
-                               : mat_rows(m->slots[MODEL_FINAL], DTYPE_F32, m->c.width);
+    return layer < m->c.layers ? m->work.streams[layer]
+                               : mat_rows(m->work.slots[MODEL_FINAL], DTYPE_F32, m->c.width);
 }
 
 enum err model_forward(struct errctx *e, struct model *m, const struct batch *b, uint32_t step)
@@ -80,21 +80,21 @@ enum err model_forward(struct errctx *e, struct model *m, const struct batch *b,
                             .kv_start = b->row_start,
                             .kv_len = b->row_length,
                             .q_offset = m->zeros,
-                            .position = m->slots[MODEL_POSITION],
+                            .position = m->work.slots[MODEL_POSITION],
                             .cosine = m->cosine,
                             .sine = m->sine,
                             .dropout = (float)m->dropout,
                             .key = rng_key_make(m->use.seed, RNG_DROPOUT),
                             .step = step,
-                            .ordinal = m->slots[MODEL_ORDINAL]};
+                            .ordinal = m->work.slots[MODEL_ORDINAL]};
     const struct pass *p = &m->pass;
-    embed_tokens(m, p, m->slots, stream(m, 0));
+    embed_tokens(m, p, m->work.slots, stream(m, 0));
     for (int64_t l = 0; l < m->c.layers; l++)
-        block_forward(p, &m->blocks[l], m->buffers[l].forward, stream(m, l), stream(m, l + 1),
+        block_forward(p, &m->blocks[l], m->work.buffers[l].forward, stream(m, l), stream(m, l + 1),
                       (struct mat){0});
     if (m->c.final_norm)
         norm_apply(p, &m->final_norm, p->N, stream(m, m->c.layers), model_hidden(m),
-                   m->slots[MODEL_FINAL_MEAN], m->slots[MODEL_FINAL_RSTD]);
+                   m->work.slots[MODEL_FINAL_MEAN], m->work.slots[MODEL_FINAL_RSTD]);
     m->batch = b;
     return ERR_OK;
 }
@@ -102,15 +102,15 @@ enum err model_forward(struct errctx *e, struct model *m, const struct batch *b,
 enum err model_backward(struct errctx *e, struct model *m, const struct batch *b)
 {
     const struct pass *p = &m->pass;
-    const struct mat dx = mat_rows(m->slots[MODEL_DX], DTYPE_F32, m->c.width);
+    const struct mat dx = mat_rows(m->work.slots[MODEL_DX], DTYPE_F32, m->c.width);
     if (m->batch != b || !m->head_done)
         return err_set(e, ERR_USAGE, "BUG: a backward pass without its loss");
     for (int64_t l = m->c.layers - 1; l >= 0; l--) {
-        const struct buf *s = m->buffers[l].backward;
+        const struct buf *s = m->work.buffers[l].backward;
         if (m->use.recompute) block_again(p, &m->blocks[l], s, stream(m, l));
         block_backward(p, &m->blocks[l], s, stream(m, l), dx);
     }
-    embed_tokens_backward(m, p, m->slots, dx);
+    embed_tokens_backward(m, p, m->work.slots, dx);
     m->k->sync(m->k);
     m->batch = NULL; /* the gates' places hold gradients now */
     return ERR_OK;
