@@ -362,13 +362,19 @@ static enum err append_token(struct errctx *e, const struct tokenizer *t, uint32
     return bytes_append(e, out, bytes, n);
 }
 
+enum err tokenizer_decode_more(struct errctx *e, const struct tokenizer *t, const uint32_t *ids, size_t n, bool special,
+                               bool *started, struct bytes *out)
+{
+    for (size_t i = 0; i < n; i++) TRY(append_token(e, t, ids[i], started, special, out));
+    return ERR_OK;
+}
+
 enum err tokenizer_decode(struct errctx *e, const struct tokenizer *t, const uint32_t *ids, size_t n, bool special,
                           struct bytes *out)
 {
     bool started = false;
 
-    for (size_t i = 0; i < n; i++) TRY(append_token(e, t, ids[i], &started, special, out));
-    return ERR_OK;
+    return tokenizer_decode_more(e, t, ids, n, special, &started, out);
 }
 
 /* Moves what is certain from `held` to `out`; what more bytes may complete stays. */

@@ -43,6 +43,9 @@ size_t tokenizer_border(const struct tokenizer *t, const char *text, size_t n, s
 /* Appends the text of ids to *out. `special`: special tokens are spelled out, else left out. */
 enum err tokenizer_decode(struct errctx *e, const struct tokenizer *t, const uint32_t *ids, size_t n, bool special,
                           struct bytes *out) MUST_USE;
+/* The same for ids that follow others of one document: *started is false before the first. */
+enum err tokenizer_decode_more(struct errctx *e, const struct tokenizer *t, const uint32_t *ids, size_t n, bool special,
+                               bool *started, struct bytes *out) MUST_USE;
 
 /* Decoding one id at a time for output as it is made: bytes come out when they form whole UTF-8 sequences. */
 struct tokenizer_stream_decoder {

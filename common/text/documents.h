@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* documents.h: documents out of text files, one after another, in constant memory (but for the longest document).
+ *
+ *   lines       a document per line, without its newline
+ *   paragraphs  runs of lines between blank ones
+ *   files       a document per file (an empty file has none)
+ *   jsonl       a document per JSON object: the string of one field
+ *   csv, tsv    a document per record: one column, by its name in the header or by number
+ *
+ * Every byte is checked to be UTF-8 before anything looks at it: a fault is an error with file, line and byte, or
+ * becomes U+FFFD. Each file is an input of the run, by the XXH3-128 of its bytes. */
+#ifndef GRAFT_TEXT_DOCUMENTS_H
+#define GRAFT_TEXT_DOCUMENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/base/attr.h"
+#include "common/base/opts.h"
+#include "formats/lineage.h"
+
+enum document_form {
+    DOCUMENT_AUTO, /* by extension: .jsonl .csv .tsv; files otherwise */
+    DOCUMENT_LINES,
+    DOCUMENT_PARAGRAPHS,
+    DOCUMENT_FILES,
+    DOCUMENT_JSONL,
+    DOCUMENT_CSV,
+    DOCUMENT_TSV,
+};
+#define DOCUMENT_FORMS "auto|lines|paragraphs|files|jsonl|csv|tsv"
+#define DOCUMENT_LIMIT ((size_t)1 << 30)
+
+struct documents_cfg {
+    int form;         /* enum document_form */
+    const char *text; /* field or column of the text (default "text"; without header: number 1) */
+    const char *keep; /* NULL, "all", or names separated by commas */
+    bool header;      /* the first record of csv and tsv names the columns */
+    int invalid;      /* 0: an error, 1: U+FFFD */
+    bool pieces;      /* a document of form files may come in pieces */
+    /* Called when nothing more can be had without waiting, so that what was handed out can be worked on. May be NULL. */
+    void (*before_block)(void *ctx);
+    void *before_block_ctx;
+};
+#define DOCUMENTS_CFG ((struct documents_cfg){.header = true})
+/* Options -f --text --no-header --invalid; and --keep. */
+extern const struct opt documents_opts[];
+extern const struct opt documents_keep_opts[];
+
+struct document {
+    const char *text; /* views, until the next call */
+    size_t n;
+    const char *keep; /* JSON object; NULL without cfg.keep */
+    size_t keep_n;
+    bool end; /* false: a piece, more of this document follows */
+};
+
+struct documents;
+/* Files are opened when their turn comes; none: stdin. `run` may be NULL. */
+enum err documents_open(struct errctx *e, struct run *run, const struct documents_cfg *cfg,
+                        const struct opt_list *paths, struct documents **out) MUST_USE;
+/* *more is false after the last document of the last file. */
+enum err documents_next(struct errctx *e, struct documents *d, struct document *out, bool *more) MUST_USE;
+/* Bytes of text files read so far, and their total size when all are regular files (0 otherwise). */
+uint64_t documents_bytes(const struct documents *d);
+void documents_close(struct documents *d);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* encode_documents.c: see encode_documents.h. */
+#include "common/text/encode_documents.h"
+#include <string.h>
+#include "common/base/pool.h"
+#include "common/base/prog.h"
+
+enum { BATCH_BYTES_PER_THREAD = 2 << 20, TASK_BYTES = 128 << 10 };
+
+struct held { /* a document of the batch; offsets into text and keeps */
+    size_t from, n, keep_from, keep_n;
+    size_t first_task, tasks;
+};
+
+struct task { /* text[from .. from + n), the ids of it */
+    size_t from, n;
+    struct id_list ids;
+    struct offset_list ends; /* from `from` on */
+};
+
+struct worker {
+    struct tokenizer_scratch *scratch;
+    struct errctx error;
+};
+
+struct encoder {
+    struct encode_cfg cfg;
+    struct pool *pool;
+    struct worker *workers;
+    struct bytes text, keeps;
+    struct held *documents;
+    size_t documents_count, documents_capacity;
+    struct task *tasks; /* their lists are kept from batch to batch */
+    size_t tasks_count, tasks_capacity, tasks_made;
+    struct id_list joined;
+    struct offset_list joined_ends;
+    struct bytes row;
+    struct encode_counts counts;
+    struct errctx error; /* of a drain */
+};
+
+enum err encoder_new(struct errctx *e, const struct encode_cfg *cfg, struct encoder **out)
+{
+    struct encoder *x;
+    enum err code;
+
+    *out = NULL;
+    TRY(mem_new(e, &x, 1, sizeof *x, "encoder"));
+    x->cfg = *cfg;
+    code = pool_new(e, cfg->threads, &x->pool);
+    if (code == ERR_OK) code = mem_new(e, &x->workers, (size_t)cfg->threads, sizeof *x->workers, "encoder");
+    for (int i = 0; i < cfg->threads && code == ERR_OK; i++)
+        code = tokenizer_scratch_new(e, cfg->tokenizer, &x->workers[i].scratch);
+    if (code != ERR_OK) {
+        encoder_free(x);
+        return code;
+    }
+    *out = x;
+    return ERR_OK;
+}
+
+void encoder_free(struct encoder *x)
+{
+    if (x == NULL) return;
+    for (int i = 0; x->workers != NULL && i < x->cfg.threads; i++) tokenizer_scratch_free(x->workers[i].scratch);
+    mem_free(x->workers);
+    pool_free(x->pool);
+    for (size_t i = 0; i < x->tasks_made; i++) {
+        mem_free(x->tasks[i].ids.data);
+        mem_free(x->tasks[i].ends.data);
+    }
+    mem_free(x->tasks);
+    mem_free(x->documents);
+    mem_free(x->joined.data);
+    mem_free(x->joined_ends.data);
+    bytes_fini(&x->text);
+    bytes_fini(&x->keeps);
+    bytes_fini(&x->row);
+    mem_free(x);
+}
+
+void encoder_counts(const struct encoder *x, struct encode_counts *out) { *out = x->counts; }
+
+/* ------------------------------------------------------------------ a batch */
+
+static enum err add_task(struct errctx *e, struct encoder *x, size_t from, size_t n)
+{
+    TRY(mem_grow(e, &x->tasks, &x->tasks_capacity, x->tasks_count + 1, sizeof *x->tasks, "tasks"));
+    if (x->tasks_count == x->tasks_made) memset(&x->tasks[x->tasks_made++], 0, sizeof *x->tasks);
+    x->tasks[x->tasks_count].from = from;
+    x->tasks[x->tasks_count].n = n;
+    x->tasks_count++;
+    return ERR_OK;
+}
+
+static enum err add_document(struct errctx *e, struct encoder *x, const struct document *d)
+{
+    struct held *h;
+    size_t at = 0, first = x->tasks_count;
+
+    TRY(mem_grow(e, &x->documents, &x->documents_capacity, x->documents_count + 1, sizeof *x->documents, "documents"));
+    h = &x->documents[x->documents_count];
+    *h = (struct held){.from = x->text.len, .n = d->n, .keep_from = x->keeps.len, .keep_n = d->keep_n};
+    TRY(bytes_append(e, &x->text, d->text, d->n));
+    TRY(bytes_append(e, &x->keeps, d->keep, d->keep_n));
+    do {
+        size_t end = d->n - at <= TASK_BYTES ? d->n
+                                             : tokenizer_border(x->cfg.tokenizer, d->text, d->n, at + TASK_BYTES,
+                                                                x->cfg.special);
+        TRY(add_task(e, x, h->from + at, end - at));
+        at = end;
+    } while (at < d->n);
+    h->first_task = first;
+    h->tasks = x->tasks_count - first;
+    x->documents_count++;
+    return ERR_OK;
+}
+
+static void encode_task(void *ctx, int64_t index, int thread)
+{
+    struct encoder *x = ctx;
+    struct worker *w = &x->workers[thread];
+    struct task *t = &x->tasks[index];
+
+    t->ids.count = t->ends.count = 0;
+    if (w->error.code != ERR_OK) return;
+    (void)!tokenizer_encode(&w->error, x->cfg.tokenizer, w->scratch, (const char *)x->text.data + t->from, t->n,
+                            x->cfg.special, &t->ids, rows_need_ends(x->cfg.rows) ? &t->ends : NULL);
+}
+
+/* The ids of a document of several tasks, end to end. */
+static enum err join(struct errctx *e, struct encoder *x, const struct held *h, struct rows_document *out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < h->tasks; i++) count += x->tasks[h->first_task + i].ids.count;
+    TRY(mem_grow(e, &x->joined.data, &x->joined.capacity, count, sizeof *x->joined.data, "token ids"));
+    if (rows_need_ends(x->cfg.rows))
+        TRY(mem_grow(e, &x->joined_ends.data, &x->joined_ends.capacity, count, sizeof *x->joined_ends.data, "offsets"));
+    count = 0;
+    for (size_t i = 0; i < h->tasks; i++) {
+        const struct task *t = &x->tasks[h->first_task + i];
+        if (t->ids.count == 0) continue;
+        memcpy(x->joined.data + count, t->ids.data, t->ids.count * sizeof *t->ids.data);
+        for (size_t k = 0; k < t->ends.count; k++)
+            x->joined_ends.data[count + k] = t->ends.data[k] + (t->from - h->from);
+        count += t->ids.count;
+    }
+    out->ids = x->joined.data;
+    out->ends = x->joined_ends.data;
+    out->count = count;
+    return ERR_OK;
+}
+
+static enum err write_document(struct errctx *e, struct encoder *x, const struct held *h)
+{
+    const struct task *t = &x->tasks[h->first_task];
+    struct rows_document d = {.text = (const char *)x->text.data + h->from, .n = h->n, .ids = t->ids.data,
+                              .ends = t->ends.data, .count = t->ids.count,
+                              .keep = (const char *)x->keeps.data + h->keep_from, .keep_n = h->keep_n};
+
+    if (h->tasks > 1) TRY(join(e, x, h, &d));
+    x->counts.documents++;
+    x->counts.bytes += h->n;
+    x->counts.ids += d.count;
+    return rows_write(e, x->cfg.rows, &d, &x->row, x->cfg.writer);
+}
+
+static enum err flush_batch(struct errctx *e, struct encoder *x)
+{
+    if (x->documents_count == 0) return ERR_OK;
+    TRY(bytes_append(e, &x->text, "", 1)); /* an empty batch of empty documents has an address, too */
+    pool_run(x->pool, encode_task, x, (int64_t)x->tasks_count);
+    for (int i = 0; i < x->cfg.threads; i++)
+        if (x->workers[i].error.code != ERR_OK) {
+            *e = x->workers[i].error;
+            return e->code;
+        }
+    for (size_t i = 0; i < x->documents_count; i++) TRY(write_document(e, x, &x->documents[i]));
+    x->documents_count = x->tasks_count = 0;
+    x->text.len = x->keeps.len = 0;
+    return ERR_OK;
+}
+
+void encoder_drain(void *encoder)
+{
+    struct encoder *x = encoder;
+
+    if (x->error.code != ERR_OK || x->documents_count == 0) return;
+    if (flush_batch(&x->error, x) == ERR_OK) (void)!stream_writer_flush(&x->error, x->cfg.writer);
+}
+
+enum err encoder_run(struct errctx *e, struct encoder *x, struct documents *d)
+{
+    struct document document;
+    bool more = true;
+
+    while (more) {
+        TRY(documents_next(e, d, &document, &more));
+        if (x->error.code != ERR_OK) {
+            *e = x->error;
+            return e->code;
+        }
+        if (more) TRY(add_document(e, x, &document));
+        if (!more || x->text.len >= (size_t)x->cfg.threads * BATCH_BYTES_PER_THREAD ||
+            x->documents_count >= 1 << 16) {
+            TRY(flush_batch(e, x));
+            char size[32];
+            prog_progress("%s of text", prog_format_bytes((double)documents_bytes(d), size));
+        }
+    }
+    prog_progress_done();
+    return ERR_OK;
+}
