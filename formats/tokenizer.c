@@ -374,6 +374,16 @@ enum err tokenizer_spec_declare(struct errctx *e, const struct tokenizer_spec *s
     return ERR_OK;
 }
 
+enum err tokenizer_spec_begin(struct errctx *e, const struct tokenizer_spec *s, struct stream_begin *b)
+{
+    int64_t first;
+
+    stream_begin_init(b, STREAM_TOKENIZER);
+    if (tokenizer_spec_declare(e, s, "", b, &first) == ERR_OK) return ERR_OK;
+    stream_begin_fini(b);
+    return e->code;
+}
+
 enum err tokenizer_spec_write(struct errctx *e, const struct tokenizer_spec *s, struct stream_writer *w,
                               int64_t first)
 {

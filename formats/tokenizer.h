@@ -54,6 +54,8 @@ enum err tokenizer_spec_check(struct errctx *e, const struct tokenizer_spec *s, 
 /* Adds meta "tokenizer" and the tensors to a begin under construction; *first gets the index of the first tensor. */
 enum err tokenizer_spec_declare(struct errctx *e, const struct tokenizer_spec *s, const char *prefix,
                                 struct stream_begin *b, int64_t *first) MUST_USE;
+/* The begin of a tokenizer stream: its tensors are from 0 on. */
+enum err tokenizer_spec_begin(struct errctx *e, const struct tokenizer_spec *s, struct stream_begin *b) MUST_USE;
 /* Writes the tensors that _declare has announced. */
 enum err tokenizer_spec_write(struct errctx *e, const struct tokenizer_spec *s, struct stream_writer *w,
                               int64_t first) MUST_USE;

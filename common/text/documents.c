@@ -164,7 +164,7 @@ static enum err open_next(struct errctx *e, struct documents *d)
     d->form = d->cfg.form == DOCUMENT_AUTO ? form_of(path) : d->cfg.form;
     XXH3_128bits_reset(d->hash);
     TRY(check_fields(e, d));
-    return d->run == NULL ? ERR_OK : run_input_open(e, d->run, "text", path, &d->slot);
+    return d->run == NULL ? ERR_OK : run_input_open(e, d->run, "input", path, &d->slot);
 }
 
 /* The file has been read to its end. */

@@ -157,7 +157,7 @@ static enum err write_document(struct errctx *e, struct encoder *x, const struct
     const struct task *t = &x->tasks[h->first_task];
     struct rows_document d = {.text = (const char *)x->text.data + h->from, .n = h->n, .ids = t->ids.data,
                               .ends = t->ends.data, .count = t->ids.count,
-                              .keep = (const char *)x->keeps.data + h->keep_from, .keep_n = h->keep_n};
+                              .keep = h->keep_n > 0 ? (const char *)x->keeps.data + h->keep_from : NULL, .keep_n = h->keep_n};
 
     if (h->tasks > 1) TRY(join(e, x, h, &d));
     x->counts.documents++;
