@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lineage.h: where a stream came from: the graph of steps behind it, and the record of the run that makes the next.
  *
- * A step's id = XXH3-128 over program, version, recorded options (name, value in table order), numeric mode, CPU type,
- * roles, ids of the input steps and content ids (in order), and the id of the output. Names and paths are in no step id.
+ * A step's id = XXH3-128 over the msgpack array [program, version, [[option, value], ..], mode, cpu,
+ * [[role, step, content], ..], output] in shortest forms. Names and paths are in no step id.
  * A stream carries its own step and all ancestors, once each, ancestors first.
  *
  * `struct run` is one program's record: cmd/cmd.c fills program and options, the stage its numeric mode; stream readers
@@ -16,6 +16,10 @@
 #include "common/base/attr.h"
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "formats/msgpack.h"
+
+/* Bytes of an encoded lineage: it travels in the end record of every stream. */
+enum { LINEAGE_LIMIT = 3 << 20 };
 
 struct lineage_option {
     char *name, *value;
@@ -28,6 +32,7 @@ struct lineage_input {
     uint8_t content[16]; /* id of the stream, XXH3-128 of raw text */
     int64_t rows;        /* rows read; -1: not of rows */
     bool partial;        /* read only so far; content is the running digest */
+    size_t slot;         /* in a struct run only: place in the order of opening */
 };
 
 struct lineage_step {
@@ -53,10 +58,25 @@ enum err lineage_copy(struct errctx *e, const struct lineage *from, struct linea
 /* Index of the step with this id or -1. */
 int64_t lineage_find(const struct lineage *l, const uint8_t id[16]);
 
+/* Adds the steps of `from` that `to` does not hold yet, in order. */
+enum err lineage_merge(struct errctx *e, const struct lineage *from, struct lineage *to) MUST_USE;
+/* As the map {"steps": [..]} of an end record. Packing one over LINEAGE_LIMIT is an error that says what to do;
+ * decoding checks ids, order and that every input's step is there. */
+enum err lineage_pack(struct errctx *e, const struct lineage *l, struct bytes *out) MUST_USE;
+enum err lineage_decode(struct errctx *e, const struct mp_value *map, struct lineage *out) MUST_USE;
+
+/* An input of a run, from its opening on. */
+struct run_slot {
+    char *role, *name;
+    bool done;
+};
+
 /* One program's run. run_init, run_fini. */
 struct run {
     struct lineage_step step;     /* being filled; id and output are set by the writer */
     struct lineage ancestors;     /* of all inputs, merged */
+    struct run_slot *slots;
+    size_t slots_count, slots_capacity;
     struct stream_writer *writer; /* flushed while a reader's pipe would block; set by stream_writer_open */
 };
 enum err run_init(struct errctx *e, struct run *run, const char *program, const char *version) MUST_USE;
@@ -66,7 +86,8 @@ enum err run_option(struct errctx *e, void *run, const char *name, const char *v
 enum err run_numeric(struct errctx *e, struct run *run, const char *mode, const char *cpu) MUST_USE;
 /* Reserves the next place among the inputs (fixed by the order of opening); *slot. `path` is cut to its base name. */
 enum err run_input_open(struct errctx *e, struct run *run, const char *role, const char *path, size_t *slot) MUST_USE;
-/* Fills it when the input has been read. `from` is the input's own lineage (NULL for raw data). */
+/* Fills it when the input has been read. `from` is the input's own lineage (NULL for raw data). Of an input that is
+ * several (a joined stream) called once for each, in order. */
 enum err run_input_done(struct errctx *e, struct run *run, size_t slot, const uint8_t content[16],
                         const struct lineage *from, int64_t rows, bool partial) MUST_USE;
 /* A slot whose file turned out to be unused. */
