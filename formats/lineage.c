@@ -67,14 +67,15 @@ static enum err step_add_option(struct errctx *e, struct lineage_step *s, const 
     return ERR_OK;
 }
 
-static enum err step_add_input(struct errctx *e, struct lineage_step *s,
-                               const struct lineage_input *from)
+/* The strings of *from are not looked at. */
+static enum err step_add_input(struct errctx *e, struct lineage_step *s, const char *role,
+                               const char *name, const struct lineage_input *from)
 {
     struct lineage_input in = *from;
     in.role = in.name = NULL;
     TRY(mem_grow(e, &s->inputs, &s->inputs_capacity, s->inputs_count + 1, sizeof in, "inputs"));
-    enum err code = mem_strdup(e, &in.role, from->role);
-    if (code == ERR_OK) code = mem_strdup(e, &in.name, from->name);
+    enum err code = mem_strdup(e, &in.role, role);
+    if (code == ERR_OK) code = mem_strdup(e, &in.name, name);
     if (code != ERR_OK) {
         input_fini(&in);
         return code;
@@ -99,8 +100,10 @@ static enum err step_copy(struct errctx *e, const struct lineage_step *from,
         code = step_add_option(e, to, from->options[i].name, from->options[i].value);
         if (code != ERR_OK) goto fail;
     }
-    for (size_t i = 0; i < from->inputs_count; i++)
-        if ((code = step_add_input(e, to, &from->inputs[i])) != ERR_OK) goto fail;
+    for (size_t i = 0; i < from->inputs_count; i++) {
+        const struct lineage_input *in = &from->inputs[i];
+        if ((code = step_add_input(e, to, in->role, in->name, in)) != ERR_OK) goto fail;
+    }
     return ERR_OK;
 fail:
     step_fini(to);
@@ -283,9 +286,7 @@ static enum err decode_input(struct errctx *e, const struct mp_value *map,
     TRY(mp_get_bool(e, map, "partial", &in.partial));
     if (memcmp(in.step, no_id, 16) && lineage_find(before, in.step) < 0)
         return err_set(e, ERR_INPUT, "the step of input '%s' is not among the steps before", name);
-    in.role = (char *)role;
-    in.name = (char *)name;
-    return step_add_input(e, s, &in);
+    return step_add_input(e, s, role, name, &in);
 }
 
 static enum err decode_step(struct errctx *e, const struct mp_value *map,
@@ -420,19 +421,21 @@ enum err run_input_done(struct errctx *e, struct run *run, size_t slot, const ui
                         const struct lineage *from, int64_t rows, bool partial)
 {
     struct run_slot *s = &run->slots[slot];
-    struct lineage_input in = {
-        .role = s->role, .name = s->name, .rows = rows, .partial = partial, .slot = slot};
+    struct lineage_input in = {.rows = rows, .partial = partial, .slot = slot};
     memcpy(in.content, content, 16);
     if (from && from->count) {
         memcpy(in.step, from->steps[from->count - 1].id, 16);
         TRY(lineage_merge(e, from, &run->ancestors));
     }
-    TRY(step_add_input(e, &run->step, &in));
+    TRY(step_add_input(e, &run->step, s->role, s->name, &in));
     s->done = true;
     return ERR_OK;
 }
 
-void run_input_cancel(struct run *run, size_t slot) { run->slots[slot].done = true; }
+void run_input_cancel(struct run *run, size_t slot)
+{
+    run->slots[slot].done = true;
+}
 
 /* Inputs in the order of opening; those of one slot stay in theirs. */
 static void sort_inputs(struct lineage_step *s)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lineage.h: where a stream came from: the graph of steps behind it, and the record of the run that makes the next.
+/* lineage.h: where a stream came from: the graph of steps behind it, and the record of the run that
+ * makes the next.
  *
- * A step's id = XXH3-128 over the msgpack array [program, version, [[option, value], ..], mode, cpu,
+ * A step's id = XXH3-128 over the msgpack array [program, version, [[option, value], ..], mode,
+ * cpu,
  * [[role, step, content], ..], output] in shortest forms. Names and paths are in no step id.
  * A stream carries its own step and all ancestors, once each, ancestors first.
  *
- * `struct run` is one program's record: cmd/cmd.c fills program and options, the stage its numeric mode; stream readers
- * (and raw text readers) add inputs; the stream writer turns it into the last step. No program writes lineage by hand. */
+ * `struct run` is one program's record: cmd/cmd.c fills program and options, the stage its numeric
+ * mode; stream readers (and raw text readers) add inputs; the stream writer turns it into the last
+ * step. No program writes lineage by hand. */
 #ifndef GRAFT_FORMATS_LINEAGE_H
 #define GRAFT_FORMATS_LINEAGE_H
 
@@ -60,8 +63,8 @@ int64_t lineage_find(const struct lineage *l, const uint8_t id[16]);
 
 /* Adds the steps of `from` that `to` does not hold yet, in order. */
 enum err lineage_merge(struct errctx *e, const struct lineage *from, struct lineage *to) MUST_USE;
-/* As the map {"steps": [..]} of an end record. Packing one over LINEAGE_LIMIT is an error that says what to do;
- * decoding checks ids, order and that every input's step is there. */
+/* As the map {"steps": [..]} of an end record. Packing one over LINEAGE_LIMIT is an error that says
+ * what to do; decoding checks ids, order and that every input's step is there. */
 enum err lineage_pack(struct errctx *e, const struct lineage *l, struct bytes *out) MUST_USE;
 enum err lineage_decode(struct errctx *e, const struct mp_value *map, struct lineage *out) MUST_USE;
 
@@ -73,28 +76,32 @@ struct run_slot {
 
 /* One program's run. run_init, run_fini. */
 struct run {
-    struct lineage_step step;     /* being filled; id and output are set by the writer */
-    struct lineage ancestors;     /* of all inputs, merged */
+    struct lineage_step step; /* being filled; id and output are set by the writer */
+    struct lineage ancestors; /* of all inputs, merged */
     struct run_slot *slots;
     size_t slots_count, slots_capacity;
-    struct stream_writer *writer; /* flushed while a reader's pipe would block; set by stream_writer_open */
+    struct stream_writer
+        *writer; /* flushed while a reader's pipe would block; set by stream_writer_open */
 };
-enum err run_init(struct errctx *e, struct run *run, const char *program, const char *version) MUST_USE;
+enum err run_init(struct errctx *e, struct run *run, const char *program,
+                  const char *version) MUST_USE;
 void run_fini(struct run *run);
 /* Records an option; the signature of opts_record's callback. ctx is a struct run. */
 enum err run_option(struct errctx *e, void *run, const char *name, const char *value) MUST_USE;
 enum err run_numeric(struct errctx *e, struct run *run, const char *mode, const char *cpu) MUST_USE;
-/* Reserves the next place among the inputs (fixed by the order of opening); *slot. `path` is cut to its base name. */
-enum err run_input_open(struct errctx *e, struct run *run, const char *role, const char *path, size_t *slot) MUST_USE;
-/* Fills it when the input has been read. `from` is the input's own lineage (NULL for raw data). Of an input that is
- * several (a joined stream) called once for each, in order. */
+/* Reserves the next place among the inputs (fixed by the order of opening); *slot. `path` is cut to
+ * its base name. */
+enum err run_input_open(struct errctx *e, struct run *run, const char *role, const char *path,
+                        size_t *slot) MUST_USE;
+/* Fills it when the input has been read. `from` is the input's own lineage (NULL for raw data). Of
+ * an input that is several (a joined stream) called once for each, in order. */
 enum err run_input_done(struct errctx *e, struct run *run, size_t slot, const uint8_t content[16],
                         const struct lineage *from, int64_t rows, bool partial) MUST_USE;
 /* A slot whose file turned out to be unused. */
 void run_input_cancel(struct run *run, size_t slot);
 /* The lineage of an output with this content id: ancestors + the finished step. */
-enum err run_lineage(struct errctx *e, const struct run *run, const uint8_t output[16], int64_t rows, int64_t tensors,
-                     struct lineage *out) MUST_USE;
+enum err run_lineage(struct errctx *e, const struct run *run, const uint8_t output[16],
+                     int64_t rows, int64_t tensors, struct lineage *out) MUST_USE;
 
 /* 32 hex digits into buf (33 bytes); returns buf. */
 char *id_format(const uint8_t id[16], char *buf);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msgpack.c: the checking walk over hostile msgpack, and trees of values.
  *
- * The walk knows only the length of things, from the first byte of each (the table of the msgpack specification), and
- * never allocates; after it msgpack-c may unpack the same bytes without surprises. Extension types are refused: no
- * field of a stream is one.
+ * The walk knows only the length of things, from the first byte of each (the table of the msgpack
+ * specification), and never allocates; after it msgpack-c may unpack the same bytes without
+ * surprises. Extension types are refused: no field of a stream is one.
  *
  * Reference: https://github.com/msgpack/msgpack/blob/master/spec.md */
 #include "formats/msgpack.h"
@@ -128,8 +128,7 @@ static enum err walk_value(struct walk *w, int depth)
     w->at = body;
     switch (h.shape) {
     case SHAPE_STRING:
-        if (!mp_utf8(w->data + body, (size_t)h.count))
-            return walk_bad(w, "a string is not UTF-8");
+        if (!mp_utf8(w->data + body, (size_t)h.count)) return walk_bad(w, "a string is not UTF-8");
         w->at += (size_t)h.count;
         return ERR_OK;
     case SHAPE_BINARY:
@@ -214,7 +213,10 @@ static void pack_value(struct mp_packer *p, const struct mp_value *v)
     }
 }
 
-void mp_pack_value(struct mp_packer *p, const struct mp_value *v) { pack_value(p, v); }
+void mp_pack_value(struct mp_packer *p, const struct mp_value *v)
+{
+    pack_value(p, v);
+}
 
 enum err mp_encode(struct errctx *e, const struct mp_value *v, struct bytes *out)
 {
@@ -239,8 +241,14 @@ void mp_fini(struct mp_value *v)
     *v = (struct mp_value){.type = MP_NIL};
 }
 
-void mp_map_init(struct mp_value *v) { *v = (struct mp_value){.type = MP_MAP}; }
-void mp_array_init(struct mp_value *v) { *v = (struct mp_value){.type = MP_ARRAY}; }
+void mp_map_init(struct mp_value *v)
+{
+    *v = (struct mp_value){.type = MP_MAP};
+}
+void mp_array_init(struct mp_value *v)
+{
+    *v = (struct mp_value){.type = MP_ARRAY};
+}
 
 static enum err set_bytes(struct errctx *e, struct mp_value *v, enum mp_type type, const void *data,
                           size_t n)
@@ -268,7 +276,7 @@ static enum err list_from_objects(struct errctx *e, const msgpack_object *o, str
     *v = (struct mp_value){.type = map ? MP_MAP : MP_ARRAY};
     TRY(list_reserve(e, v, items));
     for (size_t i = 0; i < items; i++) {
-        const msgpack_object *item = !map      ? &o->via.array.ptr[i]
+        const msgpack_object *item = !map         ? &o->via.array.ptr[i]
                                      : i % 2 == 0 ? &o->via.map.ptr[i / 2].key
                                                   : &o->via.map.ptr[i / 2].val;
         enum err code = from_object(e, item, &v->as.list.items[i]);

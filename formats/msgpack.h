@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msgpack.h: msgpack values, checked before they are believed. Packing and unpacking are msgpack-c's; this file adds
- * what it lacks for hostile input: a walk over the bytes first (bounds, depth <= 16, container counts, duplicate keys,
- * UTF-8 of strings), so that nothing is allocated for a length that is not there.
+/* msgpack.h: msgpack values, checked before they are believed. Packing and unpacking are
+ * msgpack-c's; this file adds what it lacks for hostile input: a walk over the bytes first (bounds,
+ * depth <= 16, container counts, duplicate keys, UTF-8 of strings), so that nothing is allocated
+ * for a length that is not there.
  *
- * `struct mp_value` owns a decoded tree: maps with string keys, arrays, integers, floats, strings, binaries, booleans,
- * nil. It is what `meta` of a stream is, and how configurations travel. */
+ * `struct mp_value` owns a decoded tree: maps with string keys, arrays, integers, floats, strings,
+ * binaries, booleans, nil. It is what `meta` of a stream is, and how configurations travel. */
 #ifndef GRAFT_FORMATS_MSGPACK_H
 #define GRAFT_FORMATS_MSGPACK_H
 
@@ -22,7 +23,8 @@ enum {
     MP_MAX_VALUES = 512 * 1024 /* of one tree: long lists are tensors */
 };
 
-/* Checks one msgpack value at data[0..n). *used gets its length. ERR_INPUT says at which byte and why. */
+/* Checks one msgpack value at data[0..n). *used gets its length. ERR_INPUT says at which byte and
+ * why. */
 enum err mp_check(struct errctx *e, const uint8_t *data, size_t n, size_t *used) MUST_USE;
 
 /* True when the bytes are UTF-8 (no surrogates, shortest forms). */
@@ -49,26 +51,33 @@ struct mp_value {
     } as;
 };
 
-enum err mp_decode(struct errctx *e, const uint8_t *data, size_t n, struct mp_value *out) MUST_USE; /* checks first */
-enum err mp_encode(struct errctx *e, const struct mp_value *v, struct bytes *out) MUST_USE;         /* shortest forms */
+enum err mp_decode(struct errctx *e, const uint8_t *data, size_t n,
+                   struct mp_value *out) MUST_USE; /* checks first */
+enum err mp_encode(struct errctx *e, const struct mp_value *v,
+                   struct bytes *out) MUST_USE; /* shortest forms */
 enum err mp_copy(struct errctx *e, const struct mp_value *from, struct mp_value *to) MUST_USE;
 void mp_fini(struct mp_value *v);
 /* Order of keys does not matter. */
 bool mp_equal(const struct mp_value *a, const struct mp_value *b);
 
-/* Maps. mp_get: NULL when absent. Setters replace, keep the order of first insertion, and copy what they are given. */
+/* Maps. mp_get: NULL when absent. Setters replace, keep the order of first insertion, and copy what
+ * they are given. */
 void mp_map_init(struct mp_value *v);
 void mp_array_init(struct mp_value *v);
 struct mp_value *mp_get(const struct mp_value *map, const char *key);
-enum err mp_set(struct errctx *e, struct mp_value *map, const char *key, const struct mp_value *value) MUST_USE;
+enum err mp_set(struct errctx *e, struct mp_value *map, const char *key,
+                const struct mp_value *value) MUST_USE;
 enum err mp_set_int(struct errctx *e, struct mp_value *map, const char *key, int64_t v) MUST_USE;
 enum err mp_set_real(struct errctx *e, struct mp_value *map, const char *key, double v) MUST_USE;
 enum err mp_set_bool(struct errctx *e, struct mp_value *map, const char *key, bool v) MUST_USE;
-enum err mp_set_string(struct errctx *e, struct mp_value *map, const char *key, const char *v) MUST_USE;
-enum err mp_set_binary(struct errctx *e, struct mp_value *map, const char *key, const void *v, size_t n) MUST_USE;
+enum err mp_set_string(struct errctx *e, struct mp_value *map, const char *key,
+                       const char *v) MUST_USE;
+enum err mp_set_binary(struct errctx *e, struct mp_value *map, const char *key, const void *v,
+                       size_t n) MUST_USE;
 enum err mp_append(struct errctx *e, struct mp_value *array, const struct mp_value *value) MUST_USE;
 
-/* Packing by hand: msgpack-c's packer on a byte buffer with a sticky error (look at e->code once at the end). */
+/* Packing by hand: msgpack-c's packer on a byte buffer with a sticky error (look at e->code once at
+ * the end). */
 struct mp_packer {
     msgpack_packer pk;
     struct errctx *e;
@@ -79,18 +88,22 @@ void mp_pack_string(struct mp_packer *p, const char *s);
 void mp_pack_binary(struct mp_packer *p, const void *data, size_t n);
 void mp_pack_value(struct mp_packer *p, const struct mp_value *v);
 
-/* Typed reads: ERR_INPUT "key 'x' is missing" / "is not an integer" / "is out of range min..max". */
-enum err mp_get_int(struct errctx *e, const struct mp_value *map, const char *key, int64_t min, int64_t max,
-                    int64_t *out) MUST_USE;
-enum err mp_get_real(struct errctx *e, const struct mp_value *map, const char *key, double *out) MUST_USE;
-enum err mp_get_bool(struct errctx *e, const struct mp_value *map, const char *key, bool *out) MUST_USE;
+/* Typed reads: ERR_INPUT "key 'x' is missing" / "is not an integer" / "is out of range min..max".
+ */
+enum err mp_get_int(struct errctx *e, const struct mp_value *map, const char *key, int64_t min,
+                    int64_t max, int64_t *out) MUST_USE;
+enum err mp_get_real(struct errctx *e, const struct mp_value *map, const char *key,
+                     double *out) MUST_USE;
+enum err mp_get_bool(struct errctx *e, const struct mp_value *map, const char *key,
+                     bool *out) MUST_USE;
 /* A string without NUL inside. */
-enum err mp_get_string(struct errctx *e, const struct mp_value *map, const char *key, const char **out) MUST_USE;
+enum err mp_get_string(struct errctx *e, const struct mp_value *map, const char *key,
+                       const char **out) MUST_USE;
 /* A binary of exactly n bytes; *out points into the map. */
 enum err mp_get_binary(struct errctx *e, const struct mp_value *map, const char *key, size_t n,
                        const uint8_t **out) MUST_USE;
 /* A list (MP_ARRAY) or map (MP_MAP). */
-enum err mp_get_list(struct errctx *e, const struct mp_value *map, const char *key, enum mp_type type,
-                     const struct mp_value **out) MUST_USE;
+enum err mp_get_list(struct errctx *e, const struct mp_value *map, const char *key,
+                     enum mp_type type, const struct mp_value **out) MUST_USE;
 
 #endif

@@ -6,11 +6,12 @@
  *   doc    U64     XXH3-64 of the document's text
  *   part   U32     number of the cut within its document
  *   skip   U32     leading tokens that are context only (not scored)
- *   bytes  U32     bytes of text that the scored tokens stand for;   chars U32: Unicode characters of it
- *   types  U8 ragged (optional)   token types;    loss U8 ragged (optional): 0 = not scored
- *   weight F32 (optional);  group U64 (optional): hash of the group field;  keep U8 ragged (optional): JSON object
- * meta: "tokenizer": id (bin 16) of the tokenizer's meaning, "vocab": size, "family": "causal" | "encoder",
- *   "special": {"bos": id, "eos": id, ...} those that exist, "length": longest cut or 0 for whole documents. */
+ *   bytes  U32     bytes of text that the scored tokens stand for;   chars U32: Unicode characters
+ * of it types  U8 ragged (optional)   token types;    loss U8 ragged (optional): 0 = not scored
+ *   weight F32 (optional);  group U64 (optional): hash of the group field;  keep U8 ragged
+ * (optional): JSON object meta: "tokenizer": id (bin 16) of the tokenizer's meaning, "vocab": size,
+ * "family": "causal" | "encoder", "special": {"bos": id, "eos": id, ...} those that exist,
+ * "length": longest cut or 0 for whole documents. */
 #ifndef GRAFT_FORMATS_TOKENS_H
 #define GRAFT_FORMATS_TOKENS_H
 
@@ -40,11 +41,14 @@ struct tokens_row {
     const char *keep;
     int64_t keep_len;
 };
-/* View of row i; checks skip <= n and equal lengths of the ragged columns (ERR_INPUT with the row's number). */
-enum err tokens_row_view(struct errctx *e, const struct tokens_layout *l, const struct stream_rows *rows, int64_t i,
+/* View of row i; checks skip <= n and equal lengths of the ragged columns (ERR_INPUT with the row's
+ * number). */
+enum err tokens_row_view(struct errctx *e, const struct tokens_layout *l,
+                         const struct stream_rows *rows, int64_t i,
                          struct tokens_row *out) MUST_USE;
-/* ids as U32 with the range check id < vocab (ERR_INPUT names row, position, id). out: n numbers. */
-enum err tokens_row_ids(struct errctx *e, const struct tokens_layout *l, const struct tokens_row *row, int64_t ordinal,
-                        uint32_t *out) MUST_USE;
+/* ids as U32 with the range check id < vocab (ERR_INPUT names row, position, id). out: n numbers.
+ */
+enum err tokens_row_ids(struct errctx *e, const struct tokens_layout *l,
+                        const struct tokens_row *row, int64_t ordinal, uint32_t *out) MUST_USE;
 
 #endif
