@@ -104,10 +104,12 @@ static enum err find_document(struct errctx *e, struct evaluation *v, uint64_t d
 
 /* ---- opening ---- */
 
-void evaluate_use(const struct evaluate_cfg *cfg, struct model_use *use)
+void evaluate_fit(struct model_use *use, const struct model_config *c)
 {
-    use->tokens = batch_padded(cfg->micro_tokens, cfg->grain, cfg->micro_tokens);
-    use->rows = cfg->micro_tokens;
+    const struct evaluate_cfg *cfg = use->fit_ctx;
+    int64_t most = cfg->micro_tokens > c->context ? cfg->micro_tokens : c->context;
+    use->tokens = batch_padded(most, cfg->grain, c->context);
+    use->rows = most;
 }
 
 static enum err choose_objective(struct errctx *e, struct evaluation *v,
@@ -275,10 +277,6 @@ static enum err check_length(struct errctx *e, const struct evaluation *v,
                        "row %" PRId64 " has %" PRId64 " tokens, the model's context is %" PRId64
                        ": cut the documents with 'graft tokenize --length %" PRId64 "'",
                        ordinal, row->n, context, context);
-    if (row->n > v->cfg.micro_tokens)
-        return err_set(e, ERR_USAGE,
-                       "row %" PRId64 " has %" PRId64 " tokens: --micro-tokens must be as many",
-                       ordinal, row->n);
     return ERR_OK;
 }
 

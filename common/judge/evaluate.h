@@ -66,13 +66,14 @@ struct evaluate_result {
 
 struct evaluation;
 
-/* The model must have been opened for evaluate_tokens(cfg) tokens. ERR_USAGE: --pseudo-likelihood
- * of a causal model. */
+/* The model must have been opened with evaluate_fit. ERR_USAGE: --pseudo-likelihood of a causal
+ * model. */
 enum err evaluation_new(struct errctx *e, struct model *m, const struct objective_cfg *objective,
                         const struct evaluate_cfg *cfg, struct evaluation **out) MUST_USE;
 void evaluation_free(struct evaluation *v);
-/* Most tokens and rows of a micro-batch, padding included: for the model_use. */
-void evaluate_use(const struct evaluate_cfg *cfg, struct model_use *use);
+/* For model_use.fit, with the evaluate_cfg as fit_ctx: memory for a micro-batch or the longest row.
+ */
+void evaluate_fit(struct model_use *use, const struct model_config *c);
 
 /* Reads a tokens stream to its end (or the rows that are still wanted, and drains it). ERR_INPUT:
  * another tokenizer than the model's, a row longer than the context, an id out of range, a loss

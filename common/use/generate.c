@@ -37,8 +37,8 @@ const char *generate_finish_name(enum generate_finish f)
 struct sequence {
     int64_t slot; /* of the decoder; -1: done */
     int64_t number, sample;
-    char *prompt;
-    size_t prompt_length;
+    char *prompt, *keep;
+    size_t prompt_length, keep_length;
     uint64_t hash;
     struct id_list ids; /* prompt, then what was drawn */
     size_t prompt_tokens;
@@ -60,7 +60,7 @@ struct generator {
     struct decoder *decoder;
     struct sampler **samplers; /* one per thread */
     int threads;
-    int64_t vocab, context;
+    int64_t vocab, context, batch;
     int64_t lead, end; /* ids that begin a prompt and end a text, or -1 */
     float *logits;     /* [batch, V] */
 
@@ -72,12 +72,13 @@ struct generator {
     int64_t *step_slots;
     uint32_t *step_ids;
 
-    char *prompt; /* the one whose samples are being started */
-    size_t prompt_length, prompt_capacity;
+    struct bytes prompt, keep; /* of the prompt whose samples are being started */
+    bool has_keep;
     int64_t prompts, samples_left;
     bool no_more;
     struct errctx
         refused; /* why no prompt is taken any more: told when the results before it are out */
+    struct errctx idle; /* what went wrong while input was waited for */
     struct generate_stats stats;
 };
 
@@ -91,6 +92,7 @@ static struct sequence *queue_at(const struct generator *g, size_t i)
 static void sequence_fini(struct sequence *s)
 {
     mem_free(s->prompt);
+    mem_free(s->keep);
     mem_free(s->ids.data);
     bytes_fini(&s->text);
     *s = (struct sequence){0};
@@ -110,7 +112,7 @@ static void sequence_end(struct generator *g, struct sequence *s, enum generate_
     g->free_slots[g->free_count++] = s->slot;
     s->slot = -1;
     if (why == GENERATE_CONTEXT)
-        prog_note("prompt %" PRId64 ": stopped, the model's context of %" PRId64 " tokens is full",
+        prog_note("prompt %" PRId64 ": stopped, the context of %" PRId64 " tokens is full",
                   s->number + 1, g->context);
 }
 
@@ -185,8 +187,8 @@ static enum err draw(struct errctx *e, struct generator *g, int64_t n)
 
 static enum err check_prompt(struct errctx *e, const struct generator *g)
 {
-    size_t valid = utf8_valid_prefix((const uint8_t *)g->prompt, g->prompt_length);
-    if (valid == g->prompt_length) return ERR_OK;
+    size_t valid = utf8_valid_prefix(g->prompt.data, g->prompt.len);
+    if (valid == g->prompt.len) return ERR_OK;
     return err_set(e, ERR_INPUT, "prompt %" PRId64 " is not UTF-8: byte %zu", g->prompts,
                    valid + 1);
 }
@@ -203,8 +205,7 @@ static enum err encode_prompt(struct errctx *e, struct generator *g, struct sequ
                        " is empty, and the tokenizer has no token that begins a text",
                        s->number + 1);
     if ((int64_t)s->ids.count > g->context)
-        return err_set(e, ERR_INPUT,
-                       "prompt %" PRId64 " has %zu tokens, the model's context is %" PRId64,
+        return err_set(e, ERR_INPUT, "prompt %" PRId64 " has %zu tokens, the context is %" PRId64,
                        s->number + 1, s->ids.count, g->context);
     return ERR_OK;
 }
@@ -213,10 +214,12 @@ static enum err prepare_sequence(struct errctx *e, struct generator *g, struct s
 {
     *s = (struct sequence){.number = g->prompts - 1,
                            .sample = g->cfg->samples - g->samples_left--,
-                           .prompt_length = g->prompt_length,
-                           .hash = XXH3_64bits(g->prompt, g->prompt_length)};
+                           .prompt_length = g->prompt.len,
+                           .keep_length = g->keep.len,
+                           .hash = XXH3_64bits(g->prompt.data, g->prompt.len)};
     s->decoder.started = true; /* it goes on a text: no space is dropped */
-    TRY(mem_strndup(e, &s->prompt, g->prompt, g->prompt_length));
+    TRY(mem_strndup(e, &s->prompt, (const char *)g->prompt.data, g->prompt.len));
+    if (g->has_keep) TRY(mem_strndup(e, &s->keep, (const char *)g->keep.data, g->keep.len));
     return encode_prompt(e, g, s);
 }
 
@@ -233,36 +236,37 @@ static enum err start_sequence(struct errctx *e, struct generator *g,
     return draw(e, g, 1);
 }
 
-static enum err next_prompt(struct errctx *e, struct generator *g, bool wait,
-                            enum generate_more *more)
+static enum err next_prompt(struct errctx *e, struct generator *g)
 {
-    const char *text;
-    size_t length;
-    TRY(g->io->next(e, g->io->ctx, wait, &text, &length, more));
-    g->no_more = *more == GENERATE_NO_MORE;
-    if (*more != GENERATE_PROMPT) return ERR_OK;
-    TRY(mem_grow(e, &g->prompt, &g->prompt_capacity, length + 1, 1, "prompt"));
-    memcpy(g->prompt, text, length);
-    g->prompt_length = length;
+    struct generate_prompt p = {0};
+    bool more;
+    enum err r = g->io->next(e, g->io->ctx, &p, &more);
+    if (g->idle.code != ERR_OK) return err_set(e, g->idle.code, "%s", g->idle.message);
+    if (r != ERR_OK || !more) {
+        g->no_more = true;
+        return r;
+    }
+    g->prompt.len = g->keep.len = 0;
+    g->has_keep = p.keep != NULL;
+    TRY(bytes_reserve(e, &g->prompt, 1)); /* never NULL */
+    TRY(bytes_append(e, &g->prompt, p.text, p.length));
+    if (p.keep) TRY(bytes_append(e, &g->keep, p.keep, p.keep_length));
     g->samples_left = g->cfg->samples;
     g->prompts++;
     return check_prompt(e, g);
 }
 
-/* One more sequence, when a prompt is at hand; *started is false when none is. A prompt that cannot
- * be continued ends the input; the sequences before it go on to their ends. */
+/* One more sequence; *started is false when there is no prompt any more. A prompt that cannot be
+ * continued ends the input; the sequences before it go on to their ends. */
 static enum err start_next(struct errctx *e, struct generator *g, bool *started)
 {
-    enum generate_more more = GENERATE_PROMPT;
-    struct sequence s;
-    bool idle = g->count == 0;
+    struct sequence s = {0};
     *started = false;
-    if (g->samples_left == 0) {
-        if (g->no_more) return ERR_OK;
-        if (next_prompt(&g->refused, g, idle, &more) != ERR_OK) g->no_more = true;
-        if (g->no_more || more != GENERATE_PROMPT) return ERR_OK;
-    }
-    if (prepare_sequence(&g->refused, g, &s) != ERR_OK) {
+    if (g->samples_left == 0 && !g->no_more && next_prompt(&g->refused, g) != ERR_OK)
+        g->no_more = true;
+    if (g->idle.code != ERR_OK) return err_set(e, g->idle.code, "%s", g->idle.message);
+    if (g->no_more && g->samples_left == 0) return ERR_OK;
+    if (g->refused.code != ERR_OK || prepare_sequence(&g->refused, g, &s) != ERR_OK) {
         sequence_fini(&s);
         g->samples_left = 0;
         g->no_more = true;
@@ -304,7 +308,9 @@ static enum err step(struct errctx *e, struct generator *g)
 static struct generate_result result_view(const struct sequence *s)
 {
     return (struct generate_result){.prompt = s->prompt,
+                                    .keep = s->keep,
                                     .prompt_length = s->prompt_length,
+                                    .keep_length = s->keep_length,
                                     .number = s->number,
                                     .sample = s->sample,
                                     .text = s->text.len ? (const char *)s->text.data : "",
@@ -343,8 +349,16 @@ static enum err emit(struct errctx *e, struct generator *g)
     return ERR_OK;
 }
 
+/* While input is waited for: what has been begun is finished. */
+static void work_while_waiting(void *ctx)
+{
+    struct generator *g = ctx;
+    while (g->count > 0 && step(&g->idle, g) == ERR_OK && emit(&g->idle, g) == ERR_OK) continue;
+}
+
 static enum err generate_loop(struct errctx *e, struct generator *g)
 {
+    g->io->waits(g->io->ctx, work_while_waiting, g);
     do {
         TRY(fill(e, g));
         TRY(emit(e, g));
@@ -356,12 +370,6 @@ static enum err generate_loop(struct errctx *e, struct generator *g)
 }
 
 /* ---- opening and closing ---- */
-
-void generate_use(struct model_use *use, int64_t context)
-{
-    use->tokens = batch_padded(context, context, context);
-    use->rows = 1;
-}
 
 static enum err check_use(struct errctx *e, struct generator *g)
 {
@@ -377,6 +385,11 @@ static enum err check_use(struct errctx *e, struct generator *g)
         return err_set(e, ERR_INPUT,
                        "the model gives %" PRId64 " scores, its tokenizer has %" PRId64 " tokens",
                        g->vocab, spec->vocab);
+    g->context = model_config_of(g->model)->context;
+    if (g->cfg->context > g->context)
+        return err_set(e, ERR_USAGE, "--context %" PRId64 " is more than the model's %" PRId64,
+                       g->cfg->context, g->context);
+    if (g->cfg->context > 0) g->context = g->cfg->context;
     g->end = tokenizer_spec_special(spec, "eos");
     g->lead = tokenizer_spec_special(spec, "bos");
     if (g->lead < 0) g->lead = g->end;
@@ -401,13 +414,16 @@ static enum err open_samplers(struct errctx *e, struct generator *g, const struc
 static enum err generator_open(struct errctx *e, struct generator *g,
                                const struct sampler_cfg *sampler)
 {
-    size_t batch = (size_t)g->cfg->batch, numbers;
+    size_t batch, numbers;
     TRY(check_use(e, g));
     TRY(open_samplers(e, g, sampler));
     TRY(tokenizer_new(e, model_tokenizer(g->model), &g->tokenizer));
     TRY(tokenizer_scratch_new(e, g->tokenizer, &g->scratch));
-    g->context = model_config_of(g->model)->context;
-    TRY(decoder_new(e, g->model, g->cfg->batch, g->context, &g->decoder));
+    g->batch = g->cfg->batch;
+    if (g->io->prompts > 0 && g->io->prompts <= g->batch / g->cfg->samples)
+        g->batch = g->io->prompts * g->cfg->samples;
+    batch = (size_t)g->batch;
+    TRY(decoder_new(e, g->model, g->batch, g->context, &g->decoder));
     if (!size_mul(batch, (size_t)g->vocab, &numbers)) return err_memory(e, "scores", UINT64_MAX);
     TRY(mem_new(e, &g->logits, numbers, sizeof *g->logits, "scores"));
     g->capacity = 4 * batch;
@@ -416,7 +432,7 @@ static enum err generator_open(struct errctx *e, struct generator *g,
     TRY(mem_new(e, &g->active, batch, sizeof(struct sequence *), "sequences"));
     TRY(mem_new(e, &g->step_slots, batch, sizeof *g->step_slots, "sequences"));
     TRY(mem_new(e, &g->step_ids, batch, sizeof *g->step_ids, "sequences"));
-    for (int64_t s = g->cfg->batch; s-- > 0;) g->free_slots[g->free_count++] = s;
+    for (int64_t s = g->batch; s-- > 0;) g->free_slots[g->free_count++] = s;
     return ERR_OK;
 }
 
@@ -434,7 +450,8 @@ static void generator_close(struct generator *g)
     mem_free(g->active);
     mem_free(g->step_slots);
     mem_free(g->step_ids);
-    mem_free(g->prompt);
+    bytes_fini(&g->prompt);
+    bytes_fini(&g->keep);
 }
 
 enum err generate_run(struct errctx *e, struct model *m, const struct generate_cfg *cfg,

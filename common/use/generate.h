@@ -28,6 +28,7 @@ struct generate_cfg {
     int64_t tokens;  /* at most, of one continuation */
     int64_t samples; /* of each prompt */
     int64_t batch;   /* sequences decoded together */
+    int64_t context; /* most tokens of a sequence; 0: the model's context */
     int64_t seed;
     struct opt_list stop;
 };
@@ -38,8 +39,8 @@ enum generate_finish { GENERATE_END, GENERATE_STOP, GENERATE_LENGTH, GENERATE_CO
 const char *generate_finish_name(enum generate_finish f); /* "end", "stop", "length", "context" */
 
 struct generate_result { /* views, valid during the call */
-    const char *prompt;
-    size_t prompt_length;
+    const char *prompt, *keep;
+    size_t prompt_length, keep_length;
     int64_t number, sample; /* of the prompt, of its sample; from 0 */
     const char *text;
     size_t text_length;
@@ -50,19 +51,26 @@ struct generate_result { /* views, valid during the call */
         logprob; /* sum over the ids of what the model itself gives them, before the chain; nats */
 };
 
-enum generate_more { GENERATE_PROMPT, GENERATE_LATER, GENERATE_NO_MORE };
+struct generate_prompt { /* views, valid until the next one is asked for */
+    const char *text;
+    size_t length;
+    const char *keep; /* goes with the prompt to its results, unseen; may be NULL */
+    size_t keep_length;
+};
 
 struct generate_io {
-    /* The next prompt: *text stays valid until the next call. May say GENERATE_LATER when it would
-     * block and `wait` is false (other sequences are at work then). */
-    enum err (*next)(struct errctx *e, void *ctx, bool wait, const char **text, size_t *length,
-                     enum generate_more *more);
+    /* Called once, first: `work` may be called whenever `next` has to wait for input; it finishes
+     * what has been begun. */
+    void (*waits)(void *ctx, void (*work)(void *work_ctx), void *work_ctx);
+    /* The next prompt; *more is false after the last. */
+    enum err (*next)(struct errctx *e, void *ctx, struct generate_prompt *prompt, bool *more);
     /* A piece of the text of the result that comes out next, as soon as it is certain; r is what is
      * known of it so far. */
     enum err (*piece)(struct errctx *e, void *ctx, const struct generate_result *r,
                       const char *text, size_t length);
     /* The result is complete; all its text has been given to `piece`. */
     enum err (*done)(struct errctx *e, void *ctx, const struct generate_result *r);
+    int64_t prompts; /* how many there are, 0: not known */
     void *ctx;
 };
 
@@ -71,11 +79,9 @@ struct generate_stats {
     double seconds;
 };
 
-/* What the model must be opened for. */
-void generate_use(struct model_use *use, int64_t context);
-
-/* ERR_USAGE: an encoder model, a stop string that is empty or not UTF-8. ERR_INPUT names the prompt
- * (from 1) that is not UTF-8 or longer than the context; results before it are out. */
+/* The model needs no memory for batches (model_use.tokens 0). ERR_USAGE: an encoder model, a stop
+ * string that is empty or not UTF-8. ERR_INPUT names the prompt (from 1) that is not UTF-8 or
+ * longer than the context; results before it are out. */
 enum err generate_run(struct errctx *e, struct model *m, const struct generate_cfg *cfg,
                       const struct sampler_cfg *sampler, const struct generate_io *io,
                       struct generate_stats *stats) MUST_USE;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prompts.c: a line reader that can say "later", and the two forms of results. */
+/* prompts.c: documents as prompts, one file after the other, and the two forms of results. */
 #include "common/use/prompts.h"
 
 #include <inttypes.h>
 #include <jansson.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,149 +14,91 @@
 #define FIELD(f) offsetof(struct prompts_cfg, f)
 
 const struct opt prompts_table[] = {
-    {"prompt", 'p', OPT_LIST, FIELD(prompt), "TEXT", "continue this; may be given several times",
-     0},
-    {"format", 'f', OPT_CHOICE, FIELD(format), "auto|lines|jsonl",
-     "a prompt per line, or in a field of a JSON object per line; auto: JSON in files named .jsonl",
-     0},
-    {"text", 0, OPT_STRING, FIELD(field), "FIELD", "the field of JSON lines that is the prompt", 0},
+    {"prompt", 'p', OPT_LIST, FIELD(prompt), "TEXT",
+     "continue this text; may be given several times", 0},
     {"echo", 0, OPT_FLAG, FIELD(echo), NULL, "print the prompt before its continuation", 0},
     OPT_END};
 
-enum { CHUNK = 1 << 16, LONGEST_LINE = 1 << 28 };
-
 struct prompts {
     struct prompts_cfg cfg;
+    struct documents_cfg documents_cfg;
+    struct run *run;
     const struct opt_list *files;
-    size_t next; /* text or file that comes next */
-
-    struct infile in;
-    bool open, ended, json_lines; /* of the current file */
-    int64_t line;
-    struct bytes buffer;
-    size_t used;     /* of the buffer */
-    size_t searched; /* bytes after `used` known to hold no newline */
-    json_t *object;  /* owns the prompt of a JSON line */
+    size_t next;                 /* text or file that comes next */
+    struct documents *documents; /* of the current file, or NULL */
 
     struct outfile out;
-    bool echoed, writes_json;
+    bool echoed; /* the prompt of the result at hand is out */
+    bool writes_json;
     int64_t results;
     double started;
 };
 
 /* ---- reading ---- */
 
-static bool is_json_lines(const struct prompts_cfg *cfg, const char *path)
+/* The form of a file: what -f says, or its extension, else lines. */
+static int form_of(const struct documents_cfg *cfg, const char *path)
 {
     const char *dot = path ? strrchr(path, '.') : NULL;
-    return cfg->format == PROMPTS_JSONL ||
-           (cfg->format == PROMPTS_AUTO && dot && strcmp(dot, ".jsonl") == 0);
+    if (cfg->form != DOCUMENT_AUTO) return cfg->form;
+    if (dot && strcmp(dot, ".jsonl") == 0) return DOCUMENT_JSONL;
+    if (dot && strcmp(dot, ".csv") == 0) return DOCUMENT_CSV;
+    if (dot && strcmp(dot, ".tsv") == 0) return DOCUMENT_TSV;
+    return DOCUMENT_LINES;
+}
+
+static bool is_records(int form)
+{
+    return form == DOCUMENT_JSONL || form == DOCUMENT_CSV || form == DOCUMENT_TSV;
 }
 
 static enum err open_next(struct errctx *e, struct prompts *p, bool *more)
 {
-    const char *path = p->files->count ? p->files->items[p->next] : NULL;
+    const char *path = "-";
     *more = p->next < (p->files->count ? p->files->count : 1);
     if (!*more) return ERR_OK;
+    if (p->files->count > 0) path = p->files->items[p->next];
+    const struct opt_list one = {.items = &path, .count = 1};
+    struct documents_cfg cfg = p->documents_cfg;
+    cfg.form = form_of(&cfg, path);
     p->next++;
-    TRY(infile_open(e, path, &p->in));
-    p->open = true;
-    p->ended = false;
-    p->line = 0;
-    p->used = p->searched = p->buffer.len = 0;
-    p->json_lines = is_json_lines(&p->cfg, path);
-    return ERR_OK;
+    return documents_open(e, p->run, &cfg, &one, &p->documents);
 }
 
-static bool would_block(const struct infile *in)
+static enum err next_document(struct errctx *e, struct prompts *p, struct generate_prompt *out,
+                              bool *more)
 {
-    struct pollfd f = {.fd = in->fd, .events = POLLIN};
-    return !in->regular && poll(&f, 1, 0) == 0;
-}
-
-static enum err read_chunk(struct errctx *e, struct prompts *p)
-{
-    size_t got;
-    memmove(p->buffer.data, p->buffer.data + p->used, p->buffer.len - p->used);
-    p->buffer.len -= p->used;
-    p->used = 0;
-    if (p->buffer.len > LONGEST_LINE)
-        return err_set(e, ERR_INPUT, "'%s': line %" PRId64 " is longer than %d bytes", p->in.name,
-                       p->line + 1, LONGEST_LINE);
-    TRY(bytes_reserve(e, &p->buffer, CHUNK));
-    TRY(infile_read(e, &p->in, p->buffer.data + p->buffer.len, CHUNK, &got));
-    p->buffer.len += got;
-    p->ended = got == 0;
-    return ERR_OK;
-}
-
-/* A line of the current file without its newline; GENERATE_NO_MORE at the end of the file. */
-static enum err next_line(struct errctx *e, struct prompts *p, bool wait, const char **text,
-                          size_t *length, enum generate_more *more)
-{
-    TRY(bytes_reserve(e, &p->buffer, 1)); /* never NULL */
-    for (;;) {
-        const char *from = (const char *)p->buffer.data + p->used;
-        size_t n = p->buffer.len - p->used;
-        const char *newline = memchr(from + p->searched, '\n', n - p->searched);
-        if (newline || (p->ended && n > 0)) {
-            *text = from;
-            *length = newline ? (size_t)(newline - from) : n;
-            p->used += *length + (newline != NULL);
-            p->searched = 0;
-            p->line++;
-            *more = GENERATE_PROMPT;
-            return ERR_OK;
-        }
-        p->searched = n;
-        *more = p->ended ? GENERATE_NO_MORE : GENERATE_LATER;
-        if (p->ended || (!wait && would_block(&p->in))) return ERR_OK;
-        TRY(read_chunk(e, p));
-    }
-}
-
-static enum err take_field(struct errctx *e, struct prompts *p, const char **text, size_t *length)
-{
-    json_error_t error;
-    json_decref(p->object);
-    p->object = json_loadb(*text, *length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    if (!p->object)
-        return err_set(e, ERR_INPUT, "'%s': line %" PRId64 " is not JSON: %s", p->in.name, p->line,
-                       error.text);
-    const json_t *field = json_object_get(p->object, p->cfg.field);
-    if (!json_is_string(field))
-        return err_set(e, ERR_INPUT, "'%s': line %" PRId64 " %s '%s' (another one: --text)",
-                       p->in.name, p->line, field ? "has no text in its field" : "has no field",
-                       p->cfg.field);
-    *text = json_string_value(field);
-    *length = json_string_length(field);
-    return ERR_OK;
-}
-
-static enum err next_prompt(struct errctx *e, void *ctx, bool wait, const char **text,
-                            size_t *length, enum generate_more *more)
-{
-    struct prompts *p = ctx;
-    bool opened = true;
-    *more = GENERATE_NO_MORE;
-    if (p->cfg.prompt.count > 0) {
-        if (p->next == p->cfg.prompt.count) return ERR_OK;
-        *text = p->cfg.prompt.items[p->next++];
-        *length = strlen(*text);
-        *more = GENERATE_PROMPT;
-        return ERR_OK;
-    }
-    while (opened) {
-        if (p->open) {
-            TRY(next_line(e, p, wait, text, length, more));
-            if (*more == GENERATE_PROMPT && p->json_lines) return take_field(e, p, text, length);
-            if (*more != GENERATE_NO_MORE) return ERR_OK;
-            infile_close(&p->in);
-            p->open = false;
+    struct document d;
+    *more = false;
+    for (bool opened = true; opened;) {
+        if (p->documents) {
+            TRY(documents_next(e, p->documents, &d, more));
+            *out = (struct generate_prompt){d.text, d.n, d.keep, d.keep_n};
+            if (*more) return ERR_OK;
+            documents_close(p->documents);
+            p->documents = NULL;
         }
         TRY(open_next(e, p, &opened));
     }
     return ERR_OK;
+}
+
+static enum err next_prompt(struct errctx *e, void *ctx, struct generate_prompt *out, bool *more)
+{
+    struct prompts *p = ctx;
+    if (p->cfg.prompt.count == 0) return next_document(e, p, out, more);
+    *more = p->next < p->cfg.prompt.count;
+    if (!*more) return ERR_OK;
+    const char *text = p->cfg.prompt.items[p->next++];
+    *out = (struct generate_prompt){.text = text, .length = strlen(text)};
+    return ERR_OK;
+}
+
+static void set_work(void *ctx, void (*work)(void *), void *work_ctx)
+{
+    struct prompts *p = ctx;
+    p->documents_cfg.before_block = work;
+    p->documents_cfg.before_block_ctx = work_ctx;
 }
 
 /* ---- writing ---- */
@@ -178,38 +119,41 @@ static enum err write_piece(struct errctx *e, void *ctx, const struct generate_r
     return outfile_write(e, &p->out, text, length);
 }
 
-static json_t *result_json(const struct prompts *p, const struct generate_result *r)
+/* What was kept of the record, then ours; NULL when memory is out. */
+static json_t *result_json(const struct generate_result *r, const char *text, size_t length)
 {
-    json_t *o = json_object(), *tokens = json_array();
-    struct bytes whole = {0};
-    struct errctx e = ERRCTX_INIT;
+    json_error_t error;
+    json_t *o = r->keep ? json_loadb(r->keep, r->keep_length, 0, &error) : json_object();
+    json_t *tokens = json_array();
+    int bad = 0;
     for (size_t i = 0; i < r->ids_count; i++)
-        json_array_append_new(tokens, json_integer(r->ids[i]));
-    json_object_set_new(o, "prompt", json_stringn(r->prompt, r->prompt_length));
-    json_object_set_new(o, "sample", json_integer(r->sample));
-    if (p->cfg.echo && bytes_append(&e, &whole, r->prompt, r->prompt_length) == ERR_OK &&
-        bytes_append(&e, &whole, r->text, r->text_length) == ERR_OK)
-        json_object_set_new(o, "text", json_stringn((const char *)whole.data, whole.len));
-    else
-        json_object_set_new(o, "text", json_stringn(r->text, r->text_length));
-    bytes_fini(&whole);
-    json_object_set_new(o, "tokens", tokens);
-    json_object_set_new(o, "finish", json_string(generate_finish_name(r->finish)));
-    json_object_set_new(o, "logprob", json_real(r->logprob));
-    return o;
+        bad |= json_array_append_new(tokens, json_integer(r->ids[i]));
+    bad |= json_object_set_new(o, "prompt", json_stringn(r->prompt, r->prompt_length));
+    bad |= json_object_set_new(o, "sample", json_integer(r->sample));
+    bad |= json_object_set_new(o, "text", json_stringn(text, length));
+    bad |= json_object_set_new(o, "tokens", tokens);
+    bad |= json_object_set_new(o, "finish", json_string(generate_finish_name(r->finish)));
+    bad |= json_object_set_new(o, "logprob", json_real(r->logprob));
+    if (!bad) return o;
+    json_decref(o);
+    return NULL;
 }
 
 static enum err write_json(struct errctx *e, struct prompts *p, const struct generate_result *r)
 {
-    json_t *o = result_json(p, r);
-    char *line = json_dumps(o, JSON_COMPACT);
-    struct bytes b = {0};
-    json_decref(o);
-    if (!line) return err_memory(e, "JSON", r->text_length);
-    enum err code = bytes_printf(e, &b, "%s\n", line);
-    if (code == ERR_OK) code = outfile_write(e, &p->out, b.data, b.len);
-    bytes_fini(&b);
-    free(line);
+    struct bytes text = {0};
+    enum err code = p->cfg.echo ? bytes_append(e, &text, r->prompt, r->prompt_length) : ERR_OK;
+    if (code == ERR_OK) code = bytes_append(e, &text, r->text, r->text_length);
+    if (code == ERR_OK) {
+        json_t *o = result_json(r, text.data ? (const char *)text.data : "", text.len);
+        char *line = o ? json_dumps(o, JSON_COMPACT) : NULL;
+        json_decref(o);
+        text.len = 0;
+        code = line ? bytes_printf(e, &text, "%s\n", line) : err_memory(e, "JSON", r->text_length);
+        free(line);
+    }
+    if (code == ERR_OK) code = outfile_write(e, &p->out, text.data, text.len);
+    bytes_fini(&text);
     return code;
 }
 
@@ -228,7 +172,8 @@ static enum err write_result(struct errctx *e, void *ctx, const struct generate_
 
 /* ---- opening and closing ---- */
 
-enum err prompts_open(struct errctx *e, const struct prompts_cfg *cfg, const struct opt_list *files,
+enum err prompts_open(struct errctx *e, struct run *run, const struct prompts_cfg *cfg,
+                      const struct documents_cfg *documents, const struct opt_list *files,
                       const char *output, struct prompts **out)
 {
     struct prompts *p;
@@ -236,12 +181,19 @@ enum err prompts_open(struct errctx *e, const struct prompts_cfg *cfg, const str
     if (cfg->prompt.count > 0 && files->count > 0)
         return err_set(e, ERR_USAGE, "prompts come from -p or from files, not both: '%s'",
                        files->items[0]);
+    if (cfg->prompt.count > 0 && (documents->form != DOCUMENT_AUTO || documents->keep))
+        return err_set(e, ERR_USAGE, "%s is for prompts from files, not from -p",
+                       documents->keep ? "--keep" : "-f");
     TRY(mem_new(e, &p, 1, sizeof *p, "prompts"));
     p->cfg = *cfg;
+    p->documents_cfg = *documents;
+    p->run = run;
     p->files = files;
     p->started = prog_seconds();
-    p->writes_json = cfg->json || cfg->format == PROMPTS_JSONL;
-    for (size_t i = 0; i < files->count; i++) p->writes_json |= is_json_lines(cfg, files->items[i]);
+    p->writes_json =
+        cfg->json || (cfg->prompt.count == 0 && files->count == 0 && is_records(documents->form));
+    for (size_t i = 0; i < files->count; i++)
+        p->writes_json |= is_records(form_of(documents, files->items[i]));
     if (outfile_open(e, output, &p->out) != ERR_OK) {
         mem_free(p);
         return e->code;
@@ -252,21 +204,23 @@ enum err prompts_open(struct errctx *e, const struct prompts_cfg *cfg, const str
 
 struct generate_io prompts_io(struct prompts *p)
 {
-    return (struct generate_io){
-        .next = next_prompt, .piece = write_piece, .done = write_result, .ctx = p};
+    return (struct generate_io){.prompts = (int64_t)p->cfg.prompt.count,
+                                .waits = set_work,
+                                .next = next_prompt,
+                                .piece = write_piece,
+                                .done = write_result,
+                                .ctx = p};
 }
 
 enum err prompts_close(struct errctx *e, struct prompts *p, enum err r)
 {
     if (!p) return r;
     prog_progress_done();
-    if (p->open) infile_close(&p->in);
+    if (p->documents) documents_close(p->documents);
     if (r == ERR_OK)
         r = outfile_commit(e, &p->out);
     else
         outfile_abort(&p->out);
-    json_decref(p->object);
-    bytes_fini(&p->buffer);
     mem_free(p);
     return r;
 }
