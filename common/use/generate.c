@@ -21,7 +21,7 @@
 
 const struct opt generate_table[] = {
     {"tokens", 'n', OPT_INT, FIELD(tokens), "N", "draw at most N tokens", 0, 1, 1e12},
-    {"stop", 0, OPT_LIST, FIELD(stop), "TEXT", "end before this text; may be given several times"},
+    {"stop", 0, OPT_LIST, FIELD(stop), "TEXT", "end before this text"},
     {"samples", 0, OPT_INT, FIELD(samples), "K", "continuations of each prompt", 0, 1,
      4294967295.0},
     {"batch", 0, OPT_INT, FIELD(batch), "N",

@@ -14,9 +14,23 @@
 #define FIELD(f) offsetof(struct prompts_cfg, f)
 
 const struct opt prompts_table[] = {
-    {"prompt", 'p', OPT_LIST, FIELD(prompt), "TEXT",
-     "continue this text; may be given several times", 0},
+    {"prompt", 'p', OPT_LIST, FIELD(prompt), "TEXT", "continue this text", 0},
     {"echo", 0, OPT_FLAG, FIELD(echo), NULL, "print the prompt before its continuation", 0},
+    OPT_END};
+
+#define DOCUMENTS(f) offsetof(struct documents_cfg, f)
+
+const struct opt prompts_documents_table[] = {
+    {"form", 'f', OPT_CHOICE, DOCUMENTS(form), DOCUMENT_FORMS,
+     "what a prompt is; auto goes by the file's extension: .jsonl .csv .tsv, else a line", 0},
+    {"text", 0, OPT_STRING, DOCUMENTS(text), "FIELD",
+     "field of jsonl, column of csv and tsv that holds the prompt (default: text)", 0},
+    {"header", 0, OPT_FLAG, DOCUMENTS(header), NULL,
+     "the first record of csv and tsv names the columns; without, they are numbered from 1", 0},
+    {"invalid", 0, OPT_CHOICE, DOCUMENTS(invalid), "error|replace",
+     "prompts that are not UTF-8: an error, or replaced by U+FFFD", 0},
+    {"keep", 0, OPT_STRING, DOCUMENTS(keep), "FIELD,...|all",
+     "fields of the record that go into its results", 0},
     OPT_END};
 
 struct prompts {

@@ -19,6 +19,8 @@ struct prompts_cfg {
     bool json;              /* results as JSON lines */
 };
 extern const struct opt prompts_table[]; /* all but json */
+/* Of documents_cfg; as its own table, but for what a file without a known extension is. */
+extern const struct opt prompts_documents_table[];
 #define PROMPTS_CFG ((struct prompts_cfg){0})
 
 struct prompts;

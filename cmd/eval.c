@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* eval.c: judges a model on token streams: loss, perplexity, bits per byte and
+ * character, accuracy, with intervals.
+ *
+ *     graft eval -m base.model data/val.tokens
+ *
+ * The arithmetic is common/judge/evaluate.c. */
+#include "cmd/cmd.h"
+#include "common/judge/evaluate.h"
+#include "common/judge/evaluate_print.h"
+#include "common/judge/require.h"
+#include "common/model/compute.h"
+
+struct opts {
+    struct common common;
+    struct compute_cfg compute;
+    struct evaluate_cfg evaluate;
+    struct objective_cfg objective;
+    const char *model, *per_document;
+    struct opt_list require;
+};
+static struct opts opts = {
+    .common = COMMON, .compute = COMPUTE_CFG, .evaluate = EVALUATE_CFG, .objective = OBJECTIVE_CFG};
+
+static const struct opt table[] = {
+    {"model", 'm', OPT_STRING, offsetof(struct opts, model), "FILE", "the model to judge",
+     OPT_REQUIRED | OPT_PATH},
+    {"per-document", 0, OPT_STRING, offsetof(struct opts, per_document), "FILE",
+     "also write a JSON line for each document here", OPT_UNRECORDED | OPT_PATH},
+    {"require", 0, OPT_LIST, offsetof(struct opts, require), "EXPRESSION",
+     "exit 4 unless this holds, as in 'loss<=3.2'", OPT_UNRECORDED},
+    OPT_END};
+
+static struct opt_set sets[] = {{"Judging", table, &opts},
+                                {"Measuring", evaluate_table, &opts.evaluate},
+                                {"Objective", objective_table, &opts.objective},
+                                {"Computing", compute_table, &opts.compute},
+                                {"Common", common_seed, &opts.common},
+                                {"Common", common_threads, &opts.common},
+                                {"Common", common_json, &opts.common},
+                                {"Common", common_chatter, &opts.common},
+                                OPT_SET_END};
+
+static enum err print(struct errctx *e, const struct cmd *c, const struct evaluate_result *r)
+{
+    if (opts.common.json) return evaluate_print_json(e, r, &opts.evaluate, &c->run, stdout);
+    evaluate_print_text(r, &opts.evaluate, stdout);
+    return ERR_OK;
+}
+
+static enum err judge(struct errctx *e, struct cmd *c, struct evaluation *v)
+{
+    struct evaluate_result result;
+    for (bool more = true; more;) {
+        TRY(evaluation_read(e, v, c->input));
+        TRY(cmd_next_input(e, c, &more));
+    }
+    TRY(evaluation_finish(e, v, &result));
+    if (opts.per_document) TRY(evaluate_documents_write(e, v, &result, opts.per_document));
+    TRY(print(e, c, &result));
+    return requirements_check(e, &opts.require, &result);
+}
+
+static enum err work(struct errctx *e, struct cmd *c, struct compute *compute)
+{
+    struct model_use use = {
+        .dtype = compute_dtype(&opts.compute), .fit = evaluate_fit, .fit_ctx = &opts.evaluate};
+    struct model *model = NULL;
+    struct evaluation *v = NULL;
+    TRY(compute_open(e, &opts.compute, cmd_threads(&opts.common), &c->run, compute));
+    enum err r = model_load(e, &compute->kernels, &c->run, opts.model, &use, &model);
+    if (r == ERR_OK) r = evaluation_new(e, model, &opts.objective, &opts.evaluate, &v);
+    if (r == ERR_OK) r = judge(e, c, v);
+    evaluation_free(v);
+    model_free(model);
+    return r;
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    struct compute compute = {0};
+    struct cmd c;
+    opts.evaluate.seed = opts.common.seed;
+    TRY(requirements_parse(e, &opts.require));
+    enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);
+    if (r == ERR_OK) r = work(e, &c, &compute);
+    compute_close(&compute);
+    return cmd_close(e, &c, r);
+}
+
+int main(int argc, char **argv)
+{
+    const struct prog p = {
+        .name = "eval",
+        .summary = "judge a model on a stream of tokens",
+        .synopsis = "-m MODEL [OPTION ...] [FILE ...]",
+        .needs_input = true,
+        .sets = sets,
+        .run = run,
+    };
+    return prog_main(&p, argc, argv);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* generate.c: continues prompts with a causal model.
+ *
+ *     graft generate -m base.model -p 'A lamp is' -n 60 --temperature 0.8
+ * --seed 7
+ *
+ * The loop is common/use/generate.c, the choice of tokens common/use/sampler.c,
+ * input and output common/use/prompts.c. */
+#include <inttypes.h>
+
+#include "cmd/cmd.h"
+#include "common/model/compute.h"
+#include "common/use/generate.h"
+#include "common/use/prompts.h"
+
+struct opts {
+    struct common common;
+    struct compute_cfg compute;
+    struct generate_cfg generate;
+    struct sampler_cfg sampler;
+    struct prompts_cfg prompts;
+    struct documents_cfg documents;
+    const char *model;
+};
+static struct opts opts = {.common = COMMON,
+                           .compute = COMPUTE_CFG,
+                           .generate = GENERATE_CFG,
+                           .sampler = SAMPLER_CFG,
+                           .prompts = PROMPTS_CFG,
+                           .documents = DOCUMENTS_CFG};
+
+static const struct opt table[] = {{"model", 'm', OPT_STRING, offsetof(struct opts, model), "FILE",
+                                    "the model", OPT_REQUIRED | OPT_PATH},
+                                   OPT_END};
+
+static struct opt_set sets[] = {{"Generating", table, &opts},
+                                {"Generating", prompts_table, &opts.prompts},
+                                {"Generating", generate_table, &opts.generate},
+                                {"Files of prompts", documents_opts, &opts.documents},
+                                {"Files of prompts", documents_keep_opts, &opts.documents},
+                                {"Choosing tokens", sampler_table, &opts.sampler},
+                                {"Computing", compute_table, &opts.compute},
+                                {"Common", common_seed, &opts.common},
+                                {"Common", common_output, &opts.common},
+                                {"Common", common_threads, &opts.common},
+                                {"Common", common_json, &opts.common},
+                                {"Common", common_chatter, &opts.common},
+                                OPT_SET_END};
+
+static enum err work(struct errctx *e, struct cmd *c, const struct opt_list *files,
+                     struct compute *compute)
+{
+    struct model_use use = {.dtype = compute_dtype(&opts.compute)};
+    struct generate_stats stats = {0};
+    struct model *model = NULL;
+    struct prompts *prompts = NULL;
+    TRY(compute_open(e, &opts.compute, cmd_threads(&opts.common), &c->run, compute));
+    enum err r = model_load(e, &compute->kernels, &c->run, opts.model, &use, &model);
+    if (r == ERR_OK)
+        r = prompts_open(e, &c->run, &opts.prompts, &opts.documents, files, opts.common.output,
+                         &prompts);
+    if (r == ERR_OK) {
+        const struct generate_io io = prompts_io(prompts);
+        r = generate_run(e, model, &opts.generate, &opts.sampler, &io, &stats);
+    }
+    r = prompts_close(e, prompts, r);
+    if (r == ERR_OK)
+        prog_note("%" PRId64 " prompts of %" PRId64 " tokens; %" PRId64
+                  " tokens drawn in %.2f s, %.1f tokens/s",
+                  stats.prompts, stats.prompt_tokens, stats.tokens, stats.seconds,
+                  (double)stats.tokens / (stats.seconds + 1e-9));
+    model_free(model);
+    return r;
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    struct compute compute = {0};
+    struct cmd c;
+    opts.generate.seed = opts.common.seed;
+    opts.prompts.json = opts.common.json;
+    enum err r = cmd_open_run(e, &c, p, &opts.common);
+    if (r == ERR_OK) r = work(e, &c, operands, &compute);
+    compute_close(&compute);
+    return cmd_close(e, &c, r);
+}
+
+int main(int argc, char **argv)
+{
+    const struct prog p = {
+        .name = "generate",
+        .summary = "continue prompts with a model",
+        .synopsis = "-m MODEL -p TEXT [OPTION ...]\n-m MODEL [OPTION ...] [FILE ...]",
+        .needs_input = true,
+        .sets = sets,
+        .run = run,
+    };
+    return prog_main(&p, argc, argv);
+}
