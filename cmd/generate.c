@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* generate.c: continues prompts with a causal model.
+/* generator.c: continues prompts with a causal model.
  *
  *     graft generate -m base.model -p 'A lamp is' -n 60 --temperature 0.8
  * --seed 7
  *
- * The loop is common/use/generate.c, the choice of tokens common/use/sampler.c,
+ * The loop is common/use/generator.c, the choice of tokens common/use/sampler.c,
  * input and output common/use/prompts.c. */
 #include <inttypes.h>
 
 #include "cmd/cmd.h"
 #include "common/model/compute.h"
-#include "common/use/generate.h"
+#include "common/use/generator.h"
 #include "common/use/prompts.h"
 
 struct opts {
     struct common common;
     struct compute_cfg compute;
-    struct generate_cfg generate;
+    struct generator_cfg generate;
     struct sampler_cfg sampler;
     struct prompts_cfg prompts;
     struct documents_cfg documents;
@@ -24,7 +24,7 @@ struct opts {
 };
 static struct opts opts = {.common = COMMON,
                            .compute = COMPUTE_CFG,
-                           .generate = GENERATE_CFG,
+                           .generate = GENERATOR_CFG,
                            .sampler = SAMPLER_CFG,
                            .prompts = PROMPTS_CFG,
                            .documents = DOCUMENTS_CFG};
@@ -35,7 +35,7 @@ static const struct opt table[] = {{"model", 'm', OPT_STRING, offsetof(struct op
 
 static struct opt_set sets[] = {{"Generating", table, &opts},
                                 {"Generating", prompts_table, &opts.prompts},
-                                {"Generating", generate_table, &opts.generate},
+                                {"Generating", generator_table, &opts.generate},
                                 {"Files of prompts", documents_opts, &opts.documents},
                                 {"Files of prompts", documents_keep_opts, &opts.documents},
                                 {"Choosing tokens", sampler_table, &opts.sampler},
@@ -51,7 +51,7 @@ static enum err work(struct errctx *e, struct cmd *c, const struct opt_list *fil
                      struct compute *compute)
 {
     struct model_use use = {.dtype = compute_dtype(&opts.compute)};
-    struct generate_stats stats = {0};
+    struct generator_stats stats = {0};
     struct model *model = NULL;
     struct prompts *prompts = NULL;
     TRY(compute_open(e, &opts.compute, cmd_threads(&opts.common), &c->run, compute));
@@ -60,8 +60,8 @@ static enum err work(struct errctx *e, struct cmd *c, const struct opt_list *fil
         r = prompts_open(e, &c->run, &opts.prompts, &opts.documents, files, opts.common.output,
                          &prompts);
     if (r == ERR_OK) {
-        const struct generate_io io = prompts_io(prompts);
-        r = generate_run(e, model, &opts.generate, &opts.sampler, &io, &stats);
+        const struct generator_io io = prompts_io(prompts);
+        r = generator_run(e, model, &opts.generate, &opts.sampler, &io, &stats);
     }
     r = prompts_close(e, prompts, r);
     if (r == ERR_OK)

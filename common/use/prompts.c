@@ -79,7 +79,7 @@ static enum err open_next(struct errctx *e, struct prompts *p, bool *more)
     return documents_open(e, p->run, &cfg, &one, &p->documents);
 }
 
-static enum err next_document(struct errctx *e, struct prompts *p, struct generate_prompt *out,
+static enum err next_document(struct errctx *e, struct prompts *p, struct generator_prompt *out,
                               bool *more)
 {
     struct document d;
@@ -87,7 +87,7 @@ static enum err next_document(struct errctx *e, struct prompts *p, struct genera
     for (bool opened = true; opened;) {
         if (p->documents) {
             TRY(documents_next(e, p->documents, &d, more));
-            *out = (struct generate_prompt){d.text, d.n, d.keep, d.keep_n};
+            *out = (struct generator_prompt){d.text, d.n, d.keep, d.keep_n};
             if (*more) return ERR_OK;
             documents_close(p->documents);
             p->documents = NULL;
@@ -97,14 +97,14 @@ static enum err next_document(struct errctx *e, struct prompts *p, struct genera
     return ERR_OK;
 }
 
-static enum err next_prompt(struct errctx *e, void *ctx, struct generate_prompt *out, bool *more)
+static enum err next_prompt(struct errctx *e, void *ctx, struct generator_prompt *out, bool *more)
 {
     struct prompts *p = ctx;
     if (p->cfg.prompt.count == 0) return next_document(e, p, out, more);
     *more = p->next < p->cfg.prompt.count;
     if (!*more) return ERR_OK;
     const char *text = p->cfg.prompt.items[p->next++];
-    *out = (struct generate_prompt){.text = text, .length = strlen(text)};
+    *out = (struct generator_prompt){.text = text, .length = strlen(text)};
     return ERR_OK;
 }
 
@@ -117,14 +117,14 @@ static void set_work(void *ctx, void (*work)(void *), void *work_ctx)
 
 /* ---- writing ---- */
 
-static enum err write_echo(struct errctx *e, struct prompts *p, const struct generate_result *r)
+static enum err write_echo(struct errctx *e, struct prompts *p, const struct generator_result *r)
 {
     if (!p->cfg.echo || p->echoed) return ERR_OK;
     p->echoed = true;
     return outfile_write(e, &p->out, r->prompt, r->prompt_length);
 }
 
-static enum err write_piece(struct errctx *e, void *ctx, const struct generate_result *r,
+static enum err write_piece(struct errctx *e, void *ctx, const struct generator_result *r,
                             const char *text, size_t length)
 {
     struct prompts *p = ctx;
@@ -134,7 +134,7 @@ static enum err write_piece(struct errctx *e, void *ctx, const struct generate_r
 }
 
 /* What was kept of the record, then ours; NULL when memory is out. */
-static json_t *result_json(const struct generate_result *r, const char *text, size_t length)
+static json_t *result_json(const struct generator_result *r, const char *text, size_t length)
 {
     json_error_t error;
     json_t *o = r->keep ? json_loadb(r->keep, r->keep_length, 0, &error) : json_object();
@@ -146,14 +146,14 @@ static json_t *result_json(const struct generate_result *r, const char *text, si
     bad |= json_object_set_new(o, "sample", json_integer(r->sample));
     bad |= json_object_set_new(o, "text", json_stringn(text, length));
     bad |= json_object_set_new(o, "tokens", tokens);
-    bad |= json_object_set_new(o, "finish", json_string(generate_finish_name(r->finish)));
+    bad |= json_object_set_new(o, "finish", json_string(generator_finish_name(r->finish)));
     bad |= json_object_set_new(o, "logprob", json_real(r->logprob));
     if (!bad) return o;
     json_decref(o);
     return NULL;
 }
 
-static enum err write_json(struct errctx *e, struct prompts *p, const struct generate_result *r)
+static enum err write_json(struct errctx *e, struct prompts *p, const struct generator_result *r)
 {
     struct bytes text = {0};
     enum err code = p->cfg.echo ? bytes_append(e, &text, r->prompt, r->prompt_length) : ERR_OK;
@@ -171,7 +171,7 @@ static enum err write_json(struct errctx *e, struct prompts *p, const struct gen
     return code;
 }
 
-static enum err write_result(struct errctx *e, void *ctx, const struct generate_result *r)
+static enum err write_result(struct errctx *e, void *ctx, const struct generator_result *r)
 {
     struct prompts *p = ctx;
     p->results++;
@@ -216,14 +216,14 @@ enum err prompts_open(struct errctx *e, struct run *run, const struct prompts_cf
     return ERR_OK;
 }
 
-struct generate_io prompts_io(struct prompts *p)
+struct generator_io prompts_io(struct prompts *p)
 {
-    return (struct generate_io){.prompts = (int64_t)p->cfg.prompt.count,
-                                .waits = set_work,
-                                .next = next_prompt,
-                                .piece = write_piece,
-                                .done = write_result,
-                                .ctx = p};
+    return (struct generator_io){.prompts = (int64_t)p->cfg.prompt.count,
+                                 .waits = set_work,
+                                 .next = next_prompt,
+                                 .piece = write_piece,
+                                 .done = write_result,
+                                 .ctx = p};
 }
 
 enum err prompts_close(struct errctx *e, struct prompts *p, enum err r)

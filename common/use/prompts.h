@@ -11,7 +11,7 @@
 #include "common/base/io.h"
 #include "common/base/opts.h"
 #include "common/text/documents.h"
-#include "common/use/generate.h"
+#include "common/use/generator.h"
 
 struct prompts_cfg {
     struct opt_list prompt; /* texts; when there is none, operands */
@@ -31,8 +31,8 @@ struct prompts;
 enum err prompts_open(struct errctx *e, struct run *run, const struct prompts_cfg *cfg,
                       const struct documents_cfg *documents, const struct opt_list *files,
                       const char *output, struct prompts **out) MUST_USE;
-/* What generate_run reads from and writes to. */
-struct generate_io prompts_io(struct prompts *p);
+/* What generator_run reads from and writes to. */
+struct generator_io prompts_io(struct prompts *p);
 /* Commits the output when r is ERR_OK, drops it otherwise; frees. Returns the first error. */
 enum err prompts_close(struct errctx *e, struct prompts *p, enum err r);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* generate.h: prompts in, continuations out, several at a time and in the order of the prompts.
+/* generator.h: prompts in, continuations out, several at a time and in the order of the prompts.
  *
  *   prompts -> slots of the decoder (a free one takes the next prompt) -> one step for all -> one
  * draw for each -> text
@@ -17,14 +17,14 @@
  *
  * Text comes in whole UTF-8 characters, and only when it can no longer become part of a stop
  * string. */
-#ifndef GRAFT_USE_GENERATE_H
-#define GRAFT_USE_GENERATE_H
+#ifndef GRAFT_USE_GENERATOR_H
+#define GRAFT_USE_GENERATOR_H
 
 #include "common/base/opts.h"
 #include "common/model/model.h"
 #include "common/use/sampler.h"
 
-struct generate_cfg {
+struct generator_cfg {
     int64_t tokens;  /* at most, of one continuation */
     int64_t samples; /* of each prompt */
     int64_t batch;   /* sequences decoded together */
@@ -32,13 +32,13 @@ struct generate_cfg {
     int64_t seed;
     struct opt_list stop;
 };
-extern const struct opt generate_table[]; /* all but seed */
-#define GENERATE_CFG ((struct generate_cfg){.tokens = 100, .samples = 1, .batch = 8})
+extern const struct opt generator_table[]; /* all but seed */
+#define GENERATOR_CFG ((struct generator_cfg){.tokens = 100, .samples = 1, .batch = 8})
 
-enum generate_finish { GENERATE_END, GENERATE_STOP, GENERATE_LENGTH, GENERATE_CONTEXT };
-const char *generate_finish_name(enum generate_finish f); /* "end", "stop", "length", "context" */
+enum generator_finish { GENERATOR_END, GENERATOR_STOP, GENERATOR_LENGTH, GENERATOR_CONTEXT };
+const char *generator_finish_name(enum generator_finish f); /* "end", "stop", "length", "context" */
 
-struct generate_result { /* views, valid during the call */
+struct generator_result { /* views, valid during the call */
     const char *prompt, *keep;
     size_t prompt_length, keep_length;
     int64_t number, sample; /* of the prompt, of its sample; from 0 */
@@ -46,35 +46,35 @@ struct generate_result { /* views, valid during the call */
     size_t text_length;
     const uint32_t *ids; /* what was drawn, the end-of-text token included */
     size_t ids_count, prompt_tokens;
-    enum generate_finish finish;
+    enum generator_finish finish;
     double
         logprob; /* sum over the ids of what the model itself gives them, before the chain; nats */
 };
 
-struct generate_prompt { /* views, valid until the next one is asked for */
+struct generator_prompt { /* views, valid until the next one is asked for */
     const char *text;
     size_t length;
     const char *keep; /* goes with the prompt to its results, unseen; may be NULL */
     size_t keep_length;
 };
 
-struct generate_io {
+struct generator_io {
     /* Called once, first: `work` may be called whenever `next` has to wait for input; it finishes
      * what has been begun. */
     void (*waits)(void *ctx, void (*work)(void *work_ctx), void *work_ctx);
     /* The next prompt; *more is false after the last. */
-    enum err (*next)(struct errctx *e, void *ctx, struct generate_prompt *prompt, bool *more);
+    enum err (*next)(struct errctx *e, void *ctx, struct generator_prompt *prompt, bool *more);
     /* A piece of the text of the result that comes out next, as soon as it is certain; r is what is
      * known of it so far. */
-    enum err (*piece)(struct errctx *e, void *ctx, const struct generate_result *r,
+    enum err (*piece)(struct errctx *e, void *ctx, const struct generator_result *r,
                       const char *text, size_t length);
     /* The result is complete; all its text has been given to `piece`. */
-    enum err (*done)(struct errctx *e, void *ctx, const struct generate_result *r);
+    enum err (*done)(struct errctx *e, void *ctx, const struct generator_result *r);
     int64_t prompts; /* how many there are, 0: not known */
     void *ctx;
 };
 
-struct generate_stats {
+struct generator_stats {
     int64_t prompts, prompt_tokens, tokens;
     double seconds;
 };
@@ -82,8 +82,8 @@ struct generate_stats {
 /* The model needs no memory for batches (model_use.tokens 0). ERR_USAGE: an encoder model, a stop
  * string that is empty or not UTF-8. ERR_INPUT names the prompt (from 1) that is not UTF-8 or
  * longer than the context; results before it are out. */
-enum err generate_run(struct errctx *e, struct model *m, const struct generate_cfg *cfg,
-                      const struct sampler_cfg *sampler, const struct generate_io *io,
-                      struct generate_stats *stats) MUST_USE;
+enum err generator_run(struct errctx *e, struct model *m, const struct generator_cfg *cfg,
+                       const struct sampler_cfg *sampler, const struct generator_io *io,
+                       struct generator_stats *stats) MUST_USE;
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* generate.c: a queue of sequences in the order of prompts and samples. Those at its front that are
- * done leave it; up to cfg.batch of them hold a slot of the decoder and get one token per step. A
- * sequence that is done gives its slot back at once, so short ones do not wait for long ones; the
+/* generator.c: a queue of sequences in the order of prompts and samples. Those at its front that
+ * are done leave it; up to cfg.batch of them hold a slot of the decoder and get one token per step.
+ * A sequence that is done gives its slot back at once, so short ones do not wait for long ones; the
  * queue is bounded, so memory is. */
-#include "common/use/generate.h"
+#include "common/use/generator.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -17,9 +17,9 @@
 #include "common/text/utf8.h"
 #include "common/use/stop.h"
 
-#define FIELD(f) offsetof(struct generate_cfg, f)
+#define FIELD(f) offsetof(struct generator_cfg, f)
 
-const struct opt generate_table[] = {
+const struct opt generator_table[] = {
     {"tokens", 'n', OPT_INT, FIELD(tokens), "N", "draw at most N tokens", 0, 1, 1e12},
     {"stop", 0, OPT_LIST, FIELD(stop), "TEXT", "end before this text"},
     {"samples", 0, OPT_INT, FIELD(samples), "K", "continuations of each prompt", 0, 1,
@@ -28,7 +28,7 @@ const struct opt generate_table[] = {
      "sequences computed together: speed and memory, not results", OPT_UNRECORDED, 1, 65536},
     OPT_END};
 
-const char *generate_finish_name(enum generate_finish f)
+const char *generator_finish_name(enum generator_finish f)
 {
     static const char *const names[] = {"end", "stop", "length", "context"};
     return names[f];
@@ -45,7 +45,7 @@ struct sequence {
     struct tokenizer_stream_decoder decoder;
     struct bytes text;
     size_t released; /* bytes of text given to `piece` */
-    enum generate_finish finish;
+    enum generator_finish finish;
     double logprob;
     double token_logprob; /* of the last draw */
     struct errctx failure;
@@ -53,8 +53,8 @@ struct sequence {
 
 struct generator {
     struct model *model;
-    const struct generate_cfg *cfg;
-    const struct generate_io *io;
+    const struct generator_cfg *cfg;
+    const struct generator_io *io;
     struct tokenizer *tokenizer;
     struct tokenizer_scratch *scratch;
     struct decoder *decoder;
@@ -79,7 +79,7 @@ struct generator {
     struct errctx
         refused; /* why no prompt is taken any more: told when the results before it are out */
     struct errctx idle; /* what went wrong while input was waited for */
-    struct generate_stats stats;
+    struct generator_stats stats;
 };
 
 static struct sequence *queue_at(const struct generator *g, size_t i)
@@ -105,13 +105,13 @@ static enum err ids_push(struct errctx *e, struct id_list *ids, uint32_t id)
     return ERR_OK;
 }
 
-static void sequence_end(struct generator *g, struct sequence *s, enum generate_finish why)
+static void sequence_end(struct generator *g, struct sequence *s, enum generator_finish why)
 {
     s->finish = why;
     decoder_reset(g->decoder, s->slot);
     g->free_slots[g->free_count++] = s->slot;
     s->slot = -1;
-    if (why == GENERATE_CONTEXT)
+    if (why == GENERATOR_CONTEXT)
         prog_note("prompt %" PRId64 ": stopped, the context of %" PRId64 " tokens is full",
                   s->number + 1, g->context);
 }
@@ -122,7 +122,7 @@ static bool sequence_stops(struct generator *g, struct sequence *s, size_t old)
     size_t place = stop_find(&g->cfg->stop, (const char *)s->text.data, old, s->text.len);
     if (place == SIZE_MAX) return false;
     s->text.len = place;
-    sequence_end(g, s, GENERATE_STOP);
+    sequence_end(g, s, GENERATOR_STOP);
     return true;
 }
 
@@ -131,18 +131,18 @@ static enum err sequence_take(struct errctx *e, struct generator *g, struct sequ
 {
     uint32_t id = s->ids.data[s->ids.count - 1];
     size_t old = s->text.len;
-    enum generate_finish why;
+    enum generator_finish why;
     s->logprob += s->token_logprob;
     g->stats.tokens++;
     if ((int64_t)id != g->end)
         TRY(tokenizer_decode_next(e, g->tokenizer, &s->decoder, id, &s->text));
     if (sequence_stops(g, s, old)) return ERR_OK;
     if ((int64_t)id == g->end)
-        why = GENERATE_END;
+        why = GENERATOR_END;
     else if ((int64_t)(s->ids.count - s->prompt_tokens) >= g->cfg->tokens)
-        why = GENERATE_LENGTH;
+        why = GENERATOR_LENGTH;
     else if (decoder_length(g->decoder, s->slot) >= g->context)
-        why = GENERATE_CONTEXT;
+        why = GENERATOR_CONTEXT;
     else
         return ERR_OK;
     old = s->text.len;
@@ -238,7 +238,7 @@ static enum err start_sequence(struct errctx *e, struct generator *g,
 
 static enum err next_prompt(struct errctx *e, struct generator *g)
 {
-    struct generate_prompt p = {0};
+    struct generator_prompt p = {0};
     bool more;
     enum err r = g->io->next(e, g->io->ctx, &p, &more);
     if (g->idle.code != ERR_OK) return err_set(e, g->idle.code, "%s", g->idle.message);
@@ -305,26 +305,26 @@ static enum err step(struct errctx *e, struct generator *g)
     return draw(e, g, n);
 }
 
-static struct generate_result result_view(const struct sequence *s)
+static struct generator_result result_view(const struct sequence *s)
 {
-    return (struct generate_result){.prompt = s->prompt,
-                                    .keep = s->keep,
-                                    .prompt_length = s->prompt_length,
-                                    .keep_length = s->keep_length,
-                                    .number = s->number,
-                                    .sample = s->sample,
-                                    .text = s->text.len ? (const char *)s->text.data : "",
-                                    .text_length = s->text.len,
-                                    .ids = s->ids.data + s->prompt_tokens,
-                                    .ids_count = s->ids.count - s->prompt_tokens,
-                                    .prompt_tokens = s->prompt_tokens,
-                                    .finish = s->finish,
-                                    .logprob = s->logprob};
+    return (struct generator_result){.prompt = s->prompt,
+                                     .keep = s->keep,
+                                     .prompt_length = s->prompt_length,
+                                     .keep_length = s->keep_length,
+                                     .number = s->number,
+                                     .sample = s->sample,
+                                     .text = s->text.len ? (const char *)s->text.data : "",
+                                     .text_length = s->text.len,
+                                     .ids = s->ids.data + s->prompt_tokens,
+                                     .ids_count = s->ids.count - s->prompt_tokens,
+                                     .prompt_tokens = s->prompt_tokens,
+                                     .finish = s->finish,
+                                     .logprob = s->logprob};
 }
 
 /* Hands out what is certain of the text. */
 static enum err release(struct errctx *e, const struct generator *g, struct sequence *s,
-                        const struct generate_result *r)
+                        const struct generator_result *r)
 {
     size_t certain = r->text_length;
     if (s->slot >= 0) certain -= stop_held(&g->cfg->stop, r->text, r->text_length);
@@ -338,7 +338,7 @@ static enum err emit(struct errctx *e, struct generator *g)
 {
     while (g->count > 0) {
         struct sequence *s = queue_at(g, 0);
-        const struct generate_result r = result_view(s);
+        const struct generator_result r = result_view(s);
         TRY(release(e, g, s, &r));
         if (s->slot >= 0) return ERR_OK;
         TRY(g->io->done(e, g->io->ctx, &r));
@@ -356,7 +356,7 @@ static void work_while_waiting(void *ctx)
     while (g->count > 0 && step(&g->idle, g) == ERR_OK && emit(&g->idle, g) == ERR_OK) continue;
 }
 
-static enum err generate_loop(struct errctx *e, struct generator *g)
+static enum err generator_loop(struct errctx *e, struct generator *g)
 {
     g->io->waits(g->io->ctx, work_while_waiting, g);
     do {
@@ -454,14 +454,14 @@ static void generator_close(struct generator *g)
     bytes_fini(&g->keep);
 }
 
-enum err generate_run(struct errctx *e, struct model *m, const struct generate_cfg *cfg,
-                      const struct sampler_cfg *sampler, const struct generate_io *io,
-                      struct generate_stats *stats)
+enum err generator_run(struct errctx *e, struct model *m, const struct generator_cfg *cfg,
+                       const struct sampler_cfg *sampler, const struct generator_io *io,
+                       struct generator_stats *stats)
 {
     struct generator g = {.model = m, .cfg = cfg, .io = io};
     double started = prog_seconds();
     enum err r = generator_open(e, &g, sampler);
-    if (r == ERR_OK) r = generate_loop(e, &g);
+    if (r == ERR_OK) r = generator_loop(e, &g);
     *stats = g.stats;
     stats->prompts = g.prompts;
     stats->seconds = prog_seconds() - started;
