@@ -6,6 +6,7 @@
 #include "common/base/prog.h"
 #include "common/text/added_tokens.h"
 #include "common/text/bpe_merges.h"
+#include "common/text/ops_build.h"
 #include "common/text/pretokenize.h"
 
 enum {
@@ -36,27 +37,10 @@ struct learner {
 
 /* ------------------------------------------------------------------ setting up */
 
-/* "ROLE=TOKEN" or "TOKEN"; <|endoftext|> is the end of text without being told. */
-static const char *split_role(const char *special, char role[8])
-{
-    static const char *const roles[] = {"bos", "eos", "unk", "pad", "cls", "sep", "mask"};
-
-    role[0] = 0;
-    for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
-        size_t n = strlen(roles[i]);
-        if (strncmp(special, roles[i], n) == 0 && special[n] == '=') {
-            memcpy(role, roles[i], n + 1);
-            return special + n + 1;
-        }
-    }
-    if (strcmp(special, "<|endoftext|>") == 0) memcpy(role, "eos", 4);
-    return special;
-}
-
 static enum err add_special(struct errctx *e, struct tokenizer_spec *s, struct mp_value *map, const char *special)
 {
-    char role[8];
-    const char *token = split_role(special, role);
+    char role[SPECIAL_ROLE_MAX];
+    const char *token = special_role(special, role);
     size_t n = strlen(token), used = (size_t)s->start[s->vocab];
 
     if (n == 0) return err_set(e, ERR_USAGE, "--special '%s' is empty", special);
@@ -93,21 +77,6 @@ static enum err make_specials(struct errctx *e, struct learner *l)
     return added_tokens_init(e, s, false, true, &l->added);
 }
 
-/* A list of one operation {"op": name} and, for a regular expression, its pattern. */
-static enum err list_of_one(struct errctx *e, struct mp_value *list, const char *name, const char *regex)
-{
-    struct mp_value op;
-    enum err code;
-
-    mp_array_init(list);
-    mp_map_init(&op);
-    code = mp_set_string(e, &op, "op", name);
-    if (code == ERR_OK && regex != NULL) code = mp_set_string(e, &op, "pattern", regex);
-    if (code == ERR_OK) code = mp_append(e, list, &op);
-    mp_fini(&op);
-    return code;
-}
-
 static enum err make_counters(struct errctx *e, struct learner *l)
 {
     TRY(pool_new(e, l->cfg.threads, &l->pool));
@@ -119,7 +88,6 @@ static enum err make_counters(struct errctx *e, struct learner *l)
 
 static enum err set_up(struct errctx *e, struct learner *l)
 {
-    const char *regex = l->cfg.regex;
     int64_t least;
 
     TRY(make_specials(e, l));
@@ -127,7 +95,7 @@ static enum err set_up(struct errctx *e, struct learner *l)
     if (l->cfg.vocab < least)
         return err_set(e, ERR_USAGE, "--vocab %lld: the 256 bytes and %lld special tokens need %lld ids",
                        (long long)l->cfg.vocab, (long long)l->specials.vocab, (long long)least);
-    TRY(list_of_one(e, &l->pretokenizer_ops, regex == NULL ? l->cfg.pattern : "regex", regex));
+    TRY(ops_pretokenizer(e, &l->pretokenizer_ops, l->cfg.pattern, l->cfg.regex));
     if (pretokenizer_new(e, &l->pretokenizer_ops, &l->pretokenizer) != ERR_OK) {
         e->code = e->code == ERR_INPUT ? ERR_USAGE : e->code; /* here it is the command line that is wrong */
         return e->code;
@@ -327,72 +295,6 @@ static enum err fill_vocab(struct errctx *e, const struct learner *l, const stru
     return code;
 }
 
-static enum err set_list(struct errctx *e, struct mp_value *ops, const char *key, const char *name)
-{
-    struct mp_value list;
-    enum err code = ERR_OK;
-
-    mp_array_init(&list);
-    if (name != NULL) {
-        mp_fini(&list);
-        code = list_of_one(e, &list, name, NULL);
-    }
-    if (code == ERR_OK) code = mp_set(e, ops, key, &list);
-    mp_fini(&list);
-    return code;
-}
-
-/* Tokens for cls and sep make an encoder: they go around each cut. */
-static enum err set_template(struct errctx *e, const struct mp_value *special, struct mp_value *ops)
-{
-    static const char *const sides[] = {"before", "after"}, *const names[] = {"cls", "sep"};
-    struct mp_value list, op, role = {.type = MP_STRING};
-    enum err code;
-
-    if (mp_get(special, "cls") == NULL || mp_get(special, "sep") == NULL)
-        return set_list(e, ops, "postprocessor", NULL);
-    mp_array_init(&list);
-    mp_map_init(&op);
-    code = mp_set_string(e, &op, "op", "template");
-    for (int i = 0; i < 2 && code == ERR_OK; i++) {
-        struct mp_value side, holder;
-        mp_array_init(&side);
-        mp_map_init(&holder);
-        code = mp_set_string(e, &holder, "role", names[i]);
-        if (code == ERR_OK) {
-            role = *mp_get(&holder, "role");
-            code = mp_append(e, &side, &role);
-        }
-        if (code == ERR_OK) code = mp_set(e, &op, sides[i], &side);
-        mp_fini(&holder);
-        mp_fini(&side);
-    }
-    if (code == ERR_OK) code = mp_append(e, &list, &op);
-    if (code == ERR_OK) code = mp_set(e, ops, "postprocessor", &list);
-    mp_fini(&op);
-    mp_fini(&list);
-    return code;
-}
-
-static enum err fill_ops(struct errctx *e, const struct learner *l, struct mp_value *ops)
-{
-    const struct mp_value *special = mp_get(&l->specials.ops, "special");
-    struct mp_value model;
-    enum err code;
-
-    TRY(set_list(e, ops, "normalizer", NULL));
-    TRY(mp_set(e, ops, "pretokenizer", &l->pretokenizer_ops));
-    mp_map_init(&model);
-    code = mp_set_string(e, &model, "op", "bpe");
-    if (code == ERR_OK) code = mp_set_bool(e, &model, "byte_level", true);
-    if (code == ERR_OK) code = mp_set(e, ops, "model", &model);
-    mp_fini(&model);
-    TRY(code);
-    TRY(set_template(e, special, ops));
-    TRY(set_list(e, ops, "decoder", "bytes"));
-    return mp_set(e, ops, "special", special);
-}
-
 enum err learner_finish(struct errctx *e, struct learner *l, struct tokenizer_spec *out)
 {
     struct word_table *words = &l->counters[0].words;
@@ -409,7 +311,8 @@ enum err learner_finish(struct errctx *e, struct learner *l, struct tokenizer_sp
     l->words = words->used;
     TRY(bpe_merges_learn(e, words, (size_t)want, (uint64_t)l->cfg.min_count, &merges));
     code = fill_vocab(e, l, &merges, out);
-    if (code == ERR_OK) code = fill_ops(e, l, &out->ops);
+    if (code == ERR_OK)
+        code = ops_byte_bpe(e, &out->ops, &l->pretokenizer_ops, false, mp_get(&l->specials.ops, "special"));
     if (code == ERR_OK) code = tokenizer_spec_check(e, out, "learned");
     merge_list_fini(&merges);
     if (code != ERR_OK) tokenizer_spec_fini(out);
