@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pretrain.c: trains all weights of a model on a stream of tokens.
+ *
+ *     tokens (stdin or files), -m model  ->  model
+ *
+ * The rows are read once and in order: epochs, shuffling and mixtures are made upstream. See
+ * common/train/trainer.h for the loop. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "common/model/compute.h"
+#include "common/train/trainer.h"
+
+struct opts {
+    struct common common;
+    const char *model;
+    struct compute_cfg compute;
+    struct objective_cfg objective;
+    struct adamw_cfg adamw;
+    struct trainer_cfg trainer;
+};
+
+static struct opts opts = {.common = COMMON,
+                           .compute = COMPUTE_CFG,
+                           .objective = OBJECTIVE_CFG,
+                           .adamw = ADAMW_CFG,
+                           .trainer = TRAINER_CFG};
+
+static const struct opt model_table[] = {{"model", 'm', OPT_STRING, offsetof(struct opts, model),
+                                          "FILE", "the model to start from: of graft-init, or any",
+                                          OPT_REQUIRED | OPT_PATH},
+                                         OPT_END};
+
+static struct opt_set sets[] = {{"Model", model_table, &opts},
+                                {"Objective", objective_table, &opts.objective},
+                                {"Optimiser", adamw_table, &opts.adamw},
+                                {"Training", trainer_table, &opts.trainer},
+                                {"Arithmetic", compute_table, &opts.compute},
+                                {"Common", common_output, &opts.common},
+                                {"Common", common_seed, &opts.common},
+                                {"Common", common_threads, &opts.common},
+                                {"Common", common_level, &opts.common},
+                                {"Common", common_log, &opts.common},
+                                {"Common", common_plan, &opts.common},
+                                {"Common", common_chatter, &opts.common},
+                                OPT_SET_END};
+
+/* Options that would do nothing are mistakes. */
+static enum err check_ignored(struct errctx *e)
+{
+    const struct {
+        const char *name;
+        bool used;
+        const char *needs;
+    } checks[] = {
+        {"val-every", opts.trainer.val != NULL, "--val"},
+        {"decay-part", opts.adamw.schedule == SCHEDULE_WSD, "--schedule wsd"},
+        {"lr-min", opts.adamw.schedule != SCHEDULE_CONSTANT, "a schedule that goes down"},
+        {"horizon", opts.adamw.schedule != SCHEDULE_CONSTANT, "a schedule that goes down"},
+        {"checkpoint-minutes", opts.trainer.checkpoint != NULL, "--checkpoint"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(checks); i++)
+        if (!checks[i].used && opts_given(sets, checks[i].name))
+            return err_set(e, ERR_USAGE, "--%s needs %s", checks[i].name, checks[i].needs);
+    return ERR_OK;
+}
+
+/* ---- the input ---- */
+
+static enum err next_rows(struct errctx *e, void *ctx, enum stream_event *event,
+                          struct stream_rows *rows)
+{
+    struct stream_tensor_piece none;
+    return cmd_next(e, ctx, event, rows, &none);
+}
+
+static enum err drain_rows(struct errctx *e, void *ctx)
+{
+    return cmd_drain(e, ctx, false);
+}
+
+/* ---- the model ---- */
+
+/* What the size of the model's memory depends on besides its configuration. */
+struct fit {
+    int64_t length;
+};
+
+static void fit_model(struct model_use *use, const struct model_config *c)
+{
+    const struct fit *f = use->fit_ctx;
+    struct model_use wanted;
+    trainer_use(&opts.trainer, c->context, f->length, compute_dtype(&opts.compute), &wanted);
+    *use = wanted;
+}
+
+static enum err print_plan(struct errctx *e, struct kernels *k)
+{
+    struct model_use use = {.dtype = DTYPE_F32};
+    struct model *m;
+    struct plan plan;
+    char bytes[32];
+    TRY(model_load(e, k, NULL, opts.model, &use, &m));
+    const struct model_config c = *model_config_of(m);
+    model_free(m);
+    trainer_use(&opts.trainer, c.context, 0, compute_dtype(&opts.compute), &use);
+    TRY(model_plan(e, &c, &use, cmd_threads(&opts.common), &plan));
+    enum err r = trainer_plan(e, &opts.trainer, &c, &plan);
+    for (size_t i = 0; r == ERR_OK && i < plan.count; i++)
+        printf("%12s  %s%s\n", prog_format_bytes((double)plan.lines[i].bytes, bytes),
+               plan.lines[i].part ? "  " : "", plan.lines[i].what);
+    if (r == ERR_OK) printf("%12s  in all\n", prog_format_bytes((double)plan.bytes, bytes));
+    plan_fini(&plan);
+    return r;
+}
+
+/* ---- the run ---- */
+
+static enum err train(struct errctx *e, struct cmd *c, struct model *m)
+{
+    const struct row_source source = {
+        .name = c->operands->count == 1 ? c->operands->items[0]
+                : c->operands->count    ? "the input"
+                                        : "standard input",
+        .begin = &c->begin,
+        .next = next_rows,
+        .drain = drain_rows,
+        .ctx = c,
+    };
+    const struct trainer_job job = {.run = &c->run,
+                                    .model = m,
+                                    .model_name = opts.model,
+                                    .input = &source,
+                                    .objective = &opts.objective,
+                                    .adamw = &opts.adamw,
+                                    .cfg = &opts.trainer};
+    struct trainer_result r;
+    TRY(trainer_run(e, &job, &r));
+    prog_note("%" PRId64 " steps, %" PRId64 " rows, %" PRId64 " tokens; loss %.4f to %.4f", r.steps,
+              r.rows, r.tokens, r.loss_first, r.loss_last);
+    if (!isnan(r.val_first))
+        prog_note("validation loss %.4f to %.4f, best %.4f at step %" PRId64, r.val_first,
+                  r.val_last, r.val_best, r.val_best_step);
+    return model_save(e, m, &c->run, opts.common.output, cmd_writer_cfg(&opts.common).level,
+                      cmd_threads(&opts.common));
+}
+
+static enum err load_and_train(struct errctx *e, struct cmd *c, struct kernels *k)
+{
+    const struct fit fit = {trainer_input_length(&c->begin)};
+    const struct model_use use = {.fit = fit_model, .fit_ctx = &fit};
+    struct model *m;
+    TRY(cmd_output_check(e, c));
+    TRY(trainer_settle(e, &opts.trainer, &opts.adamw, &c->begin, &c->run));
+    TRY(model_load(e, k, &c->run, opts.model, &use, &m));
+    enum err r = train(e, c, m);
+    model_free(m);
+    return r;
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    struct compute compute;
+    struct cmd c;
+    opts.trainer.seed = opts.common.seed;
+    opts.trainer.log = opts.common.log;
+    TRY(check_ignored(e));
+    enum err r = opts.common.plan ? cmd_open_run(e, &c, p, &opts.common)
+                                  : cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);
+    if (r == ERR_OK) {
+        r = compute_open(e, &opts.compute, cmd_threads(&opts.common), &c.run, &compute);
+        if (r == ERR_OK)
+            r = opts.common.plan ? print_plan(e, &compute.kernels)
+                                 : load_and_train(e, &c, &compute.kernels);
+        compute_close(&compute);
+    }
+    return cmd_close(e, &c, r);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct prog prog = {
+        .name = "pretrain",
+        .summary = "train a model on a stream of tokens",
+        .synopsis = "-m MODEL [-o FILE] [--val FILE] [--checkpoint FILE] [OPTION ...] [TOKENS ...]",
+        .needs_input = true,
+        .sets = sets,
+        .run = run,
+    };
+    return prog_main(&prog, argc, argv);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* validation.h: a held-out stream that is judged again and again while a model trains. A pipe is
+ * read once, into a temporary file. The stream is an input of the run, whatever happens later. */
+#ifndef GRAFT_TRAIN_VALIDATION_H
+#define GRAFT_TRAIN_VALIDATION_H
+
+#include "common/judge/evaluate.h"
+
+struct validation {
+    struct model *model;
+    struct objective_cfg objective;
+    struct evaluate_cfg cfg;
+    char path[64];      /* of the spooled copy */
+    const char *source; /* as the user gave it */
+    int spool;          /* descriptor, -1 */
+    uint8_t id[16];     /* content */
+};
+
+/* Reads through the stream's tables and records it in `run`. */
+enum err validation_open(struct errctx *e, struct validation *v, struct run *run, const char *path,
+                         struct model *model, const struct objective_cfg *objective,
+                         const struct evaluate_cfg *cfg) MUST_USE;
+void validation_close(struct validation *v);
+/* Judges the model as it is now. */
+enum err validation_run(struct errctx *e, struct validation *v,
+                        struct evaluate_result *out) MUST_USE;
+
+#endif
