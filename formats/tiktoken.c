@@ -67,6 +67,7 @@ static enum err add_line(struct errctx *e, const char *line, size_t n, uint64_t 
                        (unsigned long long)number);
     TRY(mem_grow(e, &r->start, &starts, r->count + 2, sizeof *r->start, "ranks"));
     TRY(mem_grow(e, &r->rank, &r->capacity, r->count + 2, sizeof *r->rank, "ranks"));
+    if (r->count == 0) r->start[0] = 0;
     r->rank[r->count++] = rank;
     r->start[r->count] = r->bytes.len;
     if (rank > r->highest) r->highest = rank;

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* import: files of other programs in, graft's streams out. So far: tokenizers as tiktoken keeps them. */
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "cmd/cmd.h"
+#include "common/base/io.h"
+#include "common/text/import_tiktoken.h"
+#include "common/text/tokenizer_run.h"
+
+#define FILE_LIMIT ((size_t)1 << 30)
+static const char *const patterns[] = {NULL, "gpt2", "cl100k", "llama3", "o200k"};
+
+struct opts {
+    struct common common;
+    int format, pattern;
+    struct opt_list special;
+};
+static struct opts opts = {.common = COMMON};
+
+static const struct opt table[] = {
+    {"format", 0, OPT_CHOICE, offsetof(struct opts, format), "auto|tiktoken",
+     "what the file is; auto goes by its extension"},
+    {"pattern", 0, OPT_CHOICE, offsetof(struct opts, pattern), "auto|gpt2|cl100k|llama3|o200k",
+     "how text is cut into words; auto goes by the size of the vocabulary"},
+    {"special", 0, OPT_LIST, offsetof(struct opts, special), "[ROLE=]TOKEN",
+     "a special token behind the others; ROLE is bos, eos, unk, pad, cls, sep or mask (default: by size)"},
+    OPT_END};
+
+static struct opt_set sets[] = {{"Importing", table, &opts},
+                                {"Common", common_output, &opts.common},
+                                {"Common", common_chatter, &opts.common},
+                                OPT_SET_END};
+
+static enum err check_format(struct errctx *e, const char *path)
+{
+    const char *dot = strrchr(path, '.');
+
+    if (opts.format != 0 || (dot != NULL && strcmp(dot, ".tiktoken") == 0)) return ERR_OK;
+    return err_set(e, ERR_USAGE,
+                   "'%s': only tiktoken's files can be imported (--format tiktoken if it is one)", path);
+}
+
+/* Reads the file, as an input of the run. */
+static enum err read_file(struct errctx *e, struct cmd *c, const char *path, struct bytes *data)
+{
+    XXH128_canonical_t content;
+    size_t slot;
+
+    TRY(run_input_open(e, &c->run, "input", path, &slot));
+    TRY(io_slurp(e, path, FILE_LIMIT, data));
+    c->bytes_read = data->len;
+    XXH128_canonicalFromHash(&content, XXH3_128bits(data->data, data->len));
+    return run_input_done(e, &c->run, slot, content.digest, NULL, -1, false);
+}
+
+static enum err write_tokenizer(struct errctx *e, struct cmd *c, const struct tokenizer_spec *s)
+{
+    struct stream_begin begin;
+    struct tokenizer *t;
+    enum err r;
+
+    TRY(tokenizer_new(e, s, &t)); /* what cannot run is not written */
+    tokenizer_free(t);
+    TRY(tokenizer_spec_begin(e, s, &begin));
+    r = cmd_output(e, c, &begin);
+    if (r == ERR_OK) r = tokenizer_spec_write(e, s, c->output, 0);
+    stream_begin_fini(&begin);
+    return r;
+}
+
+static enum err import(struct errctx *e, struct cmd *c, const char *path)
+{
+    struct import_tiktoken_cfg cfg = {.pattern = patterns[opts.pattern], .special = &opts.special};
+    struct tokenizer_spec s;
+    struct bytes data = {0};
+    enum err r = read_file(e, c, path, &data);
+
+    if (r == ERR_OK) {
+        r = import_tiktoken(e, (const char *)data.data, data.len, &cfg, &s);
+        if (r != ERR_OK) err_prefix(e, "'%s'", path);
+    }
+    bytes_fini(&data);
+    if (r != ERR_OK) return r;
+    r = write_tokenizer(e, c, &s);
+    tokenizer_spec_fini(&s);
+    return r;
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    struct cmd c;
+    enum err r;
+
+    if (operands->count != 1) return err_set(e, ERR_USAGE, "give one file to import");
+    TRY(check_format(e, operands->items[0]));
+    r = cmd_open_run(e, &c, p, &opts.common);
+    if (r == ERR_OK) r = import(e, &c, operands->items[0]);
+    return cmd_close(e, &c, r);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct prog p = {.name = "import",
+                                  .summary = "bring in tokenizers and models of other formats",
+                                  .synopsis = "[options] FILE",
+                                  .sets = sets,
+                                  .run = run};
+    return prog_main(&p, argc, argv);
+}

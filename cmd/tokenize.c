@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tokenize: text in, a stream of tokens out: a row per document, or per cut of one. */
+#include <inttypes.h>
+
+#include "cmd/cmd.h"
+#include "common/text/encode_documents.h"
+
+struct opts {
+    struct common common;
+    struct documents_cfg documents;
+    const char *tokenizer, *model;
+    int64_t length;
+    bool special;
+};
+static struct opts opts = {.common = COMMON, .documents = DOCUMENTS_CFG};
+
+static const struct opt table[] = {
+    {"tokenizer", 't', OPT_STRING, offsetof(struct opts, tokenizer), "FILE", "tokenizer to use",
+     OPT_PATH},
+    {"model", 'm', OPT_STRING, offsetof(struct opts, model), "FILE",
+     "model whose tokenizer to use", OPT_PATH},
+    {"length", 0, OPT_INT, offsetof(struct opts, length), "N",
+     "cut documents into rows of at most this many ids (default: whole documents)",
+     OPT_NO_DEFAULT, 0, 1 << 30},
+    {"parse-special", 0, OPT_FLAG, offsetof(struct opts, special), NULL,
+     "special tokens spelled out in the text become their ids, else they are text"},
+    OPT_END};
+
+static struct opt_set sets[] = {{"Tokens", table, &opts},
+                                {"Text", documents_opts, &opts.documents},
+                                {"Text", documents_keep_opts, &opts.documents},
+                                {"Common", common_output, &opts.common},
+                                {"Common", common_threads, &opts.common},
+                                {"Common", common_level, &opts.common},
+                                {"Common", common_chatter, &opts.common},
+                                OPT_SET_END};
+
+static enum err encode(struct errctx *e, struct cmd *c, const struct encode_cfg *cfg,
+                       const struct opt_list *operands)
+{
+    struct encoder *x;
+    struct documents *d = NULL;
+    struct encode_counts n;
+    enum err r;
+
+    TRY(encoder_new(e, cfg, &x));
+    opts.documents.before_block = encoder_drain;
+    opts.documents.before_block_ctx = x;
+    r = documents_open(e, &c->run, &opts.documents, operands, &d);
+    if (r == ERR_OK) r = encoder_run(e, x, d);
+    if (r == ERR_OK) {
+        c->bytes_read = documents_bytes(d);
+        encoder_counts(x, &n);
+        if (n.documents == 0) prog_warn("there are no documents in the input");
+        prog_note("%" PRIu64 " documents, %" PRIu64 " bytes of text, %" PRIu64 " ids", n.documents,
+                  n.bytes, n.ids);
+    }
+    documents_close(d);
+    encoder_free(x);
+    return r;
+}
+
+static enum err tokenize(struct errctx *e, struct cmd *c, const struct tokenizer_spec *s,
+                         const struct opt_list *operands)
+{
+    struct rows_cfg rows;
+    struct encode_cfg cfg = {.rows = &rows, .special = opts.special, .threads = cmd_threads(&opts.common)};
+    struct tokenizer *t;
+    struct stream_begin begin;
+    enum err r;
+
+    TRY(rows_cfg_init(e, s, opts.length, opts.documents.keep != NULL, &rows));
+    TRY(tokenizer_new(e, s, &t));
+    r = rows_begin(e, s, &rows, &begin);
+    if (r == ERR_OK) {
+        r = cmd_output(e, c, &begin);
+        stream_begin_fini(&begin);
+    }
+    cfg.tokenizer = t;
+    cfg.writer = c->output;
+    if (r == ERR_OK) r = encode(e, c, &cfg, operands);
+    tokenizer_free(t);
+    return r;
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    struct cmd c;
+    struct tokenizer_spec s;
+    enum err r = cmd_open_run(e, &c, p, &opts.common);
+
+    if (r == ERR_OK && (opts.tokenizer == NULL) == (opts.model == NULL))
+        r = err_set(e, ERR_USAGE, "give one of -t TOKENIZER and -m MODEL");
+    if (r == ERR_OK)
+        r = tokenizer_spec_load(e, &c.run, opts.tokenizer ? opts.tokenizer : opts.model, &s);
+    if (r == ERR_OK) {
+        r = tokenize(e, &c, &s, operands);
+        tokenizer_spec_fini(&s);
+    }
+    return cmd_close(e, &c, r);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct prog p = {.name = "tokenize",
+                                  .summary = "turn text into a stream of tokens",
+                                  .synopsis = "-t TOKENIZER | -m MODEL [options] [FILE ...]",
+                                  .needs_input = true,
+                                  .sets = sets,
+                                  .run = run};
+    return prog_main(&p, argc, argv);
+}
