@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_model_gradients.c: the gradient of the whole model against finite differences, for each
+ * architecture and each parameter tensor: along random directions d of +-1, (f(w + h d) - f(w - h
+ * d)) / 2 h = g . d.
+ *
+ * On the reference kernels: they add in double, so that the difference of two losses is not lost in
+ * rounding. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/rng.h"
+#include "tests/unit/model_support.h"
+
+static const int64_t lengths[] = {5, 1, 11, 7, 20, 3};
+
+static float sign(struct rng_key key, uint32_t direction, uint32_t param, uint32_t element)
+{
+    return rng_uniform(key, direction, param, element, 0) < 0.5 ? -1.0f : 1.0f;
+}
+
+static double moved(struct model *m, const struct batch *b, const struct param *p,
+                    const float *from, float step, struct rng_key key, uint32_t direction,
+                    uint32_t number)
+{
+    float *w = support_numbers(m, model_weights(m));
+    for (int64_t i = 0; i < p->elements; i++)
+        w[p->offset + i] = from[p->offset + i] + step * sign(key, direction, number, (uint32_t)i);
+    return support_loss(m, b, false);
+}
+
+/* Largest error, relative to what |g . d| is for a random d: |g|. */
+static void check(struct model *m, const struct batch *b, float step, double tolerance)
+{
+    const struct param_table *t = model_params(m);
+    const size_t bytes = (size_t)t->elements * sizeof(float);
+    const struct rng_key key = rng_key_make(7, RNG_TEST);
+    float *w = support_numbers(m, model_weights(m)), *from = malloc(bytes), *g = malloc(bytes);
+    support_zero_gradients(m);
+    support_loss(m, b, true);
+    model_finish_gradients(m);
+    memcpy(from, w, bytes);
+    memcpy(g, support_numbers(m, model_gradients(m)), bytes);
+    for (int64_t i = 0; i < t->count; i++) {
+        const struct param *p = &t->items[i];
+        double square = 0;
+        for (int64_t j = 0; j < p->elements; j++)
+            square += (double)g[p->offset + j] * g[p->offset + j];
+        assert_true(square > 0);
+        for (uint32_t d = 0; d < 3; d++) {
+            double along = 0;
+            for (int64_t j = 0; j < p->elements; j++)
+                along += (double)g[p->offset + j] * sign(key, d, (uint32_t)i, (uint32_t)j);
+            const double up = moved(m, b, p, from, step, key, d, (uint32_t)i);
+            const double down = moved(m, b, p, from, -step, key, d, (uint32_t)i);
+            const double error = fabs((up - down) / (2 * (double)step) - along) / sqrt(square);
+            if (error > tolerance) fail_msg("%s: error %g", p->name, error);
+            memcpy(w, from, bytes);
+        }
+    }
+    free(from);
+    free(g);
+}
+
+static void check_arch(const char *arch, bool tied, double dropout)
+{
+    struct support s;
+    struct batch b;
+    struct model_config c = support_config(arch);
+    c.tied = tied;
+    const struct model_use use = {
+        .dtype = DTYPE_F32, .training = true, .tokens = 192, .dropout = dropout, .seed = 5};
+    support_open(&s, "ref", 1);
+    struct model *m = support_model(&s, &c, &use);
+    support_batch(&b, &c, 16, ARRAY_LEN(lengths), lengths, 0);
+    check(m, &b, 1e-3f, 3e-3);
+    batch_fini(&b);
+    model_free(m);
+    support_close(&s);
+}
+
+static void gpt2(void **state)
+{
+    (void)state;
+    check_arch("gpt2", true, 0);
+}
+
+static void llama(void **state)
+{
+    (void)state;
+    check_arch("llama", false, 0);
+    check_arch("llama", true, 0);
+}
+
+static void bert(void **state)
+{
+    (void)state;
+    check_arch("bert", true, 0);
+}
+
+/* The masks of a step stay the same, so the loss is a smooth function of the weights. */
+static void with_dropout(void **state)
+{
+    (void)state;
+    check_arch("gpt2", true, 0.2);
+    check_arch("bert", true, 0.2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gpt2), cmocka_unit_test(llama),
+                                       cmocka_unit_test(bert), cmocka_unit_test(with_dropout)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
