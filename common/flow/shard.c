@@ -59,29 +59,34 @@ struct shard {
 
 /* ---- names ---- */
 
-static bool name_is_safe(const char *s, size_t n)
+static bool name_is_safe(const char *s)
 {
+    size_t n = strlen(s);
     for (size_t i = 0; i < n; i++)
         if (!isalnum((unsigned char)s[i]) && !strchr("_-.", s[i])) return false;
     return n > 0 && n <= 200 && s[0] != '.' && s[0] != '-';
 }
 
-static enum err part_add(struct errctx *e, struct shard *s, const char *name, size_t len,
-                         double upto)
+/* DIR/NAME.KIND as new memory. */
+static enum err part_path(struct errctx *e, const struct shard *s, const char *name, char **path)
 {
-    if (!name_is_safe(name, len))
-        return err_set(e, ERR_USAGE,
-                       "'%.*s' cannot be the name of a part: use letters, digits, '_', '-' and '.'",
-                       (int)len, name);
-    TRY(mem_grow(e, &s->parts, &s->capacity, s->count + 1, sizeof *s->parts, "parts"));
-    struct part *p = &s->parts[s->count++];
     const char *directory = s->cfg.directory;
     size_t n = strlen(directory);
-    *p = (struct part){.upto = upto};
-    TRY(mem_strndup(e, &p->name, name, len));
-    return mem_printf(e, &p->path, "%s%s%s.%s", directory,
-                      n > 0 && directory[n - 1] == '/' ? "" : "/", p->name,
+    return mem_printf(e, path, "%s%s%s.%s", directory, directory[n - 1] == '/' ? "" : "/", name,
                       stream_kind_name(s->begin.kind));
+}
+
+static enum err part_add(struct errctx *e, struct shard *s, const char *name, double upto)
+{
+    if (!name_is_safe(name))
+        return err_set(e, ERR_USAGE,
+                       "'%s' cannot be the name of a part: use letters, digits, '_', '-' and '.'",
+                       name);
+    TRY(mem_grow(e, &s->parts, &s->capacity, s->count + 1, sizeof *s->parts, "parts"));
+    struct part *p = &s->parts[s->count++];
+    *p = (struct part){.upto = upto};
+    TRY(mem_strdup(e, &p->name, name));
+    return part_path(e, s, name, &p->path);
 }
 
 static enum err part_open(struct errctx *e, struct shard *s, struct part *p)
@@ -95,43 +100,51 @@ static enum err part_open(struct errctx *e, struct shard *s, struct part *p)
 
 /* ---- --split NAME=FRACTION,... ---- */
 
-static enum err split_item(struct errctx *e, struct shard *s, const char *item, size_t len,
-                           double *sum)
+/* One "NAME=FRACTION", which it may write into. */
+static enum err split_item(struct errctx *e, struct shard *s, char *item, double *sum)
 {
-    const char *equals = memchr(item, '=', len);
+    char *equals = strchr(item, '=');
+    double fraction;
     if (!equals)
-        return err_set(e, ERR_USAGE, "--split '%s': '%.*s' is not NAME=FRACTION", s->cfg.split,
-                       (int)len, item);
-    char *end;
-    double fraction = strtod(equals + 1, &end);
-    if (end != item + len || end == equals + 1 || !(fraction > 0 && fraction <= 1))
+        return err_set(e, ERR_USAGE, "--split '%s': '%s' is not NAME=FRACTION", s->cfg.split, item);
+    *equals = '\0';
+    if (!opts_parse_real(equals + 1, &fraction) || fraction <= 0 || fraction > 1)
         return err_set(e, ERR_USAGE,
-                       "--split '%s': the fraction of '%.*s' is not a number above 0 and at most 1",
-                       s->cfg.split, (int)(equals - item), item);
+                       "--split '%s': the fraction of '%s' is not a number above 0 and at most 1",
+                       s->cfg.split, item);
     for (size_t i = 0; i < s->count; i++)
-        if (strlen(s->parts[i].name) == (size_t)(equals - item) &&
-            memcmp(s->parts[i].name, item, (size_t)(equals - item)) == 0)
+        if (strcmp(s->parts[i].name, item) == 0)
             return err_set(e, ERR_USAGE, "--split '%s': '%s' stands there twice", s->cfg.split,
-                           s->parts[i].name);
+                           item);
     *sum += fraction;
-    return part_add(e, s, item, (size_t)(equals - item), *sum);
+    return part_add(e, s, item, *sum);
+}
+
+static enum err split_items(struct errctx *e, struct shard *s, char *text, double *sum)
+{
+    for (char *next; text; text = next) {
+        next = strchr(text, ',');
+        if (next) *next++ = '\0';
+        TRY(split_item(e, s, text, sum));
+    }
+    return ERR_OK;
 }
 
 static enum err split_parse(struct errctx *e, struct shard *s)
 {
+    char *text;
     double sum = 0;
-    for (const char *item = s->cfg.split;; item++) {
-        size_t len = strcspn(item, ",");
-        TRY(split_item(e, s, item, len, &sum));
-        item += len;
-        if (*item == '\0') break;
-    }
-    if (fabs(sum - 1) > 1e-9 && sum < 1)
+    TRY(mem_strdup(e, &text, s->cfg.split));
+    enum err r = split_items(e, s, text, &sum);
+    mem_free(text);
+    if (r != ERR_OK) return r;
+    if (sum < 1 - 1e-9)
         return err_set(
             e, ERR_USAGE,
-            "--split '%s': the fractions add up to %.10g, not 1: name the rest, as in rest=%.10g",
+            "--split '%s': the fractions add up to %.10g, not 1: name the rest, too, as in "
+            "rest=%.10g",
             s->cfg.split, sum, 1 - sum);
-    if (fabs(sum - 1) > 1e-9)
+    if (sum > 1 + 1e-9)
         return err_set(e, ERR_USAGE, "--split '%s': the fractions add up to %.10g, not 1",
                        s->cfg.split, sum);
     s->parts[s->count - 1].upto = INFINITY;
@@ -172,11 +185,17 @@ static enum err split_part(struct errctx *e, struct shard *s, const struct strea
 
 /* ---- --count, --size ---- */
 
+/* The name of the next part, "part-00003". */
+static enum err numbered_name(struct errctx *e, const struct shard *s, char **name)
+{
+    return mem_printf(e, name, "%s-%05zu", s->cfg.prefix, s->count);
+}
+
 static enum err next_part(struct errctx *e, struct shard *s)
 {
     char *name;
-    TRY(mem_printf(e, &name, "%s-%05zu", s->cfg.prefix, s->count));
-    enum err r = part_add(e, s, name, strlen(name), 0);
+    TRY(numbered_name(e, s, &name));
+    enum err r = part_add(e, s, name, 0);
     mem_free(name);
     return r != ERR_OK ? r : part_open(e, s, &s->parts[s->count - 1]);
 }
@@ -198,7 +217,7 @@ enum err shard_cfg_check(struct errctx *e, const struct shard_cfg *cfg)
             "say how to divide: one of --split NAME=FRACTION,..., --count N and --size BYTES");
     if (!cfg->directory || !*cfg->directory)
         return err_set(e, ERR_USAGE, "say where the parts go: -o DIR");
-    if (!name_is_safe(cfg->prefix, strlen(cfg->prefix)))
+    if (!name_is_safe(cfg->prefix))
         return err_set(e, ERR_USAGE, "--prefix '%s': use letters, digits, '_', '-' and '.'",
                        cfg->prefix);
     return ERR_OK;
@@ -303,18 +322,18 @@ enum err shard_add(struct errctx *e, struct shard *s, const struct stream_rows *
  * both. */
 static enum err check_leftover(struct errctx *e, const struct shard *s)
 {
-    char *path;
-    const char *directory = s->cfg.directory;
-    size_t n = strlen(directory);
+    char *name, *path = NULL;
     if (s->cfg.split) return ERR_OK;
-    TRY(mem_printf(e, &path, "%s%s%s-%05zu.%s", directory, directory[n - 1] == '/' ? "" : "/",
-                   s->cfg.prefix, s->count, stream_kind_name(s->begin.kind)));
-    if (access(path, F_OK) == 0)
-        err_set(e, ERR_USAGE,
-                "'%s' is left from another run, and this one has only %zu parts: remove it first",
-                path, s->count);
+    TRY(numbered_name(e, s, &name));
+    enum err r = part_path(e, s, name, &path);
+    mem_free(name);
+    if (r == ERR_OK && access(path, F_OK) == 0)
+        r = err_set(e, ERR_USAGE,
+                    "'%s' is left from another run, and this one has only %zu parts: remove it "
+                    "first",
+                    path, s->count);
     mem_free(path);
-    return e->code;
+    return r;
 }
 
 /* Says in the record of the run which part is written now. */

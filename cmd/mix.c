@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mix.c: one stream drawn from several by weight.
+ *
+ *     graft mix wiki.tokens:0.7 code.tokens:0.3 | graft pretrain ...
+ *
+ * The draws are common/flow/mix.c. */
+#include "cmd/cmd.h"
+#include "common/flow/mix.h"
+
+struct opts {
+    struct common common;
+    struct mix_cfg mix;
+};
+static struct opts opts = {.common = COMMON, .mix = MIX_CFG};
+
+static struct opt_set sets[] = {{"Mixing", mix_opts, &opts.mix},
+                                {"Common", common_output, &opts.common},
+                                {"Common", common_seed, &opts.common},
+                                {"Common", common_threads, &opts.common},
+                                {"Common", common_level, &opts.common},
+                                {"Common", common_chatter, &opts.common},
+                                OPT_SET_END};
+
+static enum err work(struct errctx *e, struct cmd *c, struct mix_sources *m)
+{
+    struct stream_reader_cfg cfg = cmd_reader_cfg(&opts.common, STREAM_ANY);
+    TRY(mix_sources_open(e, m, &c->run, &cfg));
+    TRY(stream_begin_copy(e, stream_reader_begin(m->items[0].reader), &c->begin));
+    c->begin.expect = mix_expect(&opts.mix, m);
+    TRY(cmd_output(e, c, &c->begin));
+    return mix_run(e, &opts.mix, m, c->output);
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    struct cmd c = {0};
+    struct mix_sources m;
+    opts.mix.seed = opts.common.seed;
+    enum err r = mix_sources_parse(e, operands, &m);
+    if (r == ERR_OK) r = cmd_open_run(e, &c, p, &opts.common);
+    if (r == ERR_OK) r = work(e, &c, &m);
+    mix_sources_close(&m);
+    return cmd_close(e, &c, r);
+}
+
+int main(int argc, char **argv)
+{
+    const struct prog p = {
+        .name = "mix",
+        .summary = "draw rows from several streams by weight",
+        .synopsis = "[OPTION ...] FILE:WEIGHT ...",
+        .sets = sets,
+        .run = run,
+    };
+    return prog_main(&p, argc, argv);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sample.c: random rows of streams, without replacement, in the order of the input.
+ *
+ *     graft sample -n 1000 data/train.tokens -o small.tokens
+ *
+ * The choice is common/flow/sample.c. */
+#include "cmd/cmd.h"
+#include "common/flow/sample.h"
+
+struct opts {
+    struct common common;
+    struct sample_cfg sample;
+};
+static struct opts opts = {.common = COMMON, .sample = SAMPLE_CFG};
+
+static struct opt_set sets[] = {{"Sampling", sample_opts, &opts.sample},
+                                {"Common", common_output, &opts.common},
+                                {"Common", common_seed, &opts.common},
+                                {"Common", common_threads, &opts.common},
+                                {"Common", common_level, &opts.common},
+                                {"Common", common_chatter, &opts.common},
+                                OPT_SET_END};
+
+static enum err read_rows(struct errctx *e, struct cmd *c, struct sample *s)
+{
+    for (;;) {
+        enum stream_event event;
+        struct stream_rows rows;
+        TRY(cmd_next(e, c, &event, &rows, NULL));
+        if (event == STREAM_EVENT_END) return ERR_OK;
+        TRY(sample_add(e, s, &rows, c->output));
+    }
+}
+
+/* So many rows: which they are is known at the end. */
+static enum err by_rows(struct errctx *e, struct cmd *c, struct sample *s)
+{
+    TRY(cmd_output_check(e, c));
+    TRY(read_rows(e, c, s));
+    TRY(sample_settle(e, s, &c->begin.expect));
+    TRY(cmd_output(e, c, &c->begin));
+    return sample_write(e, s, c->output);
+}
+
+/* A fraction: each row is passed on, or not, as it comes. */
+static enum err by_fraction(struct errctx *e, struct cmd *c, struct sample *s)
+{
+    c->begin.expect = (struct stream_expect){-1, -1};
+    TRY(cmd_output(e, c, &c->begin));
+    return read_rows(e, c, s);
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    struct cmd c;
+    struct sample *s = NULL;
+    opts.sample.seed = opts.common.seed;
+    TRY(sample_cfg_check(e, &opts.sample));
+    enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
+    if (r == ERR_OK) r = sample_new(e, &opts.sample, &c.begin, stream_reader_name(c.input), &s);
+    if (r == ERR_OK) r = opts.sample.rows == OPT_UNSET ? by_fraction(e, &c, s) : by_rows(e, &c, s);
+    sample_free(s);
+    return cmd_close(e, &c, r);
+}
+
+int main(int argc, char **argv)
+{
+    const struct prog p = {
+        .name = "sample",
+        .summary = "draw random rows of a stream",
+        .synopsis = "{-n N | --fraction F} [OPTION ...] [FILE ...]",
+        .needs_input = true,
+        .sets = sets,
+        .run = run,
+    };
+    return prog_main(&p, argc, argv);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* shard.c: one stream divided into files, by named split, by rows or by size.
+ *
+ *     graft shard --split train=0.98,val=0.02 -o data/ corpus.tokens
+ *
+ * The rules are common/flow/shard.c. */
+#include "cmd/cmd.h"
+#include "common/flow/shard.h"
+
+struct opts {
+    struct common common;
+    struct shard_cfg shard;
+};
+static struct opts opts = {.common = COMMON, .shard = SHARD_CFG};
+
+static struct opt_set sets[] = {
+    {"Dividing", shard_opts, &opts.shard},    {"Common", common_seed, &opts.common},
+    {"Common", common_threads, &opts.common}, {"Common", common_level, &opts.common},
+    {"Common", common_chatter, &opts.common}, OPT_SET_END};
+
+static enum err read_rows(struct errctx *e, struct cmd *c, struct shard *s)
+{
+    for (;;) {
+        enum stream_event event;
+        struct stream_rows rows;
+        TRY(cmd_next(e, c, &event, &rows, NULL));
+        if (event == STREAM_EVENT_END) return shard_finish(e, s);
+        TRY(shard_add(e, s, &rows));
+    }
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    struct cmd c;
+    struct shard *s = NULL;
+    const struct stream_writer_cfg writer = cmd_writer_cfg(&opts.common);
+    opts.shard.seed = opts.common.seed;
+    TRY(shard_cfg_check(e, &opts.shard));
+    enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
+    if (r == ERR_OK)
+        r = shard_new(e, &opts.shard, &c.run, &c.begin, stream_reader_name(c.input), &writer, &s);
+    if (r == ERR_OK) r = read_rows(e, &c, s);
+    shard_free(s);
+    return cmd_close(e, &c, r);
+}
+
+int main(int argc, char **argv)
+{
+    const struct prog p = {
+        .name = "shard",
+        .summary = "divide a stream by count, size or named split",
+        .synopsis =
+            "{--split NAME=F,... | --count N | --size BYTES} -o DIR [OPTION ...] [FILE ...]",
+        .needs_input = true,
+        .sets = sets,
+        .run = run,
+    };
+    return prog_main(&p, argc, argv);
+}
