@@ -26,7 +26,8 @@ static enum err read_rows(struct errctx *e, struct cmd *c, struct sample *s)
     for (;;) {
         enum stream_event event;
         struct stream_rows rows;
-        TRY(cmd_next(e, c, &event, &rows, NULL));
+        struct stream_tensor_piece piece;
+        TRY(cmd_next(e, c, &event, &rows, &piece));
         if (event == STREAM_EVENT_END) return ERR_OK;
         TRY(sample_add(e, s, &rows, c->output));
     }

@@ -23,7 +23,8 @@ static enum err read_rows(struct errctx *e, struct cmd *c, struct shard *s)
     for (;;) {
         enum stream_event event;
         struct stream_rows rows;
-        TRY(cmd_next(e, c, &event, &rows, NULL));
+        struct stream_tensor_piece piece;
+        TRY(cmd_next(e, c, &event, &rows, &piece));
         if (event == STREAM_EVENT_END) return shard_finish(e, s);
         TRY(shard_add(e, s, &rows));
     }

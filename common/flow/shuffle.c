@@ -136,12 +136,14 @@ static enum err file_need(struct errctx *e, const char *path, uint64_t *need)
 {
     struct stream_begin begin = {0};
     struct stream_summary summary = {0};
-    enum err r = stream_glance(e, path, &begin, &summary, NULL);
+    struct lineage lineage = {0};
+    enum err r = stream_glance(e, path, &begin, &summary, &lineage);
     uint64_t extra = sizeof(struct head) + sizeof(uint32_t) * (uint64_t)begin.columns_count;
     if (__builtin_mul_overflow((uint64_t)summary.rows, extra, need) ||
         __builtin_add_overflow(*need, summary.bytes, need))
         *need = 0;
     stream_begin_fini(&begin);
+    lineage_fini(&lineage);
     return r;
 }
 
