@@ -3,17 +3,17 @@
  *
  *     graft mix wiki.tokens:0.7 code.tokens:0.3 | graft pretrain ...
  *
- * The draws are common/flow/mix.c. */
+ * The draws are common/flow/mixing.c. */
 #include "cmd/cmd.h"
-#include "common/flow/mix.h"
+#include "common/flow/mixing.h"
 
 struct opts {
     struct common common;
-    struct mix_cfg mix;
+    struct mixing_cfg mix;
 };
-static struct opts opts = {.common = COMMON, .mix = MIX_CFG};
+static struct opts opts = {.common = COMMON, .mix = MIXING_CFG};
 
-static struct opt_set sets[] = {{"Mixing", mix_opts, &opts.mix},
+static struct opt_set sets[] = {{"Mixing", mixing_opts, &opts.mix},
                                 {"Common", common_output, &opts.common},
                                 {"Common", common_seed, &opts.common},
                                 {"Common", common_threads, &opts.common},
@@ -21,25 +21,25 @@ static struct opt_set sets[] = {{"Mixing", mix_opts, &opts.mix},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err work(struct errctx *e, struct cmd *c, struct mix_sources *m)
+static enum err work(struct errctx *e, struct cmd *c, struct mixing_sources *m)
 {
     struct stream_reader_cfg cfg = cmd_reader_cfg(&opts.common, STREAM_ANY);
-    TRY(mix_sources_open(e, m, &c->run, &cfg));
+    TRY(mixing_sources_open(e, m, &c->run, &cfg));
     TRY(stream_begin_copy(e, stream_reader_begin(m->items[0].reader), &c->begin));
-    c->begin.expect = mix_expect(&opts.mix, m);
+    c->begin.expect = mixing_expect(&opts.mix, m);
     TRY(cmd_output(e, c, &c->begin));
-    return mix_run(e, &opts.mix, m, c->output);
+    return mixing_run(e, &opts.mix, m, c->output);
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
     struct cmd c = {0};
-    struct mix_sources m;
+    struct mixing_sources m;
     opts.mix.seed = opts.common.seed;
-    enum err r = mix_sources_parse(e, operands, &m);
+    enum err r = mixing_sources_parse(e, operands, &m);
     if (r == ERR_OK) r = cmd_open_run(e, &c, p, &opts.common);
     if (r == ERR_OK) r = work(e, &c, &m);
-    mix_sources_close(&m);
+    mixing_sources_close(&m);
     return cmd_close(e, &c, r);
 }
 

@@ -3,17 +3,17 @@
  *
  *     graft sample -n 1000 data/train.tokens -o small.tokens
  *
- * The choice is common/flow/sample.c. */
+ * The choice is common/flow/sampling.c. */
 #include "cmd/cmd.h"
-#include "common/flow/sample.h"
+#include "common/flow/sampling.h"
 
 struct opts {
     struct common common;
-    struct sample_cfg sample;
+    struct sampling_cfg sample;
 };
-static struct opts opts = {.common = COMMON, .sample = SAMPLE_CFG};
+static struct opts opts = {.common = COMMON, .sample = SAMPLING_CFG};
 
-static struct opt_set sets[] = {{"Sampling", sample_opts, &opts.sample},
+static struct opt_set sets[] = {{"Sampling", sampling_opts, &opts.sample},
                                 {"Common", common_output, &opts.common},
                                 {"Common", common_seed, &opts.common},
                                 {"Common", common_threads, &opts.common},
@@ -21,7 +21,7 @@ static struct opt_set sets[] = {{"Sampling", sample_opts, &opts.sample},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err read_rows(struct errctx *e, struct cmd *c, struct sample *s)
+static enum err read_rows(struct errctx *e, struct cmd *c, struct sampling *s)
 {
     for (;;) {
         enum stream_event event;
@@ -29,22 +29,22 @@ static enum err read_rows(struct errctx *e, struct cmd *c, struct sample *s)
         struct stream_tensor_piece piece;
         TRY(cmd_next(e, c, &event, &rows, &piece));
         if (event == STREAM_EVENT_END) return ERR_OK;
-        TRY(sample_add(e, s, &rows, c->output));
+        TRY(sampling_add(e, s, &rows, c->output));
     }
 }
 
 /* So many rows: which they are is known at the end. */
-static enum err by_rows(struct errctx *e, struct cmd *c, struct sample *s)
+static enum err by_rows(struct errctx *e, struct cmd *c, struct sampling *s)
 {
     TRY(cmd_output_check(e, c));
     TRY(read_rows(e, c, s));
-    TRY(sample_settle(e, s, &c->begin.expect));
+    TRY(sampling_settle(e, s, &c->begin.expect));
     TRY(cmd_output(e, c, &c->begin));
-    return sample_write(e, s, c->output);
+    return sampling_write(e, s, c->output);
 }
 
 /* A fraction: each row is passed on, or not, as it comes. */
-static enum err by_fraction(struct errctx *e, struct cmd *c, struct sample *s)
+static enum err by_fraction(struct errctx *e, struct cmd *c, struct sampling *s)
 {
     c->begin.expect = (struct stream_expect){-1, -1};
     TRY(cmd_output(e, c, &c->begin));
@@ -54,13 +54,13 @@ static enum err by_fraction(struct errctx *e, struct cmd *c, struct sample *s)
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
     struct cmd c;
-    struct sample *s = NULL;
+    struct sampling *s = NULL;
     opts.sample.seed = opts.common.seed;
-    TRY(sample_cfg_check(e, &opts.sample));
+    TRY(sampling_cfg_check(e, &opts.sample));
     enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
-    if (r == ERR_OK) r = sample_new(e, &opts.sample, &c.begin, stream_reader_name(c.input), &s);
+    if (r == ERR_OK) r = sampling_new(e, &opts.sample, &c.begin, stream_reader_name(c.input), &s);
     if (r == ERR_OK) r = opts.sample.rows == OPT_UNSET ? by_fraction(e, &c, s) : by_rows(e, &c, s);
-    sample_free(s);
+    sampling_free(s);
     return cmd_close(e, &c, r);
 }
 

@@ -3,45 +3,46 @@
  *
  *     graft shard --split train=0.98,val=0.02 -o data/ corpus.tokens
  *
- * The rules are common/flow/shard.c. */
+ * The rules are common/flow/sharding.c. */
 #include "cmd/cmd.h"
-#include "common/flow/shard.h"
+#include "common/flow/sharding.h"
 
 struct opts {
     struct common common;
-    struct shard_cfg shard;
+    struct sharding_cfg shard;
 };
-static struct opts opts = {.common = COMMON, .shard = SHARD_CFG};
+static struct opts opts = {.common = COMMON, .shard = SHARDING_CFG};
 
 static struct opt_set sets[] = {
-    {"Dividing", shard_opts, &opts.shard},    {"Common", common_seed, &opts.common},
+    {"Dividing", sharding_opts, &opts.shard}, {"Common", common_seed, &opts.common},
     {"Common", common_threads, &opts.common}, {"Common", common_level, &opts.common},
     {"Common", common_chatter, &opts.common}, OPT_SET_END};
 
-static enum err read_rows(struct errctx *e, struct cmd *c, struct shard *s)
+static enum err read_rows(struct errctx *e, struct cmd *c, struct sharding *s)
 {
     for (;;) {
         enum stream_event event;
         struct stream_rows rows;
         struct stream_tensor_piece piece;
         TRY(cmd_next(e, c, &event, &rows, &piece));
-        if (event == STREAM_EVENT_END) return shard_finish(e, s);
-        TRY(shard_add(e, s, &rows));
+        if (event == STREAM_EVENT_END) return sharding_finish(e, s);
+        TRY(sharding_add(e, s, &rows));
     }
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
     struct cmd c;
-    struct shard *s = NULL;
+    struct sharding *s = NULL;
     const struct stream_writer_cfg writer = cmd_writer_cfg(&opts.common);
     opts.shard.seed = opts.common.seed;
-    TRY(shard_cfg_check(e, &opts.shard));
+    TRY(sharding_cfg_check(e, &opts.shard));
     enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
     if (r == ERR_OK)
-        r = shard_new(e, &opts.shard, &c.run, &c.begin, stream_reader_name(c.input), &writer, &s);
+        r = sharding_new(e, &opts.shard, &c.run, &c.begin, stream_reader_name(c.input), &writer,
+                         &s);
     if (r == ERR_OK) r = read_rows(e, &c, s);
-    shard_free(s);
+    sharding_free(s);
     return cmd_close(e, &c, r);
 }
 

@@ -3,17 +3,17 @@
  *
  *     graft shuffle --epochs 3 --seed 1 data/train.tokens | graft pretrain ...
  *
- * The order and the work are common/flow/shuffle.c. */
+ * The order and the work are common/flow/shuffling.c. */
 #include "cmd/cmd.h"
-#include "common/flow/shuffle.h"
+#include "common/flow/shuffling.h"
 
 struct opts {
     struct common common;
-    struct shuffle_cfg shuffle;
+    struct shuffling_cfg shuffle;
 };
-static struct opts opts = {.common = COMMON, .shuffle = SHUFFLE_CFG};
+static struct opts opts = {.common = COMMON, .shuffle = SHUFFLING_CFG};
 
-static struct opt_set sets[] = {{"Shuffling", shuffle_opts, &opts.shuffle},
+static struct opt_set sets[] = {{"Shuffling", shuffling_opts, &opts.shuffle},
                                 {"Common", common_output, &opts.common},
                                 {"Common", common_seed, &opts.common},
                                 {"Common", common_threads, &opts.common},
@@ -21,7 +21,7 @@ static struct opt_set sets[] = {{"Shuffling", shuffle_opts, &opts.shuffle},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err read_rows(struct errctx *e, struct cmd *c, struct shuffle *s)
+static enum err read_rows(struct errctx *e, struct cmd *c, struct shuffling *s)
 {
     for (;;) {
         enum stream_event event;
@@ -29,24 +29,24 @@ static enum err read_rows(struct errctx *e, struct cmd *c, struct shuffle *s)
         struct stream_tensor_piece piece;
         TRY(cmd_next(e, c, &event, &rows, &piece));
         if (event == STREAM_EVENT_END) return ERR_OK;
-        TRY(shuffle_add(e, s, &rows));
+        TRY(shuffling_add(e, s, &rows));
     }
 }
 
 static enum err work(struct errctx *e, struct cmd *c)
 {
-    struct shuffle *s = NULL;
+    struct shuffling *s = NULL;
     uint64_t need;
-    TRY(shuffle_need(e, c->operands->items, c->operands->count, &need));
-    enum err r = shuffle_new(e, &opts.shuffle, &c->begin, stream_reader_name(c->input), need, &s);
+    TRY(shuffling_need(e, c->operands->items, c->operands->count, &need));
+    enum err r = shuffling_new(e, &opts.shuffle, &c->begin, stream_reader_name(c->input), need, &s);
     if (r == ERR_OK) r = cmd_output_check(e, c);
     if (r == ERR_OK) r = read_rows(e, c, s);
     if (r == ERR_OK) {
-        c->begin.expect = shuffle_expect(s);
+        c->begin.expect = shuffling_expect(s);
         r = cmd_output(e, c, &c->begin);
     }
-    if (r == ERR_OK) r = shuffle_write(e, s, c->output);
-    shuffle_free(s);
+    if (r == ERR_OK) r = shuffling_write(e, s, c->output);
+    shuffling_free(s);
     return r;
 }
 

@@ -171,7 +171,7 @@ static void print_mdoc_synopsis(const struct prog *p)
         if (strchr(" []{}|", *s)) {
             if (*s == '[') puts(".Oo");
             if (*s == ']') puts(".Oc");
-            if (strchr("{}|", *s)) printf(".No %c\n", *s);
+            if (strchr("{}|", *s)) printf(".No \\&%c\n", *s);
             s++;
             continue;
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* shard.h: one stream divided into several files: by names and fractions, by rows, or by bytes.
+/* sharding.h: one stream divided into several files: by names and fractions, by rows, or by bytes.
  *
  * A split goes by hash: u = Philox(seed, RNG_SPLIT; x) in [0, 1), where x is the row's `group`,
  * else its `doc`, else the XXH3 of the row; and the row goes to the first part whose fractions,
@@ -10,10 +10,10 @@
  *   by split    DIR/NAME.tokens             by rows, bytes    DIR/PREFIX-00000.tokens, ...-00001...
  *
  * All parts are complete and on disk before the first gets its name. Each records in its lineage
- * which part it is. Ownership: shard_new/_free; without shard_finish, or when that fails, no part
- * appears. One thread. */
-#ifndef GRAFT_FLOW_SHARD_H
-#define GRAFT_FLOW_SHARD_H
+ * which part it is. Ownership: sharding_new/_free; without sharding_finish, or when that fails, no
+ * part appears. One thread. */
+#ifndef GRAFT_FLOW_SHARDING_H
+#define GRAFT_FLOW_SHARDING_H
 
 #include <stdint.h>
 
@@ -22,29 +22,31 @@
 #include "common/base/opts.h"
 #include "formats/stream.h"
 
-struct shard_cfg {
+struct sharding_cfg {
     int64_t seed;
     const char *split;     /* "NAME=FRACTION,...", or NULL */
     int64_t count, size;   /* rows, bytes of raw data per part; OPT_UNSET: not by that */
     const char *directory; /* made when it is not there */
     const char *prefix;
 };
-#define SHARD_CFG ((struct shard_cfg){.count = OPT_UNSET, .size = OPT_UNSET, .prefix = "part"})
-extern const struct opt shard_opts[];
+#define SHARDING_CFG                                                                               \
+    ((struct sharding_cfg){.count = OPT_UNSET, .size = OPT_UNSET, .prefix = "part"})
+extern const struct opt sharding_opts[];
 
-struct shard;
+struct sharding;
 
 /* ERR_USAGE unless cfg says exactly one of split, count and size, and where. */
-enum err shard_cfg_check(struct errctx *e, const struct shard_cfg *cfg) MUST_USE;
+enum err sharding_cfg_check(struct errctx *e, const struct sharding_cfg *cfg) MUST_USE;
 /* `run` must outlive it. name: of the input, for messages. */
-enum err shard_new(struct errctx *e, const struct shard_cfg *cfg, struct run *run,
-                   const struct stream_begin *begin, const char *name,
-                   const struct stream_writer_cfg *writer, struct shard **out) MUST_USE;
-void shard_free(struct shard *s);
+enum err sharding_new(struct errctx *e, const struct sharding_cfg *cfg, struct run *run,
+                      const struct stream_begin *begin, const char *name,
+                      const struct stream_writer_cfg *writer, struct sharding **out) MUST_USE;
+void sharding_free(struct sharding *s);
 
-enum err shard_add(struct errctx *e, struct shard *s, const struct stream_rows *rows) MUST_USE;
+enum err sharding_add(struct errctx *e, struct sharding *s,
+                      const struct stream_rows *rows) MUST_USE;
 
 /* After the end of the input: completes all parts, then puts them in place. Warns of empty ones. */
-enum err shard_finish(struct errctx *e, struct shard *s) MUST_USE;
+enum err sharding_finish(struct errctx *e, struct sharding *s) MUST_USE;
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_shuffle.c: the order is a permutation, depends on seed and content only, scatters copies, is
- * the same spilled or not, and is uniform. */
+/* test_shuffling.c: the order is a permutation, depends on seed and content only, scatters copies,
+ * is the same spilled or not, and is uniform. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/flow/shuffle.h"
+#include "common/flow/shuffling.h"
 #include "tests/unit/rows_fixture.h"
 
 static char path[64];
@@ -19,7 +19,7 @@ static char path[64];
 static void add_rows(void *s, const struct stream_rows *rows)
 {
     struct errctx e = ERRCTX_INIT;
-    if (shuffle_add(&e, s, rows) != ERR_OK) fail_msg("%s", e.message);
+    if (shuffling_add(&e, s, rows) != ERR_OK) fail_msg("%s", e.message);
 }
 
 /* Ends the stream and gives all its values. */
@@ -32,14 +32,14 @@ static uint64_t *values_of(struct stream_writer *w, int64_t *count)
     return all;
 }
 
-static struct shuffle *shuffle_make(int64_t seed, int64_t epochs, int64_t memory)
+static struct shuffling *shuffle_make(int64_t seed, int64_t epochs, int64_t memory)
 {
     struct errctx e = ERRCTX_INIT;
-    struct shuffle_cfg cfg = {.seed = seed, .epochs = epochs, .memory = memory};
+    struct shuffling_cfg cfg = {.seed = seed, .epochs = epochs, .memory = memory};
     struct stream_begin b;
-    struct shuffle *s;
+    struct shuffling *s;
     rows_fixture_begin(&b);
-    assert_int_equal(shuffle_new(&e, &cfg, &b, "test", 0, &s), ERR_OK);
+    assert_int_equal(shuffling_new(&e, &cfg, &b, "test", 0, &s), ERR_OK);
     stream_begin_fini(&b);
     return s;
 }
@@ -49,18 +49,18 @@ static uint64_t *shuffled(const uint64_t *values, int64_t n, int64_t seed, int64
                           int64_t memory, bool *spilled)
 {
     struct errctx e = ERRCTX_INIT;
-    struct shuffle *s = shuffle_make(seed, epochs, memory);
+    struct shuffling *s = shuffle_make(seed, epochs, memory);
     int64_t count;
     rows_fixture_each(values, n, add_rows, s);
-    struct stream_expect x = shuffle_expect(s);
+    struct stream_expect x = shuffling_expect(s);
     int64_t tokens = 0;
     for (int64_t i = 0; i < n; i++) tokens += rows_fixture_length(values[i]);
     assert_int_equal(x.rows, n * epochs);
     assert_int_equal(x.tokens, tokens * epochs);
     struct stream_writer *w = rows_fixture_writer(path, 0);
-    if (shuffle_write(&e, s, w) != ERR_OK) fail_msg("%s", e.message);
-    if (spilled) *spilled = shuffle_spilled(s) > 0;
-    shuffle_free(s);
+    if (shuffling_write(&e, s, w) != ERR_OK) fail_msg("%s", e.message);
+    if (spilled) *spilled = shuffling_spilled(s) > 0;
+    shuffling_free(s);
     uint64_t *out = values_of(w, &count);
     assert_int_equal(count, n * epochs);
     return out;
@@ -208,10 +208,10 @@ static void chi_square(const uint64_t values[4], int orders, double bound)
     double statistic = 0, expected = 2.0 * SEEDS / orders;
     for (int seed = 0; seed < SEEDS; seed++) {
         struct errctx e = ERRCTX_INIT;
-        struct shuffle *s = shuffle_make(seed, 2, mebi);
+        struct shuffling *s = shuffle_make(seed, 2, mebi);
         rows_fixture_each(values, 4, add_rows, s);
-        assert_int_equal(shuffle_write(&e, s, w), ERR_OK);
-        shuffle_free(s);
+        assert_int_equal(shuffling_write(&e, s, w), ERR_OK);
+        shuffling_free(s);
     }
     uint64_t *all = values_of(w, &count);
     assert_int_equal(count, 8 * SEEDS);

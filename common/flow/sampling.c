@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sample.c: keys by row number; the N smallest of them with a histogram for a bound. */
-#include "common/flow/sample.h"
+/* sampling.c: keys by row number; the N smallest of them with a histogram for a bound. */
+#include "common/flow/sampling.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,11 +12,12 @@
 #include "common/flow/rowpack.h"
 #include "common/flow/spill.h"
 
-const struct opt sample_opts[] = {
-    {"rows", 'n', OPT_INT, offsetof(struct sample_cfg, rows), "N", "draw so many rows", 0, 0, 1e15},
-    {"fraction", 0, OPT_REAL, offsetof(struct sample_cfg, fraction), "F",
+const struct opt sampling_opts[] = {
+    {"rows", 'n', OPT_INT, offsetof(struct sampling_cfg, rows), "N", "draw so many rows", 0, 0,
+     1e15},
+    {"fraction", 0, OPT_REAL, offsetof(struct sampling_cfg, fraction), "F",
      "draw each row with this probability", 0, 0, 1},
-    {"memory", 0, OPT_INT, offsetof(struct sample_cfg, memory), "BYTES",
+    {"memory", 0, OPT_INT, offsetof(struct sampling_cfg, memory), "BYTES",
      "candidates to hold in memory; what is over goes to TMPDIR", OPT_UNRECORDED, 1 << 20, 1e15},
     OPT_END};
 
@@ -28,8 +29,8 @@ struct candidate {
     uint32_t bytes, tokens;
 };
 
-struct sample {
-    struct sample_cfg cfg;
+struct sampling {
+    struct sampling_cfg cfg;
     struct rng_key key;
     struct rowpack pack;
     int64_t ids; /* column whose elements are tokens, or -1 */
@@ -46,7 +47,7 @@ struct sample {
     int64_t ties;       /* and the first so many that equal it */
 };
 
-static uint64_t row_key(const struct sample *s, int64_t row)
+static uint64_t row_key(const struct sampling *s, int64_t row)
 {
     const uint32_t counter[4] = {(uint32_t)row, (uint32_t)((uint64_t)row >> 32), 0, 0};
     uint32_t w[4];
@@ -59,8 +60,8 @@ static int bin_of(uint64_t key)
     return (int)(key >> 48);
 }
 
-static enum err sample_rows_new(struct errctx *e, struct sample *s,
-                                const struct stream_begin *begin, const char *name)
+static enum err sampling_by_rows_new(struct errctx *e, struct sampling *s,
+                                     const struct stream_begin *begin, const char *name)
 {
     size_t block = 4096;
     while (block < 1 << 20 && block * 2 <= (size_t)s->cfg.memory / 64) block *= 2;
@@ -70,32 +71,32 @@ static enum err sample_rows_new(struct errctx *e, struct sample *s,
     return spill_new(e, block, (uint64_t)s->cfg.memory - 4 * block, 0, &s->spill);
 }
 
-enum err sample_cfg_check(struct errctx *e, const struct sample_cfg *cfg)
+enum err sampling_cfg_check(struct errctx *e, const struct sampling_cfg *cfg)
 {
     if ((cfg->rows == OPT_UNSET) != (bool)isnan(cfg->fraction)) return ERR_OK;
     return err_set(e, ERR_USAGE, "say how much to draw: either -n N or --fraction F");
 }
 
-enum err sample_new(struct errctx *e, const struct sample_cfg *cfg,
-                    const struct stream_begin *begin, const char *name, struct sample **out)
+enum err sampling_new(struct errctx *e, const struct sampling_cfg *cfg,
+                      const struct stream_begin *begin, const char *name, struct sampling **out)
 {
     *out = NULL;
     if (begin->columns_count == 0)
         return err_set(e, ERR_INPUT, "'%s': a stream of kind %s has no rows", name,
                        stream_kind_name(begin->kind));
     TRY(mem_new(e, out, 1, sizeof **out, "sample"));
-    struct sample *s = *out;
+    struct sampling *s = *out;
     s->cfg = *cfg;
     s->key = rng_key_make((uint64_t)cfg->seed, RNG_SAMPLE);
     s->ids = rowpack_tokens_column(begin);
-    enum err r = cfg->rows == OPT_UNSET ? ERR_OK : sample_rows_new(e, s, begin, name);
+    enum err r = cfg->rows == OPT_UNSET ? ERR_OK : sampling_by_rows_new(e, s, begin, name);
     if (r == ERR_OK) return ERR_OK;
-    sample_free(s);
+    sampling_free(s);
     *out = NULL;
     return r;
 }
 
-void sample_free(struct sample *s)
+void sampling_free(struct sampling *s)
 {
     if (!s) return;
     if (s->spill) {
@@ -109,7 +110,7 @@ void sample_free(struct sample *s)
     mem_free(s);
 }
 
-static enum err keep_candidate(struct errctx *e, struct sample *s, const struct stream_rows *rows,
+static enum err keep_candidate(struct errctx *e, struct sampling *s, const struct stream_rows *rows,
                                int64_t i, uint64_t key)
 {
     struct candidate c = {.key = key};
@@ -121,7 +122,7 @@ static enum err keep_candidate(struct errctx *e, struct sample *s, const struct 
     return spill_append(e, s->spill, &s->bodies, s->scratch, c.bytes);
 }
 
-static enum err add_by_rows(struct errctx *e, struct sample *s, const struct stream_rows *rows,
+static enum err add_by_rows(struct errctx *e, struct sampling *s, const struct stream_rows *rows,
                             int64_t i, uint64_t key)
 {
     int bin = bin_of(key);
@@ -133,8 +134,8 @@ static enum err add_by_rows(struct errctx *e, struct sample *s, const struct str
     return ERR_OK;
 }
 
-enum err sample_add(struct errctx *e, struct sample *s, const struct stream_rows *rows,
-                    struct stream_writer *w)
+enum err sampling_add(struct errctx *e, struct sampling *s, const struct stream_rows *rows,
+                      struct stream_writer *w)
 {
     for (int64_t i = 0; i < rows->n; i++) {
         uint64_t key = row_key(s, s->seen++);
@@ -152,13 +153,13 @@ static int key_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool chosen(const struct sample *s, uint64_t key, int64_t *ties)
+static bool chosen(const struct sampling *s, uint64_t key, int64_t *ties)
 {
     return key < s->cut || (key == s->cut && (*ties)-- > 0);
 }
 
 /* The keys of the bin in which the Nth smallest lies, sorted. */
-static enum err collect_bin(struct errctx *e, struct sample *s, struct spill_cursor *heads,
+static enum err collect_bin(struct errctx *e, struct sampling *s, struct spill_cursor *heads,
                             uint64_t *keys)
 {
     int64_t n = 0;
@@ -171,7 +172,7 @@ static enum err collect_bin(struct errctx *e, struct sample *s, struct spill_cur
     return ERR_OK;
 }
 
-static enum err find_cut(struct errctx *e, struct sample *s)
+static enum err find_cut(struct errctx *e, struct sampling *s)
 {
     int64_t in_bin = s->histogram[s->bound], want = s->cfg.rows - (s->within - in_bin);
     struct spill_cursor heads = {.chain = &s->heads};
@@ -187,7 +188,7 @@ static enum err find_cut(struct errctx *e, struct sample *s)
     return r;
 }
 
-enum err sample_settle(struct errctx *e, struct sample *s, struct stream_expect *expect)
+enum err sampling_settle(struct errctx *e, struct sampling *s, struct stream_expect *expect)
 {
     struct spill_cursor heads = {.chain = &s->heads};
     enum err r = ERR_OK;
@@ -211,7 +212,7 @@ enum err sample_settle(struct errctx *e, struct sample *s, struct stream_expect 
     return r;
 }
 
-static enum err write_chosen(struct errctx *e, struct sample *s, struct spill_cursor *heads,
+static enum err write_chosen(struct errctx *e, struct sampling *s, struct spill_cursor *heads,
                              struct spill_cursor *bodies, struct stream_writer *w)
 {
     int64_t ties = s->ties;
@@ -229,7 +230,7 @@ static enum err write_chosen(struct errctx *e, struct sample *s, struct spill_cu
     return ERR_OK;
 }
 
-enum err sample_write(struct errctx *e, struct sample *s, struct stream_writer *w)
+enum err sampling_write(struct errctx *e, struct sampling *s, struct stream_writer *w)
 {
     struct spill_cursor heads = {.chain = &s->heads}, bodies = {.chain = &s->bodies};
     enum err r = write_chosen(e, s, &heads, &bodies, w);

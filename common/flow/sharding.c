@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* shard.c: which part a row belongs to, and the parts' files. */
-#include "common/flow/shard.h"
+/* sharding.c: which part a row belongs to, and the parts' files. */
+#include "common/flow/sharding.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -19,9 +19,9 @@
 #include "common/base/rng.h"
 #include "common/flow/rowpack.h"
 
-#define SHARD_FIELD(f) offsetof(struct shard_cfg, f)
+#define SHARD_FIELD(f) offsetof(struct sharding_cfg, f)
 
-const struct opt shard_opts[] = {
+const struct opt sharding_opts[] = {
     {"split", 0, OPT_STRING, SHARD_FIELD(split), "NAME=FRACTION,...",
      "named parts, by hash of group or document; the fractions add up to 1", 0},
     {"count", 0, OPT_INT, SHARD_FIELD(count), "N", "parts of so many rows, in order", 0, 1, 1e15},
@@ -42,8 +42,8 @@ struct part {
     uint64_t bytes;
 };
 
-struct shard {
-    struct shard_cfg cfg;
+struct sharding {
+    struct sharding_cfg cfg;
     struct run *run;
     struct stream_begin begin;
     struct stream_writer_cfg writer;
@@ -68,7 +68,7 @@ static bool name_is_safe(const char *s)
 }
 
 /* DIR/NAME.KIND as new memory. */
-static enum err part_path(struct errctx *e, const struct shard *s, const char *name, char **path)
+static enum err part_path(struct errctx *e, const struct sharding *s, const char *name, char **path)
 {
     const char *directory = s->cfg.directory;
     size_t n = strlen(directory);
@@ -76,7 +76,7 @@ static enum err part_path(struct errctx *e, const struct shard *s, const char *n
                       stream_kind_name(s->begin.kind));
 }
 
-static enum err part_add(struct errctx *e, struct shard *s, const char *name, double upto)
+static enum err part_add(struct errctx *e, struct sharding *s, const char *name, double upto)
 {
     if (!name_is_safe(name))
         return err_set(e, ERR_USAGE,
@@ -89,7 +89,7 @@ static enum err part_add(struct errctx *e, struct shard *s, const char *name, do
     return part_path(e, s, name, &p->path);
 }
 
-static enum err part_open(struct errctx *e, struct shard *s, struct part *p)
+static enum err part_open(struct errctx *e, struct sharding *s, struct part *p)
 {
     enum err r = stream_writer_open(e, s->run, p->path, &s->begin, &s->writer, &p->writer);
     if (r != ERR_OK && (errno == EMFILE || errno == ENFILE))
@@ -101,7 +101,7 @@ static enum err part_open(struct errctx *e, struct shard *s, struct part *p)
 /* ---- --split NAME=FRACTION,... ---- */
 
 /* One "NAME=FRACTION", which it may write into. */
-static enum err split_item(struct errctx *e, struct shard *s, char *item, double *sum)
+static enum err split_item(struct errctx *e, struct sharding *s, char *item, double *sum)
 {
     char *equals = strchr(item, '=');
     double fraction;
@@ -120,7 +120,7 @@ static enum err split_item(struct errctx *e, struct shard *s, char *item, double
     return part_add(e, s, item, *sum);
 }
 
-static enum err split_items(struct errctx *e, struct shard *s, char *text, double *sum)
+static enum err split_items(struct errctx *e, struct sharding *s, char *text, double *sum)
 {
     for (char *next; text; text = next) {
         next = strchr(text, ',');
@@ -130,7 +130,7 @@ static enum err split_items(struct errctx *e, struct shard *s, char *text, doubl
     return ERR_OK;
 }
 
-static enum err split_parse(struct errctx *e, struct shard *s)
+static enum err split_parse(struct errctx *e, struct sharding *s)
 {
     char *text;
     double sum = 0;
@@ -158,7 +158,7 @@ static int64_t hash_column(const struct stream_begin *b, const char *name)
     return c >= 0 && b->columns[c].dtype == DTYPE_U64 && b->columns[c].dims == 0 ? c : -1;
 }
 
-static enum err split_hash(struct errctx *e, struct shard *s, const struct stream_rows *rows,
+static enum err split_hash(struct errctx *e, struct sharding *s, const struct stream_rows *rows,
                            int64_t i, uint64_t *hash)
 {
     if (s->hash_column >= 0) {
@@ -173,7 +173,7 @@ static enum err split_hash(struct errctx *e, struct shard *s, const struct strea
     return ERR_OK;
 }
 
-static enum err split_part(struct errctx *e, struct shard *s, const struct stream_rows *rows,
+static enum err split_part(struct errctx *e, struct sharding *s, const struct stream_rows *rows,
                            int64_t i, struct part **part)
 {
     uint64_t hash;
@@ -186,12 +186,12 @@ static enum err split_part(struct errctx *e, struct shard *s, const struct strea
 /* ---- --count, --size ---- */
 
 /* The name of the next part, "part-00003". */
-static enum err numbered_name(struct errctx *e, const struct shard *s, char **name)
+static enum err numbered_name(struct errctx *e, const struct sharding *s, char **name)
 {
     return mem_printf(e, name, "%s-%05zu", s->cfg.prefix, s->count);
 }
 
-static enum err next_part(struct errctx *e, struct shard *s)
+static enum err next_part(struct errctx *e, struct sharding *s)
 {
     char *name;
     TRY(numbered_name(e, s, &name));
@@ -200,7 +200,7 @@ static enum err next_part(struct errctx *e, struct shard *s)
     return r != ERR_OK ? r : part_open(e, s, &s->parts[s->count - 1]);
 }
 
-static bool part_is_full(const struct shard *s, const struct part *p, uint64_t bytes)
+static bool part_is_full(const struct sharding *s, const struct part *p, uint64_t bytes)
 {
     if (s->cfg.count != OPT_UNSET) return p->rows >= s->cfg.count;
     return p->rows > 0 && p->bytes + bytes > (uint64_t)s->cfg.size;
@@ -208,7 +208,7 @@ static bool part_is_full(const struct shard *s, const struct part *p, uint64_t b
 
 /* ---- the whole ---- */
 
-enum err shard_cfg_check(struct errctx *e, const struct shard_cfg *cfg)
+enum err sharding_cfg_check(struct errctx *e, const struct sharding_cfg *cfg)
 {
     int ways = (cfg->split != NULL) + (cfg->count != OPT_UNSET) + (cfg->size != OPT_UNSET);
     if (ways != 1)
@@ -223,7 +223,7 @@ enum err shard_cfg_check(struct errctx *e, const struct shard_cfg *cfg)
     return ERR_OK;
 }
 
-static enum err make_directory(struct errctx *e, struct shard *s)
+static enum err make_directory(struct errctx *e, struct sharding *s)
 {
     struct stat st;
     if (mkdir(s->cfg.directory, 0777) == 0) {
@@ -247,8 +247,8 @@ static void raise_descriptor_limit(void)
         errno = 0; /* then the limit shows when a part cannot be opened */
 }
 
-static enum err shard_start(struct errctx *e, struct shard *s, const struct stream_begin *begin,
-                            const char *name)
+static enum err sharding_start(struct errctx *e, struct sharding *s,
+                               const struct stream_begin *begin, const char *name)
 {
     TRY(stream_begin_copy(e, begin, &s->begin));
     s->begin.expect = (struct stream_expect){-1, -1}; /* how the rows fall is not known before */
@@ -262,24 +262,24 @@ static enum err shard_start(struct errctx *e, struct shard *s, const struct stre
     return s->cfg.split ? ERR_OK : next_part(e, s);
 }
 
-enum err shard_new(struct errctx *e, const struct shard_cfg *cfg, struct run *run,
-                   const struct stream_begin *begin, const char *name,
-                   const struct stream_writer_cfg *writer, struct shard **out)
+enum err sharding_new(struct errctx *e, const struct sharding_cfg *cfg, struct run *run,
+                      const struct stream_begin *begin, const char *name,
+                      const struct stream_writer_cfg *writer, struct sharding **out)
 {
     TRY(mem_new(e, out, 1, sizeof **out, "shard"));
-    struct shard *s = *out;
+    struct sharding *s = *out;
     s->cfg = *cfg;
     s->run = run;
     s->writer = *writer;
     s->key = rng_key_make((uint64_t)cfg->seed, RNG_SPLIT);
-    enum err r = shard_start(e, s, begin, name);
+    enum err r = sharding_start(e, s, begin, name);
     if (r == ERR_OK) return ERR_OK;
-    shard_free(s);
+    sharding_free(s);
     *out = NULL;
     return r;
 }
 
-void shard_free(struct shard *s)
+void sharding_free(struct sharding *s)
 {
     if (!s) return;
     for (size_t i = 0; i < s->count; i++) {
@@ -296,7 +296,7 @@ void shard_free(struct shard *s)
     mem_free(s);
 }
 
-static enum err add_row(struct errctx *e, struct shard *s, const struct stream_rows *rows,
+static enum err add_row(struct errctx *e, struct sharding *s, const struct stream_rows *rows,
                         int64_t i)
 {
     struct part *p;
@@ -312,7 +312,7 @@ static enum err add_row(struct errctx *e, struct shard *s, const struct stream_r
     return stream_writer_rows(e, p->writer, rows, i, i + 1);
 }
 
-enum err shard_add(struct errctx *e, struct shard *s, const struct stream_rows *rows)
+enum err sharding_add(struct errctx *e, struct sharding *s, const struct stream_rows *rows)
 {
     for (int64_t i = 0; i < rows->n; i++) TRY(add_row(e, s, rows, i));
     return ERR_OK;
@@ -320,7 +320,7 @@ enum err shard_add(struct errctx *e, struct shard *s, const struct stream_rows *
 
 /* A run with fewer parts must not leave later ones of another run beside its own: a glob would read
  * both. */
-static enum err check_leftover(struct errctx *e, const struct shard *s)
+static enum err check_leftover(struct errctx *e, const struct sharding *s)
 {
     char *name, *path = NULL;
     if (s->cfg.split) return ERR_OK;
@@ -349,7 +349,7 @@ static enum err record_part(struct errctx *e, struct run *run, const char *name)
     return run_option(e, run, "part", name);
 }
 
-enum err shard_finish(struct errctx *e, struct shard *s)
+enum err sharding_finish(struct errctx *e, struct sharding *s)
 {
     TRY(check_leftover(e, s));
     for (size_t i = 0; i < s->count; i++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_shard.c: every row in one part, documents on one side, sizes as asked; all parts or none. */
+/* test_sharding.c: every row in one part, documents on one side, sizes as asked; all parts or none.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/flow/shard.h"
+#include "common/flow/sharding.h"
 #include "tests/unit/rows_fixture.h"
 
 static char directory[64];
@@ -32,45 +33,45 @@ static int leave(void **state)
 static void add_rows(void *s, const struct stream_rows *rows)
 {
     struct errctx e = ERRCTX_INIT;
-    if (shard_add(&e, s, rows) != ERR_OK) fail_msg("%s", e.message);
+    if (sharding_add(&e, s, rows) != ERR_OK) fail_msg("%s", e.message);
 }
 
 /* Divides the numbers from 0 to n - 1; `finish`: to the end. The error of whichever step failed. */
-static enum err divide(struct errctx *e, const struct shard_cfg *cfg, int64_t n, bool finish)
+static enum err divide(struct errctx *e, const struct sharding_cfg *cfg, int64_t n, bool finish)
 {
     struct stream_begin b;
     struct stream_writer_cfg writer = STREAM_WRITER_CFG;
-    struct shard *s = NULL;
+    struct sharding *s = NULL;
     struct run run;
     writer.threads = 0;
     rows_fixture_begin(&b);
     enum err r = run_init(e, &run, "test", "0");
-    if (r == ERR_OK) r = shard_cfg_check(e, cfg);
-    if (r == ERR_OK) r = shard_new(e, cfg, &run, &b, "test", &writer, &s);
+    if (r == ERR_OK) r = sharding_cfg_check(e, cfg);
+    if (r == ERR_OK) r = sharding_new(e, cfg, &run, &b, "test", &writer, &s);
     if (r == ERR_OK) {
         uint64_t *values = malloc(sizeof *values * (size_t)(n + 1));
         assert_non_null(values);
         for (int64_t i = 0; i < n; i++) values[i] = (uint64_t)i;
         rows_fixture_each(values, n, add_rows, s);
         free(values);
-        if (finish) r = shard_finish(e, s);
+        if (finish) r = sharding_finish(e, s);
     }
-    shard_free(s);
+    sharding_free(s);
     run_fini(&run);
     stream_begin_fini(&b);
     return r;
 }
 
-static struct shard_cfg split(const char *text, int64_t seed)
+static struct sharding_cfg split(const char *text, int64_t seed)
 {
-    struct shard_cfg cfg = SHARD_CFG;
+    struct sharding_cfg cfg = SHARDING_CFG;
     cfg.split = text;
     cfg.directory = "out";
     cfg.seed = seed;
     return cfg;
 }
 
-static void must(const struct shard_cfg *cfg, int64_t n)
+static void must(const struct sharding_cfg *cfg, int64_t n)
 {
     struct errctx e = ERRCTX_INIT;
     if (divide(&e, cfg, n, true) != ERR_OK) fail_msg("%s", e.message);
@@ -90,7 +91,7 @@ static void named_split(void **state)
     const int64_t n = 40000;
     const char *names[] = {"out/a.tokens", "out/b.tokens", "out/c.tokens"};
     const double fractions[] = {0.8, 0.15, 0.05};
-    struct shard_cfg cfg = split("a=0.8,b=0.15,c=0.05", 1);
+    struct sharding_cfg cfg = split("a=0.8,b=0.15,c=0.05", 1);
     int side[40000 / 4] = {0};
     int64_t total = 0;
     (void)state;
@@ -116,7 +117,7 @@ static void named_split(void **state)
 /* A document's side does not depend on what else there is; the seed changes it. */
 static void sides_are_kept(void **state)
 {
-    struct shard_cfg first = split("a=0.5,b=0.5", 1), second = split("a=0.5,b=0.5", 2);
+    struct sharding_cfg first = split("a=0.5,b=0.5", 1), second = split("a=0.5,b=0.5", 2);
     int64_t few, many, other;
     (void)state;
     must(&first, 1000);
@@ -140,7 +141,7 @@ static void numbered(void **state)
 {
     (void)state;
     for (int by_size = 0; by_size < 2; by_size++) {
-        struct shard_cfg cfg = SHARD_CFG;
+        struct sharding_cfg cfg = SHARDING_CFG;
         uint64_t next = 0;
         cfg.directory = "out/";
         if (by_size)
@@ -171,7 +172,7 @@ static void numbered(void **state)
 
 static void a_row_larger_than_a_part(void **state)
 {
-    struct shard_cfg cfg = SHARD_CFG;
+    struct sharding_cfg cfg = SHARDING_CFG;
     char path[32];
     (void)state;
     cfg.directory = "out";
@@ -190,7 +191,7 @@ static void a_row_larger_than_a_part(void **state)
 static void all_or_nothing(void **state)
 {
     struct errctx e = ERRCTX_INIT;
-    struct shard_cfg cfg = split("a=0.5,b=0.5", 1);
+    struct sharding_cfg cfg = split("a=0.5,b=0.5", 1);
     int64_t count;
     (void)state;
     assert_int_equal(divide(&e, &cfg, 100, false), ERR_OK);
@@ -210,7 +211,7 @@ static void all_or_nothing(void **state)
 static void leftovers_are_refused(void **state)
 {
     struct errctx e = ERRCTX_INIT;
-    struct shard_cfg cfg = SHARD_CFG;
+    struct sharding_cfg cfg = SHARDING_CFG;
     int64_t count;
     (void)state;
     cfg.directory = "out";
@@ -234,12 +235,12 @@ static void bad_requests(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct errctx e = ERRCTX_INIT;
-        struct shard_cfg cfg = split(bad[i], 0);
+        struct sharding_cfg cfg = split(bad[i], 0);
         if (divide(&e, &cfg, 1, true) != ERR_USAGE) fail_msg("'%s' passes", bad[i]);
         assert_int_not_equal(access("out", F_OK), 0);
     }
     struct errctx e = ERRCTX_INIT;
-    struct shard_cfg cfg = split("a=1", 0);
+    struct sharding_cfg cfg = split("a=1", 0);
     cfg.count = 3;
     assert_int_equal(divide(&e, &cfg, 1, true), ERR_USAGE);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mix.c: credits in integers, draws, and what happens at the end of a source. */
-#include "common/flow/mix.h"
+/* mixing.c: credits in integers, draws, and what happens at the end of a source. */
+#include "common/flow/mixing.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -11,9 +11,9 @@
 #include "common/base/rng.h"
 #include "common/flow/rowpack.h"
 
-#define MIX_FIELD(f) offsetof(struct mix_cfg, f)
+#define MIX_FIELD(f) offsetof(struct mixing_cfg, f)
 
-const struct opt mix_opts[] = {
+const struct opt mixing_opts[] = {
     {"by", 0, OPT_CHOICE, MIX_FIELD(by), "tokens|rows", "what the weights are shares of", 0},
     {"stop", 0, OPT_CHOICE, MIX_FIELD(stop), "first|all",
      "end when the first source is used up, or go on with the others until all are", 0},
@@ -30,7 +30,7 @@ enum {
 
 /* ---- sources ---- */
 
-static enum err source_parse(struct errctx *e, const char *operand, struct mix_source *s)
+static enum err source_parse(struct errctx *e, const char *operand, struct mixing_source *s)
 {
     const char *colon = strrchr(operand, ':');
     if (!colon || colon == operand || colon[1] == '\0')
@@ -42,9 +42,10 @@ static enum err source_parse(struct errctx *e, const char *operand, struct mix_s
     return mem_strndup(e, &s->path, operand, (size_t)(colon - operand));
 }
 
-enum err mix_sources_parse(struct errctx *e, const struct opt_list *operands, struct mix_sources *m)
+enum err mixing_sources_parse(struct errctx *e, const struct opt_list *operands,
+                              struct mixing_sources *m)
 {
-    *m = (struct mix_sources){0};
+    *m = (struct mixing_sources){0};
     if (operands->count == 0)
         return err_set(e, ERR_USAGE, "nothing to mix: name streams as FILE:WEIGHT");
     TRY(mem_new(e, &m->items, operands->count, sizeof *m->items, "sources"));
@@ -53,7 +54,7 @@ enum err mix_sources_parse(struct errctx *e, const struct opt_list *operands, st
     return ERR_OK;
 }
 
-static enum err record_weights(struct errctx *e, const struct mix_sources *m, struct run *run)
+static enum err record_weights(struct errctx *e, const struct mixing_sources *m, struct run *run)
 {
     struct bytes text = {0};
     enum err r = ERR_OK;
@@ -65,11 +66,11 @@ static enum err record_weights(struct errctx *e, const struct mix_sources *m, st
     return r;
 }
 
-enum err mix_sources_open(struct errctx *e, struct mix_sources *m, struct run *run,
-                          const struct stream_reader_cfg *cfg)
+enum err mixing_sources_open(struct errctx *e, struct mixing_sources *m, struct run *run,
+                             const struct stream_reader_cfg *cfg)
 {
     for (size_t i = 0; i < m->count; i++) {
-        struct mix_source *s = &m->items[i];
+        struct mixing_source *s = &m->items[i];
         TRY(stream_reader_open(e, run, "input", s->path, cfg, &s->reader));
         TRY(stream_begin_match(e, stream_reader_begin(m->items[0].reader), m->items[0].path,
                                stream_reader_begin(s->reader), s->path));
@@ -77,20 +78,20 @@ enum err mix_sources_open(struct errctx *e, struct mix_sources *m, struct run *r
     return record_weights(e, m, run);
 }
 
-void mix_sources_close(struct mix_sources *m)
+void mixing_sources_close(struct mixing_sources *m)
 {
     for (size_t i = 0; i < m->count; i++) {
         stream_reader_close(m->items[i].reader);
         mem_free(m->items[i].path);
     }
     mem_free(m->items);
-    *m = (struct mix_sources){0};
+    *m = (struct mixing_sources){0};
 }
 
-struct stream_expect mix_expect(const struct mix_cfg *cfg, const struct mix_sources *m)
+struct stream_expect mixing_expect(const struct mixing_cfg *cfg, const struct mixing_sources *m)
 {
     struct stream_expect sum = {0};
-    if (cfg->stop != MIX_STOP_ALL || cfg->rows != OPT_UNSET || cfg->tokens != OPT_UNSET)
+    if (cfg->stop != MIXING_STOP_ALL || cfg->rows != OPT_UNSET || cfg->tokens != OPT_UNSET)
         return (struct stream_expect){-1, -1};
     for (size_t i = 0; i < m->count; i++) {
         const struct stream_expect *x = &stream_reader_begin(m->items[i].reader)->expect;
@@ -105,14 +106,14 @@ struct stream_expect mix_expect(const struct mix_cfg *cfg, const struct mix_sour
 
 /* ---- credits ---- */
 
-static void credits_set(const struct mix_cfg *cfg, struct mix_source *s, size_t n)
+static void credits_set(const struct mixing_cfg *cfg, struct mixing_source *s, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         s[i].credit =
-            s[i].ended ? 0 : s[i].share * (cfg->by == MIX_BY_TOKENS ? SLACK_TOKENS : SLACK_ROWS);
+            s[i].ended ? 0 : s[i].share * (cfg->by == MIXING_BY_TOKENS ? SLACK_TOKENS : SLACK_ROWS);
 }
 
-static void shares_set(struct mix_source *s, size_t n)
+static void shares_set(struct mixing_source *s, size_t n)
 {
     double sum = 0;
     for (size_t i = 0; i < n; i++) sum += s[i].weight;
@@ -122,7 +123,7 @@ static void shares_set(struct mix_source *s, size_t n)
     }
 }
 
-static void credits_spend(struct mix_source *s, size_t n, size_t by, int64_t amount)
+static void credits_spend(struct mixing_source *s, size_t n, size_t by, int64_t amount)
 {
     for (size_t i = 0; i < n; i++) {
         if (s[i].ended) continue;
@@ -132,7 +133,7 @@ static void credits_spend(struct mix_source *s, size_t n, size_t by, int64_t amo
 }
 
 /* A source that has rows left, as far as is known, with probability in proportion to its credit. */
-static size_t draw(const struct mix_source *s, size_t n, struct rng_key key, uint64_t number)
+static size_t draw(const struct mixing_source *s, size_t n, struct rng_key key, uint64_t number)
 {
     int64_t sum = 0;
     for (size_t i = 0; i < n; i++)
@@ -152,7 +153,7 @@ static size_t draw(const struct mix_source *s, size_t n, struct rng_key key, uin
 /* ---- drawing ---- */
 
 /* Makes sure that the source has a row to give, or has ended. */
-static enum err source_fill(struct errctx *e, struct mix_source *s)
+static enum err source_fill(struct errctx *e, struct mixing_source *s)
 {
     while (!s->ended && s->at == s->view.n) {
         enum stream_event event;
@@ -167,9 +168,9 @@ static enum err source_fill(struct errctx *e, struct mix_source *s)
     return ERR_OK;
 }
 
-struct mix {
-    const struct mix_cfg *cfg;
-    struct mix_source *sources;
+struct mixing {
+    const struct mixing_cfg *cfg;
+    struct mixing_source *sources;
     size_t n, open;
     struct rng_key key;
     int64_t ids; /* column, or -1 */
@@ -177,19 +178,19 @@ struct mix {
     uint64_t draws;
 };
 
-static bool complete(const struct mix *m)
+static bool complete(const struct mixing *m)
 {
     return (m->cfg->rows != OPT_UNSET && m->rows >= m->cfg->rows) ||
            (m->cfg->tokens != OPT_UNSET && m->tokens >= m->cfg->tokens);
 }
 
-static enum err draw_row(struct errctx *e, struct mix *m, struct stream_writer *w)
+static enum err draw_row(struct errctx *e, struct mixing *m, struct stream_writer *w)
 {
     size_t i = draw(m->sources, m->n, m->key, m->draws++);
-    struct mix_source *s = &m->sources[i];
+    struct mixing_source *s = &m->sources[i];
     TRY(source_fill(e, s));
     if (s->ended) {
-        m->open = m->cfg->stop == MIX_STOP_FIRST ? 0 : m->open - 1;
+        m->open = m->cfg->stop == MIXING_STOP_FIRST ? 0 : m->open - 1;
         credits_set(m->cfg, m->sources, m->n);
         return ERR_OK;
     }
@@ -201,17 +202,17 @@ static enum err draw_row(struct errctx *e, struct mix *m, struct stream_writer *
     s->tokens += tokens;
     m->rows++;
     m->tokens += tokens;
-    credits_spend(m->sources, m->n, i, m->cfg->by == MIX_BY_TOKENS ? tokens : 1);
+    credits_spend(m->sources, m->n, i, m->cfg->by == MIXING_BY_TOKENS ? tokens : 1);
     return ERR_OK;
 }
 
-static void report(const struct mix *m)
+static void report(const struct mixing *m)
 {
     for (size_t i = 0; i < m->n; i++) {
-        const struct mix_source *s = &m->sources[i];
+        const struct mixing_source *s = &m->sources[i];
         prog_note("%s: %" PRId64 " rows, %" PRId64 " tokens (%.4f of the output)", s->path, s->rows,
                   s->tokens,
-                  m->cfg->by == MIX_BY_TOKENS
+                  m->cfg->by == MIXING_BY_TOKENS
                       ? (double)s->tokens / (double)(m->tokens ? m->tokens : 1)
                       : (double)s->rows / (double)(m->rows ? m->rows : 1));
     }
@@ -221,20 +222,20 @@ static void report(const struct mix *m)
                   m->rows, m->tokens);
 }
 
-enum err mix_run(struct errctx *e, const struct mix_cfg *cfg, struct mix_sources *sources,
-                 struct stream_writer *w)
+enum err mixing_run(struct errctx *e, const struct mixing_cfg *cfg, struct mixing_sources *sources,
+                    struct stream_writer *w)
 {
     const struct stream_begin *begin = stream_reader_begin(sources->items[0].reader);
     const char *path = sources->items[0].path, *kind = stream_kind_name(begin->kind);
-    struct mix m = {.cfg = cfg,
-                    .sources = sources->items,
-                    .n = sources->count,
-                    .open = sources->count,
-                    .key = rng_key_make((uint64_t)cfg->seed, RNG_MIX),
-                    .ids = rowpack_tokens_column(begin)};
+    struct mixing m = {.cfg = cfg,
+                       .sources = sources->items,
+                       .n = sources->count,
+                       .open = sources->count,
+                       .key = rng_key_make((uint64_t)cfg->seed, RNG_MIX),
+                       .ids = rowpack_tokens_column(begin)};
     if (begin->columns_count == 0)
         return err_set(e, ERR_INPUT, "'%s': a stream of kind %s has no rows", path, kind);
-    if (m.ids < 0 && (cfg->by == MIX_BY_TOKENS || cfg->tokens != OPT_UNSET))
+    if (m.ids < 0 && (cfg->by == MIXING_BY_TOKENS || cfg->tokens != OPT_UNSET))
         return err_set(e, ERR_USAGE,
                        "'%s': a stream of kind %s has no tokens to count: use --by rows, --rows N",
                        path, kind);

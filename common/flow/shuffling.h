@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* shuffle.h: the rows of a stream in random order, exactly, in bounded memory.
+/* shuffling.h: the rows of a stream in random order, exactly, in bounded memory.
  *
  * The idea: every row gets a key, 64 random bits, and the rows are put out in the order of their
  * keys. A key is
@@ -18,9 +18,9 @@
  * into the buckets of the next epoch on the way.
  *
  * Every row is so written to the spill file once and read once per epoch, and never if all rows fit
- * into memory. Ownership: shuffle_new/_free. One thread. Philox: see base/rng.h. */
-#ifndef GRAFT_FLOW_SHUFFLE_H
-#define GRAFT_FLOW_SHUFFLE_H
+ * into memory. Ownership: shuffling_new/_free. One thread. Philox: see base/rng.h. */
+#ifndef GRAFT_FLOW_SHUFFLING_H
+#define GRAFT_FLOW_SHUFFLING_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,39 +30,40 @@
 #include "common/base/opts.h"
 #include "formats/stream.h"
 
-struct shuffle_cfg {
+struct shuffling_cfg {
     int64_t seed;
     int64_t epochs;
     int64_t memory; /* bytes for rows */
 };
-#define SHUFFLE_CFG ((struct shuffle_cfg){.epochs = 1, .memory = (int64_t)1 << 30})
+#define SHUFFLING_CFG ((struct shuffling_cfg){.epochs = 1, .memory = (int64_t)1 << 30})
 /* --epochs and --memory; the seed is a common option. */
-extern const struct opt shuffle_opts[];
+extern const struct opt shuffling_opts[];
 
 /* Bytes that the rows of these files take here, 0 when that cannot be known before (a pipe is among
- * them): the `need` of shuffle_new. */
-enum err shuffle_need(struct errctx *e, const char *const *paths, size_t n,
-                      uint64_t *need) MUST_USE;
+ * them): the `need` of shuffling_new. */
+enum err shuffling_need(struct errctx *e, const char *const *paths, size_t n,
+                        uint64_t *need) MUST_USE;
 
-struct shuffle;
+struct shuffling;
 
 /* need: bytes of rows to come, 0 when not known (see spill_new). name: of the input, for messages.
  */
-enum err shuffle_new(struct errctx *e, const struct shuffle_cfg *cfg,
-                     const struct stream_begin *begin, const char *name, uint64_t need,
-                     struct shuffle **out) MUST_USE;
-void shuffle_free(struct shuffle *s);
+enum err shuffling_new(struct errctx *e, const struct shuffling_cfg *cfg,
+                       const struct stream_begin *begin, const char *name, uint64_t need,
+                       struct shuffling **out) MUST_USE;
+void shuffling_free(struct shuffling *s);
 
-enum err shuffle_add(struct errctx *e, struct shuffle *s, const struct stream_rows *rows) MUST_USE;
+enum err shuffling_add(struct errctx *e, struct shuffling *s,
+                       const struct stream_rows *rows) MUST_USE;
 
 /* After the last row: what will be put out, of all epochs together (tokens: -1 for kinds without
  * ids). */
-struct stream_expect shuffle_expect(const struct shuffle *s);
+struct stream_expect shuffling_expect(const struct shuffling *s);
 
 /* Puts everything out. Once. */
-enum err shuffle_write(struct errctx *e, struct shuffle *s, struct stream_writer *w) MUST_USE;
+enum err shuffling_write(struct errctx *e, struct shuffling *s, struct stream_writer *w) MUST_USE;
 
 /* Bytes that went to TMPDIR. */
-uint64_t shuffle_spilled(const struct shuffle *s);
+uint64_t shuffling_spilled(const struct shuffling *s);
 
 #endif

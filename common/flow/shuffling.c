@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* shuffle.c: dealing into buckets by key, finding copies, sorting buckets.
+/* shuffling.c: dealing into buckets by key, finding copies, sorting buckets.
  *
  * Shares of --memory: 3/8 full blocks that need not be spilled, 1/8 the buckets' unfinished blocks,
  * 1/8 those of the next epoch (or of a bucket that is dealt again), 1/8 the table of copies, 1/4
  * the bucket that is sorted (together). */
-#include "common/flow/shuffle.h"
+#include "common/flow/shuffling.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,10 +18,10 @@
 #include "common/flow/rowpack.h"
 #include "common/flow/spill.h"
 
-const struct opt shuffle_opts[] = {
-    {"epochs", 0, OPT_INT, offsetof(struct shuffle_cfg, epochs), "N",
+const struct opt shuffling_opts[] = {
+    {"epochs", 0, OPT_INT, offsetof(struct shuffling_cfg, epochs), "N",
      "pass over the rows so many times, each in an order of its own", 0, 1, 1e9},
-    {"memory", 0, OPT_INT, offsetof(struct shuffle_cfg, memory), "BYTES",
+    {"memory", 0, OPT_INT, offsetof(struct shuffling_cfg, memory), "BYTES",
      "rows to hold in memory; what is over goes to TMPDIR", OPT_UNRECORDED, 1 << 20, 1e15},
     OPT_END};
 
@@ -58,8 +58,8 @@ struct order {
     const struct item *item;
 };
 
-struct shuffle {
-    struct shuffle_cfg cfg;
+struct shuffling {
+    struct shuffling_cfg cfg;
     struct rng_key key;
     struct rowpack pack;
     struct spill *spill;
@@ -79,7 +79,7 @@ struct shuffle {
 
 /* ---- keys ---- */
 
-static uint64_t row_key(const struct shuffle *s, const struct head *h, int64_t epoch)
+static uint64_t row_key(const struct shuffling *s, const struct head *h, int64_t epoch)
 {
     const uint32_t counter[4] = {(uint32_t)h->low, (uint32_t)(h->low >> 32), (uint32_t)epoch,
                                  h->occurrence};
@@ -88,34 +88,34 @@ static uint64_t row_key(const struct shuffle *s, const struct head *h, int64_t e
     return (uint64_t)w[0] << 32 | w[1];
 }
 
-static struct bucket *bucket_of(const struct shuffle *s, const struct deal *d, uint64_t key)
+static struct bucket *bucket_of(const struct shuffling *s, const struct deal *d, uint64_t key)
 {
     return &d->buckets[(key >> d->shift) & (((uint64_t)1 << s->bits) - 1)];
 }
 
 /* ---- buckets ---- */
 
-static enum err deal_new(struct errctx *e, const struct shuffle *s, int shift, struct deal *d)
+static enum err deal_new(struct errctx *e, const struct shuffling *s, int shift, struct deal *d)
 {
     d->shift = shift;
     return mem_new(e, &d->buckets, (size_t)1 << s->bits, sizeof *d->buckets, "buckets");
 }
 
-static void bucket_clear(struct shuffle *s, struct bucket *b)
+static void bucket_clear(struct shuffling *s, struct bucket *b)
 {
     spill_clear(s->spill, &b->heads);
     spill_clear(s->spill, &b->bodies);
     *b = (struct bucket){0};
 }
 
-static void deal_free(struct shuffle *s, struct deal *d)
+static void deal_free(struct shuffling *s, struct deal *d)
 {
     for (size_t i = 0; d->buckets && i < (size_t)1 << s->bits; i++) bucket_clear(s, &d->buckets[i]);
     mem_free(d->buckets);
     d->buckets = NULL;
 }
 
-static enum err bucket_append(struct errctx *e, struct shuffle *s, struct bucket *b,
+static enum err bucket_append(struct errctx *e, struct shuffling *s, struct bucket *b,
                               const struct head *h, const uint8_t *body)
 {
     TRY(spill_append(e, s->spill, &b->heads, h, sizeof *h));
@@ -125,7 +125,7 @@ static enum err bucket_append(struct errctx *e, struct shuffle *s, struct bucket
     return ERR_OK;
 }
 
-static enum err scratch_reserve(struct errctx *e, struct shuffle *s, size_t n)
+static enum err scratch_reserve(struct errctx *e, struct shuffling *s, size_t n)
 {
     return mem_grow(e, &s->scratch, &s->scratch_capacity, n, 1, "a row");
 }
@@ -147,7 +147,7 @@ static enum err file_need(struct errctx *e, const char *path, uint64_t *need)
     return r;
 }
 
-enum err shuffle_need(struct errctx *e, const char *const *paths, size_t n, uint64_t *need)
+enum err shuffling_need(struct errctx *e, const char *const *paths, size_t n, uint64_t *need)
 {
     *need = 0;
     for (size_t i = 0; i < n; i++) {
@@ -162,12 +162,12 @@ enum err shuffle_need(struct errctx *e, const char *const *paths, size_t n, uint
     return ERR_OK;
 }
 
-enum err shuffle_new(struct errctx *e, const struct shuffle_cfg *cfg,
-                     const struct stream_begin *begin, const char *name, uint64_t need,
-                     struct shuffle **out)
+enum err shuffling_new(struct errctx *e, const struct shuffling_cfg *cfg,
+                       const struct stream_begin *begin, const char *name, uint64_t need,
+                       struct shuffling **out)
 {
     TRY(mem_new(e, out, 1, sizeof **out, "shuffle"));
-    struct shuffle *s = *out;
+    struct shuffling *s = *out;
     s->cfg = *cfg;
     s->key = rng_key_make((uint64_t)cfg->seed, RNG_SHUFFLE);
     s->ids = rowpack_tokens_column(begin);
@@ -179,12 +179,12 @@ enum err shuffle_new(struct errctx *e, const struct shuffle_cfg *cfg,
     if (r == ERR_OK) r = spill_new(e, block, (uint64_t)cfg->memory / 8 * 3, need, &s->spill);
     if (r == ERR_OK) r = deal_new(e, s, 64 - s->bits, &s->current);
     if (r == ERR_OK) return ERR_OK;
-    shuffle_free(s);
+    shuffling_free(s);
     *out = NULL;
     return r;
 }
 
-void shuffle_free(struct shuffle *s)
+void shuffling_free(struct shuffling *s)
 {
     if (!s) return;
     if (s->spill) {
@@ -200,12 +200,12 @@ void shuffle_free(struct shuffle *s)
     mem_free(s);
 }
 
-uint64_t shuffle_spilled(const struct shuffle *s)
+uint64_t shuffling_spilled(const struct shuffling *s)
 {
     return spill_written(s->spill);
 }
 
-enum err shuffle_add(struct errctx *e, struct shuffle *s, const struct stream_rows *rows)
+enum err shuffling_add(struct errctx *e, struct shuffling *s, const struct stream_rows *rows)
 {
     for (int64_t i = 0; i < rows->n; i++) {
         struct head h = {0};
@@ -222,7 +222,7 @@ enum err shuffle_add(struct errctx *e, struct shuffle *s, const struct stream_ro
     return ERR_OK;
 }
 
-struct stream_expect shuffle_expect(const struct shuffle *s)
+struct stream_expect shuffling_expect(const struct shuffling *s)
 {
     struct stream_expect x = {.rows = -1, .tokens = -1};
     if (__builtin_mul_overflow(s->rows, s->cfg.epochs, &x.rows)) x.rows = -1;
@@ -267,7 +267,7 @@ static void tally_clear(struct tally *t)
 enum counted { COUNTED_DISTINCT, COUNTED_COPIES, COUNTED_TOO_MANY };
 
 /* Are there copies among the rows whose hashes lie in [from, to]? */
-static enum err count_copies(struct errctx *e, struct shuffle *s, const struct bucket *b,
+static enum err count_copies(struct errctx *e, struct shuffling *s, const struct bucket *b,
                              struct tally *t, uint64_t from, uint64_t to, enum counted *answer)
 {
     struct spill_cursor heads = {.chain = &b->heads};
@@ -291,7 +291,7 @@ static enum err count_copies(struct errctx *e, struct shuffle *s, const struct b
 }
 
 /* One copy: marked as moved in its bucket, appended to the bucket of its own key. */
-static enum err move_copy(struct errctx *e, struct shuffle *s, struct bucket *b, struct head *h,
+static enum err move_copy(struct errctx *e, struct shuffling *s, struct bucket *b, struct head *h,
                           uint64_t head_at, uint64_t body_at)
 {
     const uint32_t moved = MOVED;
@@ -304,8 +304,8 @@ static enum err move_copy(struct errctx *e, struct shuffle *s, struct bucket *b,
     return bucket_append(e, s, bucket_of(s, &s->current, row_key(s, h, 0)), h, s->scratch);
 }
 
-static enum err move_copies(struct errctx *e, struct shuffle *s, struct bucket *b, struct tally *t,
-                            uint64_t from, uint64_t to)
+static enum err move_copies(struct errctx *e, struct shuffling *s, struct bucket *b,
+                            struct tally *t, uint64_t from, uint64_t to)
 {
     struct spill_cursor heads = {.chain = &b->heads};
     uint64_t body_at = 0;
@@ -329,7 +329,7 @@ static enum err move_copies(struct errctx *e, struct shuffle *s, struct bucket *
     return r;
 }
 
-static enum err resolve_bucket(struct errctx *e, struct shuffle *s, struct bucket *b,
+static enum err resolve_bucket(struct errctx *e, struct shuffling *s, struct bucket *b,
                                struct tally *t)
 {
     uint64_t from = 0, width = UINT64_MAX; /* hashes from .. from + width */
@@ -348,7 +348,7 @@ static enum err resolve_bucket(struct errctx *e, struct shuffle *s, struct bucke
     }
 }
 
-static enum err resolve_copies(struct errctx *e, struct shuffle *s)
+static enum err resolve_copies(struct errctx *e, struct shuffling *s)
 {
     struct tally t = {.slots = 64};
     while (t.slots * 2 * sizeof *t.entries <= (size_t)s->cfg.memory / 8 &&
@@ -381,7 +381,7 @@ static enum err workspace(struct errctx *e, void *array, size_t *capacity, size_
 }
 
 /* Bodies [from, to) of the bucket to the end of the arena. */
-static enum err load_bodies(struct errctx *e, struct shuffle *s, const struct bucket *b,
+static enum err load_bodies(struct errctx *e, struct shuffling *s, const struct bucket *b,
                             uint64_t from, uint64_t to, uint64_t *used)
 {
     TRY(spill_read(e, s->spill, &b->bodies, from, s->arena + *used, (size_t)(to - from)));
@@ -390,7 +390,7 @@ static enum err load_bodies(struct errctx *e, struct shuffle *s, const struct bu
 }
 
 /* Reads all heads, and the bodies of those that have not moved in as few reads as can be. */
-static enum err load_rows(struct errctx *e, struct shuffle *s, const struct bucket *b,
+static enum err load_rows(struct errctx *e, struct shuffling *s, const struct bucket *b,
                           struct spill_cursor *heads)
 {
     struct item *item = s->items;
@@ -420,7 +420,7 @@ static int order_compare(const void *a, const void *b)
     return (p->occurrence > q->occurrence) - (p->occurrence < q->occurrence);
 }
 
-static enum err sort_bucket(struct errctx *e, struct shuffle *s, const struct bucket *b,
+static enum err sort_bucket(struct errctx *e, struct shuffling *s, const struct bucket *b,
                             int64_t epoch)
 {
     struct spill_cursor heads = {.chain = &b->heads};
@@ -437,7 +437,7 @@ static enum err sort_bucket(struct errctx *e, struct shuffle *s, const struct bu
     return ERR_OK;
 }
 
-static enum err write_sorted(struct errctx *e, struct shuffle *s, int64_t rows, int64_t epoch,
+static enum err write_sorted(struct errctx *e, struct shuffling *s, int64_t rows, int64_t epoch,
                              struct stream_writer *w)
 {
     for (int64_t i = 0; i < rows; i++) {
@@ -457,7 +457,7 @@ static enum err write_sorted(struct errctx *e, struct shuffle *s, int64_t rows, 
     return ERR_OK;
 }
 
-static enum err deal_again(struct errctx *e, struct shuffle *s, struct bucket *b, int64_t epoch,
+static enum err deal_again(struct errctx *e, struct shuffling *s, struct bucket *b, int64_t epoch,
                            struct deal *d, struct spill_cursor *heads, struct spill_cursor *bodies)
 {
     for (uint64_t n = b->heads.bytes / sizeof(struct head); n > 0; n--) {
@@ -474,10 +474,10 @@ static enum err deal_again(struct errctx *e, struct shuffle *s, struct bucket *b
     return ERR_OK;
 }
 
-static enum err write_bucket(struct errctx *e, struct shuffle *s, struct bucket *b, int shift,
+static enum err write_bucket(struct errctx *e, struct shuffling *s, struct bucket *b, int shift,
                              int64_t epoch, struct stream_writer *w);
 
-static enum err write_deal(struct errctx *e, struct shuffle *s, struct deal *d, int64_t epoch,
+static enum err write_deal(struct errctx *e, struct shuffling *s, struct deal *d, int64_t epoch,
                            struct stream_writer *w)
 {
     for (size_t i = 0; i < (size_t)1 << s->bits; i++)
@@ -486,7 +486,7 @@ static enum err write_deal(struct errctx *e, struct shuffle *s, struct deal *d, 
 }
 
 /* A bucket of more than its share of memory goes by the next bits of the keys. */
-static enum err write_in_parts(struct errctx *e, struct shuffle *s, struct bucket *b, int shift,
+static enum err write_in_parts(struct errctx *e, struct shuffling *s, struct bucket *b, int shift,
                                int64_t epoch, struct stream_writer *w)
 {
     struct deal d = {0};
@@ -501,7 +501,7 @@ static enum err write_in_parts(struct errctx *e, struct shuffle *s, struct bucke
     return r;
 }
 
-static enum err write_bucket(struct errctx *e, struct shuffle *s, struct bucket *b, int shift,
+static enum err write_bucket(struct errctx *e, struct shuffling *s, struct bucket *b, int shift,
                              int64_t epoch, struct stream_writer *w)
 {
     const uint64_t row = sizeof(struct item) + sizeof(struct order);
@@ -514,7 +514,7 @@ static enum err write_bucket(struct errctx *e, struct shuffle *s, struct bucket 
     return write_sorted(e, s, rows, epoch, w);
 }
 
-enum err shuffle_write(struct errctx *e, struct shuffle *s, struct stream_writer *w)
+enum err shuffling_write(struct errctx *e, struct shuffling *s, struct stream_writer *w)
 {
     TRY(resolve_copies(e, s));
     for (int64_t epoch = 0; epoch < s->cfg.epochs; epoch++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_sample.c: exactly N rows in order, each as probable as any other, pairs too; the same in any
- * memory; smaller ones within larger ones. */
+/* test_sampling.c: exactly N rows in order, each as probable as any other, pairs too; the same in
+ * any memory; smaller ones within larger ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,13 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/flow/sample.h"
+#include "common/flow/sampling.h"
 #include "tests/unit/rows_fixture.h"
 
 static char path[64];
 
 struct sampling {
-    struct sample *sample;
+    struct sampling *sample;
     struct stream_writer *writer;
 };
 
@@ -26,29 +26,29 @@ static void add_rows(void *ctx, const struct stream_rows *rows)
 {
     struct errctx e = ERRCTX_INIT;
     struct sampling *s = ctx;
-    if (sample_add(&e, s->sample, rows, s->writer) != ERR_OK) fail_msg("%s", e.message);
+    if (sampling_add(&e, s->sample, rows, s->writer) != ERR_OK) fail_msg("%s", e.message);
 }
 
-static void sample_to(struct stream_writer *w, const struct sample_cfg *cfg, const uint64_t *values,
-                      int64_t n)
+static void sample_to(struct stream_writer *w, const struct sampling_cfg *cfg,
+                      const uint64_t *values, int64_t n)
 {
     struct errctx e = ERRCTX_INIT;
     struct stream_begin b;
     struct sampling s = {.writer = w};
     struct stream_expect expect;
     rows_fixture_begin(&b);
-    assert_int_equal(sample_new(&e, cfg, &b, "test", &s.sample), ERR_OK);
+    assert_int_equal(sampling_new(&e, cfg, &b, "test", &s.sample), ERR_OK);
     rows_fixture_each(values, n, add_rows, &s);
     if (cfg->rows != OPT_UNSET) {
-        assert_int_equal(sample_settle(&e, s.sample, &expect), ERR_OK);
+        assert_int_equal(sampling_settle(&e, s.sample, &expect), ERR_OK);
         assert_int_equal(expect.rows, cfg->rows < n ? cfg->rows : n);
-        assert_int_equal(sample_write(&e, s.sample, w), ERR_OK);
+        assert_int_equal(sampling_write(&e, s.sample, w), ERR_OK);
     }
-    sample_free(s.sample);
+    sampling_free(s.sample);
     stream_begin_fini(&b);
 }
 
-static uint64_t *sampled(const struct sample_cfg *cfg, int64_t n, int64_t *count)
+static uint64_t *sampled(const struct sampling_cfg *cfg, int64_t n, int64_t *count)
 {
     struct errctx e = ERRCTX_INIT;
     struct stream_writer *w = rows_fixture_writer(path, 0);
@@ -64,9 +64,9 @@ static uint64_t *sampled(const struct sample_cfg *cfg, int64_t n, int64_t *count
     return out;
 }
 
-static struct sample_cfg by_rows(int64_t rows, int64_t seed, int64_t memory)
+static struct sampling_cfg by_rows(int64_t rows, int64_t seed, int64_t memory)
 {
-    struct sample_cfg cfg = SAMPLE_CFG;
+    struct sampling_cfg cfg = SAMPLING_CFG;
     cfg.rows = rows;
     cfg.seed = seed;
     cfg.memory = memory;
@@ -90,8 +90,8 @@ static void so_many_rows(void **state)
     int64_t before_count = 0;
     (void)state;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        struct sample_cfg large = by_rows(sizes[i], 3, 1 << 30),
-                          small = by_rows(sizes[i], 3, 1 << 20);
+        struct sampling_cfg large = by_rows(sizes[i], 3, 1 << 30),
+                            small = by_rows(sizes[i], 3, 1 << 20);
         int64_t count, again;
         uint64_t *x = sampled(&large, n, &count), *y = sampled(&small, n, &again);
         assert_int_equal(count, sizes[i] < n ? sizes[i] : n);
@@ -113,7 +113,7 @@ static void fractions(void **state)
     int64_t before_count = 0;
     (void)state;
     for (int i = 0; i <= 4; i++) {
-        struct sample_cfg cfg = SAMPLE_CFG;
+        struct sampling_cfg cfg = SAMPLING_CFG;
         int64_t count;
         cfg.fraction = 0.25 * i;
         uint64_t *x = sampled(&cfg, n, &count);
@@ -140,7 +140,7 @@ static void pairs_are_uniform(void **state)
     double statistic = 0, expected = SEEDS / 10.0;
     (void)state;
     for (int seed = 0; seed < SEEDS; seed++) {
-        struct sample_cfg cfg = by_rows(2, seed, 1 << 20);
+        struct sampling_cfg cfg = by_rows(2, seed, 1 << 20);
         sample_to(w, &cfg, values, 5);
     }
     assert_int_equal(stream_writer_commit(&e, w), ERR_OK);
@@ -158,14 +158,14 @@ static void pairs_are_uniform(void **state)
 static void says_how_much(void **state)
 {
     struct errctx e = ERRCTX_INIT;
-    struct sample_cfg cfg = SAMPLE_CFG;
+    struct sampling_cfg cfg = SAMPLING_CFG;
     (void)state;
-    assert_int_equal(sample_cfg_check(&e, &cfg), ERR_USAGE);
+    assert_int_equal(sampling_cfg_check(&e, &cfg), ERR_USAGE);
     err_clear(&e);
     cfg.rows = 1;
-    assert_int_equal(sample_cfg_check(&e, &cfg), ERR_OK);
+    assert_int_equal(sampling_cfg_check(&e, &cfg), ERR_OK);
     cfg.fraction = 0.5;
-    assert_int_equal(sample_cfg_check(&e, &cfg), ERR_USAGE);
+    assert_int_equal(sampling_cfg_check(&e, &cfg), ERR_USAGE);
 }
 
 int main(void)

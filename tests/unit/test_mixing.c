@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_mix.c: shares hold at every place of the output, each source comes in its own order, framing
- * does not matter, and each way to end ends so. */
+/* test_mixing.c: shares hold at every place of the output, each source comes in its own order,
+ * framing does not matter, and each way to end ends so. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/flow/mix.h"
+#include "common/flow/mixing.h"
 #include "tests/unit/rows_fixture.h"
 
 static char directory[64];
@@ -43,20 +43,21 @@ static void make_source(const char *path, uint64_t k, int64_t n, size_t record_b
 }
 
 /* What comes out of "a:WEIGHT" ...; each source is seen to come in order, from its first row on. */
-static uint64_t *mixed(const struct mix_cfg *cfg, size_t n, const char **operands, int64_t *count)
+static uint64_t *mixed(const struct mixing_cfg *cfg, size_t n, const char **operands,
+                       int64_t *count)
 {
     struct errctx e = ERRCTX_INIT;
     struct opt_list list = {.items = operands, .count = n};
     struct stream_reader_cfg reader = STREAM_READER_CFG;
-    struct mix_sources m;
+    struct mixing_sources m;
     struct run run;
     struct stream_writer *w = rows_fixture_writer("out", 0);
     reader.threads = 0;
     assert_int_equal(run_init(&e, &run, "test", "0"), ERR_OK);
-    assert_int_equal(mix_sources_parse(&e, &list, &m), ERR_OK);
-    if (mix_sources_open(&e, &m, &run, &reader) != ERR_OK) fail_msg("%s", e.message);
-    if (mix_run(&e, cfg, &m, w) != ERR_OK) fail_msg("%s", e.message);
-    mix_sources_close(&m);
+    assert_int_equal(mixing_sources_parse(&e, &list, &m), ERR_OK);
+    if (mixing_sources_open(&e, &m, &run, &reader) != ERR_OK) fail_msg("%s", e.message);
+    if (mixing_run(&e, cfg, &m, w) != ERR_OK) fail_msg("%s", e.message);
+    mixing_sources_close(&m);
     run_fini(&run);
     assert_int_equal(stream_writer_commit(&e, w), ERR_OK);
     uint64_t *out = rows_fixture_read("out", count), next[8] = {0};
@@ -83,14 +84,14 @@ static void assert_shares(const uint64_t *out, int64_t n, const double *shares, 
 static void shares_hold(void **state)
 {
     const double shares[] = {0.7, 0.25, 0.05};
-    struct mix_cfg cfg = MIX_CFG;
+    struct mixing_cfg cfg = MIXING_CFG;
     int64_t count, again;
     (void)state;
     make_source("a", 0, 30000, 0);
     make_source("b", 1, 30000, 0);
     make_source("c", 2, 30000, 0);
     const char *operands[] = {"a:0.7", "b:0.25", "c:0.05"};
-    cfg.by = MIX_BY_ROWS;
+    cfg.by = MIXING_BY_ROWS;
     uint64_t *x = mixed(&cfg, 3, operands, &count);
     assert_shares(x, count, shares, false, 2 * 64 + 2);
     assert_true(count > 30000 / 0.7 - 200 && count < 30000 / 0.7 + 200);
@@ -105,7 +106,7 @@ static void shares_hold(void **state)
     assert_memory_not_equal(x, y, sizeof *x * 1000);
     free(x);
     free(y);
-    cfg.by = MIX_BY_TOKENS;
+    cfg.by = MIXING_BY_TOKENS;
     x = mixed(&cfg, 3, operands, &count);
     assert_shares(x, count, shares, true, 2 * 65536 + 2 * 64);
     double tokens[3] = {0};
@@ -118,11 +119,11 @@ static void shares_hold(void **state)
  */
 static void draws_are_random(void **state)
 {
-    struct mix_cfg cfg = MIX_CFG;
+    struct mixing_cfg cfg = MIXING_CFG;
     const char *operands[] = {"a:1", "b:1"};
     int64_t count, running = 0;
     (void)state;
-    cfg.by = MIX_BY_ROWS;
+    cfg.by = MIXING_BY_ROWS;
     cfg.rows = 20000;
     uint64_t *x = mixed(&cfg, 2, operands, &count);
     assert_int_equal(count, 20000);
@@ -133,14 +134,14 @@ static void draws_are_random(void **state)
 
 static void ways_to_end(void **state)
 {
-    struct mix_cfg cfg = MIX_CFG;
+    struct mixing_cfg cfg = MIXING_CFG;
     const char *operands[] = {"a:3", "b:1", "c:1"};
     int64_t count, seen[3] = {0}, tokens = 0;
     (void)state;
     make_source("a", 0, 2000, 0);
     make_source("b", 1, 0, 0);
     make_source("c", 2, 5000, 0);
-    cfg.stop = MIX_STOP_ALL;
+    cfg.stop = MIXING_STOP_ALL;
     uint64_t *x = mixed(&cfg, 3, operands, &count);
     assert_int_equal(count, 7000);
     for (int64_t i = 0; i < count; i++) seen[x[i] / STRIDE]++;
@@ -159,7 +160,7 @@ static void ways_to_end(void **state)
     }
     assert_true(tokens >= 10000);
     free(x);
-    cfg = MIX_CFG;
+    cfg = MIXING_CFG;
     free(mixed(&cfg, 3, operands, &count)); /* ends when b is drawn */
     assert_in_range(count, 0, 100);
     unlink("a");
@@ -174,9 +175,9 @@ static void operands_are_checked(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct errctx e = ERRCTX_INIT;
         struct opt_list list = {.items = &bad[i], .count = 1};
-        struct mix_sources m;
-        if (mix_sources_parse(&e, &list, &m) != ERR_USAGE) fail_msg("'%s' passes", bad[i]);
-        mix_sources_close(&m);
+        struct mixing_sources m;
+        if (mixing_sources_parse(&e, &list, &m) != ERR_USAGE) fail_msg("'%s' passes", bad[i]);
+        mixing_sources_close(&m);
     }
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mix.h: one stream drawn from several by weight.
+/* mixing.h: one stream drawn from several by weight.
  *
  * The idea: what is drawn at random stays near its share. Source i of weight w[i] (of sum 1) has
  * after t tokens (or rows) of output, t[i] of them its own, the credit
@@ -14,8 +14,8 @@
  *
  * What happens when a source is used up is said by `stop`; what is then left of the others is read
  * to the end, unseen. */
-#ifndef GRAFT_FLOW_MIX_H
-#define GRAFT_FLOW_MIX_H
+#ifndef GRAFT_FLOW_MIXING_H
+#define GRAFT_FLOW_MIXING_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -25,48 +25,49 @@
 #include "common/base/opts.h"
 #include "formats/stream.h"
 
-enum mix_by { MIX_BY_TOKENS, MIX_BY_ROWS };
-enum mix_stop { MIX_STOP_FIRST, MIX_STOP_ALL };
+enum mixing_by { MIXING_BY_TOKENS, MIXING_BY_ROWS };
+enum mixing_stop { MIXING_STOP_FIRST, MIXING_STOP_ALL };
 
-struct mix_cfg {
+struct mixing_cfg {
     int64_t seed;
-    int by;               /* enum mix_by */
-    int stop;             /* enum mix_stop */
+    int by;               /* enum mixing_by */
+    int stop;             /* enum mixing_stop */
     int64_t rows, tokens; /* end of the output; OPT_UNSET: none */
 };
-#define MIX_CFG ((struct mix_cfg){.rows = OPT_UNSET, .tokens = OPT_UNSET})
-extern const struct opt mix_opts[];
+#define MIXING_CFG ((struct mixing_cfg){.rows = OPT_UNSET, .tokens = OPT_UNSET})
+extern const struct opt mixing_opts[];
 
-struct mix_source {
+struct mixing_source {
     char *path;
     double weight;
     struct stream_reader *reader;
     int64_t rows, tokens; /* taken from it */
-    /* private to mix_run */
+    /* private to mixing_run */
     struct stream_rows view;
     int64_t at; /* next row of the view */
     int64_t share, credit;
     bool ended;
 };
 
-struct mix_sources {
-    struct mix_source *items;
+struct mixing_sources {
+    struct mixing_source *items;
     size_t count;
 };
 
-/* Operands FILE:WEIGHT; ERR_USAGE when one is not that. mix_sources_close also after a failure. */
-enum err mix_sources_parse(struct errctx *e, const struct opt_list *operands,
-                           struct mix_sources *m) MUST_USE;
+/* Operands FILE:WEIGHT; ERR_USAGE when one is not that. mixing_sources_close also after a failure.
+ */
+enum err mixing_sources_parse(struct errctx *e, const struct opt_list *operands,
+                              struct mixing_sources *m) MUST_USE;
 /* Opens them in order, sees that their begins agree, and records the weights in `run`. */
-enum err mix_sources_open(struct errctx *e, struct mix_sources *m, struct run *run,
-                          const struct stream_reader_cfg *cfg) MUST_USE;
-void mix_sources_close(struct mix_sources *m);
+enum err mixing_sources_open(struct errctx *e, struct mixing_sources *m, struct run *run,
+                             const struct stream_reader_cfg *cfg) MUST_USE;
+void mixing_sources_close(struct mixing_sources *m);
 
 /* How much will come out, as far as the sources' own hints say. */
-struct stream_expect mix_expect(const struct mix_cfg *cfg, const struct mix_sources *m);
+struct stream_expect mixing_expect(const struct mixing_cfg *cfg, const struct mixing_sources *m);
 
 /* Draws until the end that cfg demands, then drains the readers. */
-enum err mix_run(struct errctx *e, const struct mix_cfg *cfg, struct mix_sources *m,
-                 struct stream_writer *w) MUST_USE;
+enum err mixing_run(struct errctx *e, const struct mixing_cfg *cfg, struct mixing_sources *m,
+                    struct stream_writer *w) MUST_USE;
 
 #endif
