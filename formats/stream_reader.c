@@ -678,11 +678,14 @@ static enum err first_begin(struct errctx *e, struct stream_reader *r)
     TRY(intake_next(e, r->intake, &f));
     r->frame = f;
     r->byte = f->frame.offset;
-    if (f->error.code != ERR_OK)
-        return err_set(e, f->error.code, "'%s': %s", r->in.name, f->error.message);
+    r->records = 1;
+    if (f->error.code != ERR_OK) {
+        *e = f->error;
+        if (r->byte > 0 || e->code != ERR_INPUT) return located(e, r);
+        return err_prefix(e, "'%s'", r->in.name); /* another kind of file: no place to name */
+    }
     if (f->frame.kind == FRAME_CUT) return truncated(e, r, f->frame.offset);
     if (f->frame.kind != FRAME_DATA) return bad(e, r, "no begin record");
-    r->records = 1;
     if (stream_begin_decode(e, f->raw.data, f->raw.len, &r->begin, &r->body) != ERR_OK)
         return located(e, r);
     if (r->cfg.kind != STREAM_ANY && r->cfg.kind != r->begin.kind)

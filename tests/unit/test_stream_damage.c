@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_stream_damage.c: a stream cut at any byte, or with a bit flipped at any byte, is bad input with a message that
+ * names the file and a byte; nothing crashes, whatever a file claims. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/unit/stream_cases.h"
+
+static char scratch[64];
+
+static int enter_scratch(void **state)
+{
+    (void)state;
+    snprintf(scratch, sizeof scratch, "/tmp/graft-test-damage-XXXXXX");
+    return mkdtemp(scratch) && chdir(scratch) == 0 ? 0 : -1;
+}
+
+static int leave_scratch(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", scratch);
+    return chdir("/") == 0 ? system(command) : -1;
+}
+
+/* Reads everything. */
+static enum err read_through(struct errctx *e, const char *path, int threads)
+{
+    struct stream_reader_cfg cfg = {.kind = STREAM_ANY, .threads = threads};
+    struct stream_reader *r;
+    enum stream_event event = STREAM_EVENT_ROWS;
+    struct stream_rows rows;
+    struct stream_tensor_piece piece;
+    TRY(stream_reader_open(e, NULL, "input", path, &cfg, &r));
+    enum err code = ERR_OK;
+    while (code == ERR_OK && event != STREAM_EVENT_END)
+        code = stream_reader_next(e, r, &event, &rows, &piece);
+    stream_reader_close(r);
+    return code;
+}
+
+/* The ways that look at parts only: they may not see the damage, but must survive it. */
+static enum err look(const char *path)
+{
+    struct errctx e = ERRCTX_INIT, ignored;
+    struct stream_begin begin;
+    struct stream_summary summary;
+    struct lineage lineage;
+    struct stream_reader *r;
+    struct stream_reader_cfg cfg = {.kind = STREAM_ANY};
+    enum err code = stream_glance(&e, path, &begin, &summary, &lineage);
+    if (code == ERR_OK) {
+        stream_begin_fini(&begin);
+        lineage_fini(&lineage);
+    }
+    ignored = ERRCTX_INIT;
+    if (stream_reader_open(&ignored, NULL, "input", path, &cfg, &r) == ERR_OK) {
+        enum stream_event event = STREAM_EVENT_ROWS;
+        enum err seen = stream_reader_seek(&ignored, r, 11);
+        while (seen == ERR_OK && event != STREAM_EVENT_END)
+            seen = stream_reader_next(&ignored, r, &event, NULL, NULL);
+        if (seen == ERR_OK) seen = stream_reader_drain(&ignored, r);
+        stream_reader_close(r);
+    }
+    return code;
+}
+
+/* Several frames, ragged columns, continued cells. */
+static void golden(enum stream_kind kind, const char *path)
+{
+    struct case_cfg cfg = {.kind = kind,
+                           .rows = 30,
+                           .long_every = 13,
+                           .batch = 8,
+                           .level = 19,
+                           .record_bytes = 1100};
+    if (kind == STREAM_LOGITS) cfg.record_bytes = 5000;
+    case_write(path, &cfg, NULL);
+}
+
+static void assert_refused(const char *path, size_t at, const char *how, int threads)
+{
+    struct errctx e = ERRCTX_INIT;
+    enum err code = read_through(&e, path, threads);
+    if (code != ERR_INPUT || !strstr(e.message, "'golden'"))
+        fail_msg("%s at byte %zu: code %d, '%s'", how, at, code, e.message);
+    if (at > 14 && !strstr(e.message, "byte"))
+        fail_msg("%s at byte %zu: no position in '%s'", how, at, e.message);
+}
+
+static void test_flip(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < STREAM_KIND_COUNT; kind++) {
+        struct errctx e = ERRCTX_INIT;
+        struct bytes b = {0};
+        golden((enum stream_kind)kind, "golden");
+        assert_int_equal(read_through(&e, "golden", 0), ERR_OK);
+        assert_int_equal(io_slurp(&e, "golden", 1 << 20, &b), ERR_OK);
+        int fd = open("golden", O_WRONLY);
+        for (size_t i = 0; i < b.len; i++) {
+            uint8_t flipped = b.data[i] ^ (uint8_t)(1 << (i * 5 + (size_t)kind) % 8);
+            assert_int_equal(pwrite(fd, &flipped, 1, (off_t)i), 1);
+            assert_refused("golden", i, "flip", i % 64 ? 0 : 2);
+            if (i % 4 == 0) (void)look("golden");
+            assert_int_equal(pwrite(fd, &b.data[i], 1, (off_t)i), 1);
+        }
+        close(fd);
+        assert_int_equal(read_through(&e, "golden", 0), ERR_OK);
+        bytes_fini(&b);
+    }
+}
+
+static void test_cut(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < STREAM_KIND_COUNT; kind++) {
+        struct errctx e = ERRCTX_INIT;
+        struct bytes b = {0};
+        golden((enum stream_kind)kind, "golden");
+        assert_int_equal(io_slurp(&e, "golden", 1 << 20, &b), ERR_OK);
+        for (size_t n = b.len; n-- > 0;) {
+            assert_int_equal(truncate("golden", (off_t)n), 0);
+            assert_refused("golden", n, "cut", n % 64 ? 0 : 2);
+            assert_int_equal(look("golden"), ERR_INPUT);
+        }
+        bytes_fini(&b);
+    }
+}
+
+/* Two segments: a cut between them is a shorter stream, anywhere else an error. */
+static void test_cut_joined(void **state)
+{
+    (void)state;
+    struct errctx e = ERRCTX_INIT;
+    struct bytes b = {0};
+    golden(STREAM_FEATURES, "golden");
+    assert_int_equal(io_slurp(&e, "golden", 1 << 20, &b), ERR_OK);
+    size_t one = b.len;
+    assert_int_equal(bytes_append(&e, &b, b.data, 0), ERR_OK);
+    int fd = open("golden", O_WRONLY | O_APPEND);
+    assert_int_equal(write(fd, b.data, one), one);
+    close(fd);
+    assert_int_equal(read_through(&e, "golden", 0), ERR_OK);
+    for (size_t n = 2 * one; n-- > one - 5;) {
+        assert_int_equal(truncate("golden", (off_t)n), 0);
+        if (n != one)
+            assert_refused("golden", n, "cut", 0);
+        else
+            assert_int_equal(read_through(&e, "golden", 0), ERR_OK);
+    }
+    bytes_fini(&b);
+}
+
+/* ------------------------------------------------------------------ other files */
+
+static void put(const char *path, const void *data, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, n, f), n);
+    fclose(f);
+}
+
+static void test_other_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data, *says;
+        size_t n;
+    } files[] = {
+        {"", "empty", 0},
+        {"\x1f\x8b\x08\0\0\0", "gzip", 6},
+        {"GGUF\3\0\0\0", "GGUF", 8},
+        {"\x10\0\0\0\0\0\0\0{\"a\":1}", "safetensors", 16},
+        {"Call me Ishmael.\n", "text", 17},
+        {"\x28\xb5\x2f\xfd\x04\0\0\0", "zstd", 8},
+        {"\1\2\3", "not a graft stream", 3},
+        {"\x50\x2a\x4d\x18\6\0\0\0graft\2", "version 2", 14},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct errctx e = ERRCTX_INIT;
+        put("other", files[i].data, files[i].n);
+        assert_int_equal(read_through(&e, "other", 0), ERR_INPUT);
+        if (!strstr(e.message, files[i].says)) fail_msg("'%s' lacks '%s'", e.message, files[i].says);
+        assert_int_equal(look("other"), ERR_INPUT);
+    }
+}
+
+/* ------------------------------------------------------------------ errors stick */
+
+static void test_sticky(void **state)
+{
+    (void)state;
+    struct errctx e = ERRCTX_INIT, again = ERRCTX_INIT;
+    struct stream_reader_cfg cfg = {.kind = STREAM_ANY};
+    struct stream_reader *r;
+    enum stream_event event = STREAM_EVENT_ROWS;
+    golden(STREAM_TOKENS, "golden");
+    assert_int_equal(truncate("golden", 1000), 0);
+    assert_int_equal(stream_reader_open(&e, NULL, "input", "golden", &cfg, &r), ERR_OK);
+    while (e.code == ERR_OK) (void)!stream_reader_next(&e, r, &event, NULL, NULL);
+    assert_int_equal(stream_reader_next(&again, r, &event, NULL, NULL), ERR_INPUT);
+    assert_string_equal(e.message, again.message);
+    assert_non_null(strstr(e.message, "truncated after row"));
+    assert_non_null(strstr(e.message, "byte 1000"));
+    stream_reader_close(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flip),        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_cut_joined),  cmocka_unit_test(test_other_files),
+        cmocka_unit_test(test_sticky),
+    };
+    return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
+}
