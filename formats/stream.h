@@ -90,6 +90,8 @@ struct stream_field {
     int64_t shape[STREAM_MAX_DIMS]; /* shape[0] == -1: ragged (dims == 1) */
 };
 
+/* Hints of the producer; for a regular file the reader knows better and sets them from the ends of
+ * all segments. */
 struct stream_expect {
     int64_t rows, tokens; /* -1: not known */
 };

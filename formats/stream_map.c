@@ -127,6 +127,12 @@ static enum err take_begin(struct walk *w, const struct map_segment *s, struct s
     enum err code = ERR_OK;
     if (m->body.data && (m->body.len != body.len || memcmp(m->body.data, body.data, body.len)))
         code = bad(w, s->start, "the begins of the joined segments differ");
+    /* What is hinted at is known here for the whole stream: rows from the ends, tokens as the sum
+     * of the hints. */
+    int64_t tokens = m->body.data ? m->begin.expect.tokens : 0;
+    if (tokens < 0 || begin.expect.tokens < 0 ||
+        __builtin_add_overflow(tokens, begin.expect.tokens, &begin.expect.tokens))
+        begin.expect.tokens = -1;
     stream_begin_fini(&m->begin);
     bytes_fini(&m->body);
     m->begin = begin;
@@ -160,6 +166,7 @@ static enum err walk_back(struct walk *w, struct stream_map *m)
             return bad(w, m->segments[i].start, "the number of rows is too large");
         m->bytes += m->segments[i].last.bytes;
     }
+    if (stream_kind_has_rows(m->begin.kind)) m->begin.expect.rows = m->rows;
     return ERR_OK;
 }
 

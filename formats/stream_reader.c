@@ -700,6 +700,15 @@ static enum err first_begin(struct errctx *e, struct stream_reader *r)
     return ERR_OK;
 }
 
+/* The first begin of a joined stream hints at its own segment only; a file's ends know better.
+ * Damage is not reported here: reading comes upon it in its place. */
+static void adopt_hints(struct stream_reader *r)
+{
+    struct errctx ignored = ERRCTX_INIT;
+    if (r->in.regular && stream_kind_has_rows(r->begin.kind) && need_map(&ignored, r) == ERR_OK)
+        r->begin.expect = r->map->begin.expect;
+}
+
 static enum err open_input(struct errctx *e, struct stream_reader *r, const char *path)
 {
     int threads = r->cfg.threads;
@@ -707,7 +716,9 @@ static enum err open_input(struct errctx *e, struct stream_reader *r, const char
     TRY(infile_open(e, path, &r->in));
     if (r->cfg.spool && !r->in.regular) TRY(spool(e, &r->in));
     TRY(intake_new(e, &r->in, threads, flush_writer, r, &r->intake));
-    return first_begin(e, r);
+    TRY(first_begin(e, r));
+    adopt_hints(r);
+    return ERR_OK;
 }
 
 enum err stream_reader_open(struct errctx *e, struct run *run, const char *role, const char *path,

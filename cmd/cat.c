@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cat.c: joins streams of rows under one begin and one end.
+ *
+ *     graft cat data/train-*.tokens | graft pretrain ...
+ *
+ * Frames that were checked go over as they are; -z compresses anew. */
+#include <inttypes.h>
+
+#include "cmd/cmd.h"
+#include "common/flow/join.h"
+
+struct opts {
+    struct common common;
+    int64_t segments;
+};
+static struct opts opts = {.common = COMMON};
+
+static const struct opt table[] = {{"segments", 0, OPT_INT, offsetof(struct opts, segments), "N",
+                                    "fail unless the inputs have exactly N segments together",
+                                    OPT_NO_DEFAULT, 0, 1e15},
+                                   OPT_END};
+
+static struct opt_set sets[] = {{"Joining", table, &opts},
+                                {"Common", common_output, &opts.common},
+                                {"Common", common_level, &opts.common},
+                                {"Common", common_threads, &opts.common},
+                                {"Common", common_chatter, &opts.common},
+                                OPT_SET_END};
+
+static enum err work(struct errctx *e, struct cmd *c)
+{
+    int64_t segments = 0;
+    bool more = true;
+    TRY(join_expect(e, c->operands, &c->begin, &c->begin.expect));
+    TRY(cmd_output(e, c, &c->begin));
+    while (more) {
+        TRY(stream_copy(e, c->input, c->output));
+        segments += stream_reader_summary(c->input)->segments;
+        TRY(cmd_next_input(e, c, &more));
+    }
+    if (opts.segments > 0 && segments != opts.segments)
+        return err_set(e, ERR_INPUT, "%" PRId64 " segments came, %" PRId64 " were demanded",
+                       segments, opts.segments);
+    return ERR_OK;
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    struct cmd c;
+    enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
+    if (r == ERR_OK) r = work(e, &c);
+    return cmd_close(e, &c, r);
+}
+
+int main(int argc, char **argv)
+{
+    const struct prog p = {.name = "cat",
+                           .summary = "join streams",
+                           .synopsis = "[-o FILE] [-z N] [--segments N] [FILE ...]",
+                           .needs_input = true,
+                           .sets = sets,
+                           .run = run};
+    return prog_main(&p, argc, argv);
+}
