@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* detokenize: a stream of tokens in, the text of its documents out: what tokenize did, undone. */
+/* detokenize.c: a stream of tokens in, the text of its documents out: what tokenize did, undone. */
 #include "cmd/cmd.h"
 #include "common/base/io.h"
 #include "common/text/decode_rows.h"
@@ -14,8 +14,8 @@ static struct opts opts = {.common = COMMON};
 static const struct opt table[] = {
     {"tokenizer", 't', OPT_STRING, offsetof(struct opts, tokenizer), "FILE", "tokenizer to use",
      OPT_PATH},
-    {"model", 'm', OPT_STRING, offsetof(struct opts, model), "FILE",
-     "model whose tokenizer to use", OPT_PATH},
+    {"model", 'm', OPT_STRING, offsetof(struct opts, model), "FILE", "model whose tokenizer to use",
+     OPT_PATH},
     {"lines", 'l', OPT_FLAG, offsetof(struct opts, lines), NULL,
      "a newline behind each document (default: texts end to end)"},
     {"null", '0', OPT_FLAG, offsetof(struct opts, null), NULL, "a NUL byte behind each document"},
@@ -28,8 +28,8 @@ static struct opt_set sets[] = {{"Text", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err copy_text(struct errctx *e, struct cmd *c, struct row_decoder *d, struct outfile *out,
-                          struct bytes *text)
+static enum err copy_text(struct errctx *e, struct cmd *c, struct row_decoder *d,
+                          struct outfile *out, struct bytes *text)
 {
     struct stream_rows rows;
     struct stream_tensor_piece piece;
@@ -62,8 +62,10 @@ static enum err detokenize(struct errctx *e, struct cmd *c, const struct tokeniz
     if (r == ERR_OK) r = outfile_open(e, opts.common.output, &out);
     if (r == ERR_OK) {
         r = copy_text(e, c, &d, &out, &text);
-        if (r == ERR_OK) r = outfile_commit(e, &out);
-        else outfile_abort(&out);
+        if (r == ERR_OK)
+            r = outfile_commit(e, &out);
+        else
+            outfile_abort(&out);
     }
     bytes_fini(&text);
     row_decoder_fini(&d);
@@ -79,8 +81,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
 
     if ((opts.tokenizer == NULL) == (opts.model == NULL))
         return err_set(e, ERR_USAGE, "give one of -t TOKENIZER and -m MODEL");
-    if (opts.lines && opts.null)
-        return err_set(e, ERR_USAGE, "give one of --lines and --null");
+    if (opts.lines && opts.null) return err_set(e, ERR_USAGE, "give one of --lines and --null");
     r = cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);
     if (r == ERR_OK)
         r = tokenizer_spec_load(e, NULL, opts.tokenizer ? opts.tokenizer : opts.model, &s);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* import: files of other programs in, graft's streams out. So far: tokenizers as tiktoken keeps them. */
+/* import.c: files of other programs in, graft's streams out. So far: tokenizers as tiktoken keeps
+ * them. */
 #include <string.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -25,7 +26,8 @@ static const struct opt table[] = {
     {"pattern", 0, OPT_CHOICE, offsetof(struct opts, pattern), "auto|gpt2|cl100k|llama3|o200k",
      "how text is cut into words; auto goes by the size of the vocabulary"},
     {"special", 0, OPT_LIST, offsetof(struct opts, special), "[ROLE=]TOKEN",
-     "a special token behind the others; ROLE is bos, eos, unk, pad, cls, sep or mask (default: by size)"},
+     "a special token behind the others; ROLE is bos, eos, unk, pad, cls, sep or mask (default: by "
+     "size)"},
     OPT_END};
 
 static struct opt_set sets[] = {{"Importing", table, &opts},
@@ -39,7 +41,8 @@ static enum err check_format(struct errctx *e, const char *path)
 
     if (opts.format != 0 || (dot != NULL && strcmp(dot, ".tiktoken") == 0)) return ERR_OK;
     return err_set(e, ERR_USAGE,
-                   "'%s': only tiktoken's files can be imported (--format tiktoken if it is one)", path);
+                   "'%s': only tiktoken's files can be imported (--format tiktoken if it is one)",
+                   path);
 }
 
 /* Reads the file, as an input of the run. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* learn-tokenizer: text in, a vocabulary learned from it out, as a tokenizer stream. */
+/* learn-tokenizer.c: text in, a vocabulary learned from it out, as a tokenizer stream. */
 #include <inttypes.h>
 
 #include "cmd/cmd.h"
@@ -25,7 +25,8 @@ static const struct opt table[] = {
      "size of the vocabulary, the 256 bytes and special tokens included", OPT_REQUIRED, 1, 1 << 24},
     {"special", 0, OPT_LIST, offsetof(struct opts, special), "[ROLE=]TOKEN",
      "a special token; ROLE is bos, eos, unk, pad, cls, sep or mask (default: eos=<|endoftext|>)"},
-    {"pattern", 0, OPT_CHOICE, offsetof(struct opts, pattern), PATTERNS, "how text is cut into words"},
+    {"pattern", 0, OPT_CHOICE, offsetof(struct opts, pattern), PATTERNS,
+     "how text is cut into words"},
     {"regex", 0, OPT_STRING, offsetof(struct opts, regex), "EXPR",
      "cut text into the matches of this expression (PCRE2) instead"},
     {"min-count", 0, OPT_INT, offsetof(struct opts, min_count), "N",
@@ -51,8 +52,7 @@ static enum err read_text(struct errctx *e, struct cmd *c, const struct opt_list
     TRY(documents_open(e, &c->run, &opts.documents, operands, &d));
     do {
         r = documents_next(e, d, &document, &more);
-        if (r == ERR_OK && more)
-            r = learner_text(e, l, document.text, document.n, document.end);
+        if (r == ERR_OK && more) r = learner_text(e, l, document.text, document.n, document.end);
     } while (r == ERR_OK && more);
     c->bytes_read = documents_bytes(d);
     documents_close(d);
@@ -91,11 +91,11 @@ static enum err learn(struct errctx *e, struct cmd *c, const struct opt_list *op
     if (r == ERR_OK) r = learner_finish(e, l, &spec);
     if (r == ERR_OK) {
         learner_counts(l, &bytes, &words);
-        prog_note("%" PRIu64 " bytes of text, %" PRIu64 " distinct words, %" PRId64 " merges", bytes,
-                  words, spec.merges_count);
+        prog_note("%" PRIu64 " bytes of text, %" PRIu64 " distinct words, %" PRId64 " merges",
+                  bytes, words, spec.merges_count);
         if (spec.vocab < opts.vocab)
-            prog_warn("only %" PRId64 " of %" PRId64
-                      " ids: no pair is left that occurs %" PRId64 " times (--min-count)",
+            prog_warn("only %" PRId64 " of %" PRId64 " ids: no pair is left that occurs %" PRId64
+                      " times (--min-count)",
                       spec.vocab, opts.vocab, opts.min_count);
         r = write_tokenizer(e, c, &spec);
         tokenizer_spec_fini(&spec);

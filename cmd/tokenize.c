@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenize: text in, a stream of tokens out: a row per document, or per cut of one. */
+/* tokenize.c: text in, a stream of tokens out: a row per document, or per cut of one. */
 #include <inttypes.h>
 
 #include "cmd/cmd.h"
@@ -17,11 +17,11 @@ static struct opts opts = {.common = COMMON, .documents = DOCUMENTS_CFG};
 static const struct opt table[] = {
     {"tokenizer", 't', OPT_STRING, offsetof(struct opts, tokenizer), "FILE", "tokenizer to use",
      OPT_PATH},
-    {"model", 'm', OPT_STRING, offsetof(struct opts, model), "FILE",
-     "model whose tokenizer to use", OPT_PATH},
+    {"model", 'm', OPT_STRING, offsetof(struct opts, model), "FILE", "model whose tokenizer to use",
+     OPT_PATH},
     {"length", 0, OPT_INT, offsetof(struct opts, length), "N",
-     "cut documents into rows of at most this many ids (default: whole documents)",
-     OPT_NO_DEFAULT, 0, 1 << 30},
+     "cut documents into rows of at most this many ids (default: whole documents)", OPT_NO_DEFAULT,
+     0, 1 << 30},
     {"parse-special", 0, OPT_FLAG, offsetof(struct opts, special), NULL,
      "special tokens spelled out in the text become their ids, else they are text"},
     OPT_END};
@@ -64,7 +64,8 @@ static enum err tokenize(struct errctx *e, struct cmd *c, const struct tokenizer
                          const struct opt_list *operands)
 {
     struct rows_cfg rows;
-    struct encode_cfg cfg = {.rows = &rows, .special = opts.special, .threads = cmd_threads(&opts.common)};
+    struct encode_cfg cfg = {
+        .rows = &rows, .special = opts.special, .threads = cmd_threads(&opts.common)};
     struct tokenizer *t;
     struct stream_begin begin;
     enum err r;

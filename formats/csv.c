@@ -25,8 +25,10 @@ static enum err end_field(struct errctx *e, struct csv_record *r)
     return ERR_OK;
 }
 
-/* The quoted field at *at (behind its quote): *at goes behind the closing quote; *open when there is none yet. */
-static enum err quoted(struct errctx *e, const char *data, size_t n, size_t *at, struct csv_record *r, bool *open)
+/* The quoted field at *at (behind its quote): *at goes behind the closing quote; *open when there
+ * is none yet. */
+static enum err quoted(struct errctx *e, const char *data, size_t n, size_t *at,
+                       struct csv_record *r, bool *open)
 {
     size_t p = *at;
 
@@ -50,14 +52,15 @@ static size_t line_end(const char *data, size_t n, size_t at)
     return at + 1 < n && data[at] == '\r' && data[at + 1] == '\n' ? 2 : 0;
 }
 
-static enum err plain(struct errctx *e, const char *data, size_t n, char separator, uint64_t line, size_t *at,
-                      struct csv_record *r)
+static enum err plain(struct errctx *e, const char *data, size_t n, char separator, uint64_t line,
+                      size_t *at, struct csv_record *r)
 {
     size_t p = *at;
 
     while (p < n && data[p] != separator && line_end(data, n, p) == 0) {
         if (data[p] == '"' && separator == ',')
-            return err_set(e, ERR_INPUT, "line %llu: a quote inside an unquoted field (put the field in quotes)",
+            return err_set(e, ERR_INPUT,
+                           "line %llu: a quote inside an unquoted field (put the field in quotes)",
                            (unsigned long long)line);
         p++;
     }
@@ -66,8 +69,8 @@ static enum err plain(struct errctx *e, const char *data, size_t n, char separat
     return ERR_OK;
 }
 
-enum err csv_parse(struct errctx *e, const char *data, size_t n, bool eof, char separator, uint64_t line,
-                   struct csv_record *r, size_t *used)
+enum err csv_parse(struct errctx *e, const char *data, size_t n, bool eof, char separator,
+                   uint64_t line, struct csv_record *r, size_t *used)
 {
     size_t at = 0;
 
@@ -83,7 +86,8 @@ enum err csv_parse(struct errctx *e, const char *data, size_t n, bool eof, char 
             at++;
             TRY(quoted(e, data, n, &at, r, &open));
             if (open && eof)
-                return err_set(e, ERR_INPUT, "line %llu: a quoted field does not end", (unsigned long long)line);
+                return err_set(e, ERR_INPUT, "line %llu: a quoted field does not end",
+                               (unsigned long long)line);
             if (open || (at == n && !eof)) return ERR_OK;
         } else {
             TRY(plain(e, data, n, separator, line + r->lines - 1, &at, r));

@@ -21,8 +21,10 @@ static int sextet(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Appends what text[0..n) stands for; *good is false when it is no base64 (RFC 4648, with padding). */
-static enum err decode_base64(struct errctx *e, const char *text, size_t n, struct bytes *out, bool *good)
+/* Appends what text[0..n) stands for; *good is false when it is no base64 (RFC 4648, with padding).
+ */
+static enum err decode_base64(struct errctx *e, const char *text, size_t n, struct bytes *out,
+                              bool *good)
 {
     *good = n > 0 && n % 4 == 0;
     for (size_t i = 0; *good && i < n; i += 4) {
@@ -53,7 +55,8 @@ static bool parse_rank(const char *s, size_t n, uint32_t *out)
     return n > 0;
 }
 
-static enum err add_line(struct errctx *e, const char *line, size_t n, uint64_t number, struct tiktoken_ranks *r)
+static enum err add_line(struct errctx *e, const char *line, size_t n, uint64_t number,
+                         struct tiktoken_ranks *r)
 {
     const char *space = memchr(line, ' ', n);
     size_t starts = r->capacity;
@@ -63,7 +66,8 @@ static enum err add_line(struct errctx *e, const char *line, size_t n, uint64_t 
     if (good) TRY(decode_base64(e, line, (size_t)(space - line), &r->bytes, &good));
     if (good) good = parse_rank(space + 1, n - (size_t)(space - line) - 1, &rank);
     if (!good)
-        return err_set(e, ERR_INPUT, "line %llu: not \"base64 rank\", as a line of a tiktoken file is",
+        return err_set(e, ERR_INPUT,
+                       "line %llu: not \"base64 rank\", as a line of a tiktoken file is",
                        (unsigned long long)number);
     TRY(mem_grow(e, &r->start, &starts, r->count + 2, sizeof *r->start, "ranks"));
     TRY(mem_grow(e, &r->rank, &r->capacity, r->count + 2, sizeof *r->rank, "ranks"));
@@ -82,7 +86,8 @@ static enum err check_unique(struct errctx *e, const struct tiktoken_ranks *r)
     TRY(mem_new(e, &seen, (size_t)r->highest + 1, 1, "ranks"));
     for (size_t i = 0; i < r->count && code == ERR_OK; i++) {
         if (seen[r->rank[i]]++ != 0)
-            code = err_set(e, ERR_INPUT, "line %zu: rank %u stands on an earlier line, too", i + 1, r->rank[i]);
+            code = err_set(e, ERR_INPUT, "line %zu: rank %u stands on an earlier line, too", i + 1,
+                           r->rank[i]);
     }
     mem_free(seen);
     return code;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenizer.c: see tokenizer.h. The tables below list every operation with its parameters; checking and the identity
- * of meaning walk them, so that a parameter left out and one that says the default mean the same tokenizer. */
+/* tokenizer.c: see tokenizer.h. The tables below list every operation with its parameters; checking
+ * and the identity of meaning walk them, so that a parameter left out and one that says the default
+ * mean the same tokenizer. */
 #include "formats/tokenizer.h"
 #include <math.h>
 #include <string.h>
@@ -40,14 +41,23 @@ static const struct operation operations[] = {
     {"pretokenizer", "o200k", {{0}}},
     {"pretokenizer", "regex", {{"pattern", PARAM_STRING, true, 0, NULL}}},
     {"pretokenizer", "bert", {{0}}},
-    {"model", "bpe", {{"byte_level", PARAM_BOOL, true, 1, NULL}, {"ignore_merges", PARAM_BOOL, false, 0, NULL}}},
-    {"model", "wordpiece", {{"prefix", PARAM_STRING, false, 0, "##"}, {"max_chars", PARAM_INT, false, 100, NULL}}},
-    {"postprocessor", "template", {{"before", PARAM_ROLES, true, 0, NULL}, {"after", PARAM_ROLES, true, 0, NULL}}},
+    {"model",
+     "bpe",
+     {{"byte_level", PARAM_BOOL, true, 1, NULL}, {"ignore_merges", PARAM_BOOL, false, 0, NULL}}},
+    {"model",
+     "wordpiece",
+     {{"prefix", PARAM_STRING, false, 0, "##"}, {"max_chars", PARAM_INT, false, 100, NULL}}},
+    {"postprocessor",
+     "template",
+     {{"before", PARAM_ROLES, true, 0, NULL}, {"after", PARAM_ROLES, true, 0, NULL}}},
     {"decoder", "bytes", {{0}}},
-    {"decoder", "wordpiece", {{"prefix", PARAM_STRING, false, 0, "##"}, {"cleanup", PARAM_BOOL, false, 1, NULL}}},
+    {"decoder",
+     "wordpiece",
+     {{"prefix", PARAM_STRING, false, 0, "##"}, {"cleanup", PARAM_BOOL, false, 1, NULL}}},
 };
 
-static const char *const lists[] = {"normalizer", "pretokenizer", "model", "postprocessor", "decoder"};
+static const char *const lists[] = {"normalizer", "pretokenizer", "model", "postprocessor",
+                                    "decoder"};
 static const char *const roles[] = {"bos", "eos", "unk", "pad", "cls", "sep", "mask"};
 
 void tokenizer_spec_init(struct tokenizer_spec *s)
@@ -104,8 +114,12 @@ static enum err check_param(struct errctx *e, const struct param *p, const struc
         return ERR_OK;
     }
     switch (p->type) {
-    case PARAM_BOOL: fits = v->type == MP_BOOL; break;
-    case PARAM_INT: fits = v->type == MP_UINT && v->as.u <= INT32_MAX; break;
+    case PARAM_BOOL:
+        fits = v->type == MP_BOOL;
+        break;
+    case PARAM_INT:
+        fits = v->type == MP_UINT && v->as.u <= INT32_MAX;
+        break;
     case PARAM_STRING:
         fits = v->type == MP_STRING && memchr(v->as.bytes.data, 0, v->as.bytes.len) == NULL;
         break;
@@ -142,7 +156,8 @@ static enum err check_operation(struct errctx *e, const char *list, const struct
         for (size_t k = 0; k < ARRAY_LEN(op->params); k++)
             known |= op->params[k].name != NULL && strcmp(op->params[k].name, key) == 0;
         if (!known)
-            return err_set(e, ERR_INPUT, "%s: operation '%s' has no parameter '%s'", list, name, key);
+            return err_set(e, ERR_INPUT, "%s: operation '%s' has no parameter '%s'", list, name,
+                           key);
     }
     for (size_t k = 0; k < ARRAY_LEN(op->params) && op->params[k].name != NULL; k++)
         if (check_param(e, &op->params[k], mp_get(map, op->params[k].name)) != ERR_OK)
@@ -187,7 +202,8 @@ static enum err check_special(struct errctx *e, const struct tokenizer_spec *s)
         for (size_t k = 0; k < ARRAY_LEN(roles); k++) known |= strcmp(roles[k], key) == 0;
         if (!known) return err_set(e, ERR_INPUT, "special: role '%s' is not known", key);
         if (v->type != MP_UINT || v->as.u >= (uint64_t)s->vocab)
-            return err_set(e, ERR_INPUT, "special: '%s' is no id below %lld", key, (long long)s->vocab);
+            return err_set(e, ERR_INPUT, "special: '%s' is no id below %lld", key,
+                           (long long)s->vocab);
     }
     return ERR_OK;
 }
@@ -222,8 +238,8 @@ static enum err check_tables(struct errctx *e, const struct tokenizer_spec *s)
             return err_set(e, ERR_INPUT, "vocab.start falls at token %lld", (long long)i);
     for (int64_t i = 0; i < 2 * s->merges_count; i++)
         if (s->merges[i] >= s->vocab)
-            return err_set(e, ERR_INPUT, "merge %lld names token %u of %lld", (long long)i / 2, s->merges[i],
-                           (long long)s->vocab);
+            return err_set(e, ERR_INPUT, "merge %lld names token %u of %lld", (long long)i / 2,
+                           s->merges[i], (long long)s->vocab);
     for (int64_t i = 0; s->scores != NULL && i < s->vocab; i++)
         if (!isfinite(s->scores[i]))
             return err_set(e, ERR_INPUT, "the score of token %lld is not finite", (long long)i);
@@ -269,15 +285,24 @@ static void hash_bytes(XXH3_state_t *h, const void *data, size_t n)
     if (n > 0) XXH3_128bits_update(h, data, n);
 }
 
-static void hash_text(XXH3_state_t *h, const char *text) { hash_bytes(h, text, strlen(text)); }
+static void hash_text(XXH3_state_t *h, const char *text)
+{
+    hash_bytes(h, text, strlen(text));
+}
 
 static void hash_param(XXH3_state_t *h, const struct param *p, const struct mp_value *v)
 {
     hash_text(h, p->name);
     switch (p->type) {
-    case PARAM_BOOL: hash_number(h, v == NULL ? (uint64_t)p->number : v->as.boolean); break;
-    case PARAM_INT: hash_number(h, v == NULL ? (uint64_t)p->number : v->as.u); break;
-    case PARAM_STRING: hash_text(h, v == NULL ? p->text : v->as.bytes.data); break;
+    case PARAM_BOOL:
+        hash_number(h, v == NULL ? (uint64_t)p->number : v->as.boolean);
+        break;
+    case PARAM_INT:
+        hash_number(h, v == NULL ? (uint64_t)p->number : v->as.u);
+        break;
+    case PARAM_STRING:
+        hash_text(h, v == NULL ? p->text : v->as.bytes.data);
+        break;
     case PARAM_ROLES:
         hash_number(h, v->as.list.count);
         for (size_t i = 0; i < v->as.list.count; i++)
@@ -336,8 +361,9 @@ static const struct table {
     int dims;
     bool optional;
 } tables[T_COUNT] = {
-    {"vocab.bytes", DTYPE_U8, 1, false}, {"vocab.start", DTYPE_U64, 1, false}, {"vocab.flags", DTYPE_U8, 1, false},
-    {"merges", DTYPE_U32, 2, true},      {"scores", DTYPE_F32, 1, true},
+    {"vocab.bytes", DTYPE_U8, 1, false}, {"vocab.start", DTYPE_U64, 1, false},
+    {"vocab.flags", DTYPE_U8, 1, false}, {"merges", DTYPE_U32, 2, true},
+    {"scores", DTYPE_F32, 1, true},
 };
 
 static enum err table_name(struct errctx *e, const char *prefix, int table, char **out)
@@ -349,16 +375,26 @@ static enum err table_name(struct errctx *e, const char *prefix, int table, char
 static const void *table_data(const struct tokenizer_spec *s, int table, int64_t *rows)
 {
     switch (table) {
-    case T_BYTES: *rows = (int64_t)s->start[s->vocab]; return s->bytes;
-    case T_START: *rows = s->vocab + 1; return s->start;
-    case T_FLAGS: *rows = s->vocab; return s->flags;
-    case T_MERGES: *rows = s->merges_count; return s->merges;
-    default: *rows = s->vocab; return s->scores;
+    case T_BYTES:
+        *rows = (int64_t)s->start[s->vocab];
+        return s->bytes;
+    case T_START:
+        *rows = s->vocab + 1;
+        return s->start;
+    case T_FLAGS:
+        *rows = s->vocab;
+        return s->flags;
+    case T_MERGES:
+        *rows = s->merges_count;
+        return s->merges;
+    default:
+        *rows = s->vocab;
+        return s->scores;
     }
 }
 
-enum err tokenizer_spec_declare(struct errctx *e, const struct tokenizer_spec *s, const char *prefix,
-                                struct stream_begin *b, int64_t *first)
+enum err tokenizer_spec_declare(struct errctx *e, const struct tokenizer_spec *s,
+                                const char *prefix, struct stream_begin *b, int64_t *first)
 {
     TRY(mp_set(e, &b->meta, "tokenizer", &s->ops));
     *first = b->tensors_count;
@@ -374,7 +410,8 @@ enum err tokenizer_spec_declare(struct errctx *e, const struct tokenizer_spec *s
     return ERR_OK;
 }
 
-enum err tokenizer_spec_begin(struct errctx *e, const struct tokenizer_spec *s, struct stream_begin *b)
+enum err tokenizer_spec_begin(struct errctx *e, const struct tokenizer_spec *s,
+                              struct stream_begin *b)
 {
     int64_t first;
 
@@ -384,8 +421,8 @@ enum err tokenizer_spec_begin(struct errctx *e, const struct tokenizer_spec *s, 
     return e->code;
 }
 
-enum err tokenizer_spec_write(struct errctx *e, const struct tokenizer_spec *s, struct stream_writer *w,
-                              int64_t first)
+enum err tokenizer_spec_write(struct errctx *e, const struct tokenizer_spec *s,
+                              struct stream_writer *w, int64_t first)
 {
     for (int t = 0; t < T_COUNT; t++) {
         int64_t rows;
@@ -397,8 +434,8 @@ enum err tokenizer_spec_write(struct errctx *e, const struct tokenizer_spec *s, 
 }
 
 /* Checks a table's form and gives its data and rows; NULL data when an optional one is absent. */
-static enum err table_find(struct errctx *e, const struct stream_tensors *t, const char *prefix, int table,
-                           const void **data, int64_t *rows)
+static enum err table_find(struct errctx *e, const struct stream_tensors *t, const char *prefix,
+                           int table, const void **data, int64_t *rows)
 {
     const struct stream_field *field = NULL;
     char *name;
@@ -448,17 +485,19 @@ static enum err read_tables(struct errctx *e, const struct stream_tensors *t, co
         s->merges_count = rows[T_MERGES];
         TRY(copy(e, &s->merges, data[T_MERGES], 2 * rows[T_MERGES], sizeof *s->merges));
     }
-    if (data[T_SCORES] != NULL) TRY(copy(e, &s->scores, data[T_SCORES], s->vocab, sizeof *s->scores));
+    if (data[T_SCORES] != NULL)
+        TRY(copy(e, &s->scores, data[T_SCORES], s->vocab, sizeof *s->scores));
     return ERR_OK;
 }
 
-enum err tokenizer_spec_read(struct errctx *e, const struct stream_tensors *t, const char *prefix, const char *name,
-                             struct tokenizer_spec *out)
+enum err tokenizer_spec_read(struct errctx *e, const struct stream_tensors *t, const char *prefix,
+                             const char *name, struct tokenizer_spec *out)
 {
     const struct mp_value *ops = mp_get(&t->begin.meta, "tokenizer");
 
     memset(out, 0, sizeof *out);
-    if (ops == NULL || ops->type != MP_MAP) return err_set(e, ERR_INPUT, "'%s' holds no tokenizer", name);
+    if (ops == NULL || ops->type != MP_MAP)
+        return err_set(e, ERR_INPUT, "'%s' holds no tokenizer", name);
     if (read_tables(e, t, prefix, out) != ERR_OK) {
         err_prefix(e, "'%s': tokenizer", name);
         goto fail;
@@ -478,7 +517,8 @@ static bool is_table(const struct stream_field *f, const char *prefix)
     size_t n = strlen(prefix);
 
     for (int t = 0; t < T_COUNT; t++)
-        if (strncmp(f->name, prefix, n) == 0 && strcmp(f->name + n, tables[t].name) == 0) return true;
+        if (strncmp(f->name, prefix, n) == 0 && strcmp(f->name + n, tables[t].name) == 0)
+            return true;
     return false;
 }
 
@@ -493,7 +533,8 @@ static enum err allocate(struct errctx *e, const struct stream_field *f, uint8_t
 }
 
 /* Keeps the tensors of the tokenizer; the rest of a model is passed over. */
-static enum err load_tables(struct errctx *e, struct stream_reader *r, const char *prefix, struct stream_tensors *t)
+static enum err load_tables(struct errctx *e, struct stream_reader *r, const char *prefix,
+                            struct stream_tensors *t)
 {
     const struct stream_begin *b = stream_reader_begin(r);
     int64_t wanted = 0;
@@ -514,13 +555,15 @@ static enum err load_tables(struct errctx *e, struct stream_reader *r, const cha
         if (event != STREAM_EVENT_TENSOR || t->data[piece.tensor] == NULL) continue;
         const struct stream_field *f = &t->begin.tensors[piece.tensor];
         int64_t elements = f->shape[0] * (f->dims == 2 ? f->shape[1] : 1);
-        memcpy(t->data[piece.tensor] + (size_t)piece.first * dtype_size(f->dtype), piece.data, piece.bytes);
+        memcpy(t->data[piece.tensor] + (size_t)piece.first * dtype_size(f->dtype), piece.data,
+               piece.bytes);
         if (piece.first + piece.elements == elements) wanted--;
     }
     return stream_reader_drain(e, r);
 }
 
-enum err tokenizer_spec_load(struct errctx *e, struct run *run, const char *path, struct tokenizer_spec *out)
+enum err tokenizer_spec_load(struct errctx *e, struct run *run, const char *path,
+                             struct tokenizer_spec *out)
 {
     struct stream_reader_cfg cfg = STREAM_READER_CFG;
     struct stream_tensors t;

@@ -5,7 +5,10 @@
 #include "common/text/unicode_class.h"
 #include "common/text/utf8.h"
 
-static size_t length(const struct tokenizer_spec *s, uint32_t id) { return (size_t)(s->start[id + 1] - s->start[id]); }
+static size_t length(const struct tokenizer_spec *s, uint32_t id)
+{
+    return (size_t)(s->start[id + 1] - s->start[id]);
+}
 
 /* Insertion by (first byte, longest first, lower id): there are few of them. */
 static void insert(struct added_tokens *a, size_t count, uint32_t id)
@@ -31,8 +34,8 @@ static bool has_space(const uint8_t *s, size_t n)
     return false;
 }
 
-enum err added_tokens_init(struct errctx *e, const struct tokenizer_spec *spec, bool normalized, bool special,
-                           struct added_tokens *a)
+enum err added_tokens_init(struct errctx *e, const struct tokenizer_spec *spec, bool normalized,
+                           bool special, struct added_tokens *a)
 {
     size_t count = 0, capacity = 0;
 
@@ -50,7 +53,8 @@ enum err added_tokens_init(struct errctx *e, const struct tokenizer_spec *spec, 
         insert(a, count++, (uint32_t)id);
         a->any_space |= has_space(bytes, n) || (flags & (TOKEN_LSTRIP | TOKEN_RSTRIP));
     }
-    for (size_t i = 0; i < count; i++) a->first[spec->bytes[spec->start[a->ids[i]]] + 1] = (uint32_t)i + 1;
+    for (size_t i = 0; i < count; i++)
+        a->first[spec->bytes[spec->start[a->ids[i]]] + 1] = (uint32_t)i + 1;
     for (int b = 0; b < 256; b++)
         if (a->first[b + 1] < a->first[b]) a->first[b + 1] = a->first[b];
     return ERR_OK;
@@ -84,13 +88,16 @@ static bool stands_alone(const uint8_t *s, size_t n, size_t from, size_t to)
     return to == n || !is_word(s + to);
 }
 
-static bool match_at(const struct added_tokens *a, const uint8_t *s, size_t n, size_t p, size_t *to, uint32_t *id)
+static bool match_at(const struct added_tokens *a, const uint8_t *s, size_t n, size_t p, size_t *to,
+                     uint32_t *id)
 {
     for (uint32_t i = a->first[s[p]]; i < a->first[s[p] + 1]; i++) {
         uint32_t token = a->ids[i];
         size_t len = length(a->spec, token);
-        if (len > n - p || memcmp(s + p, a->spec->bytes + a->spec->start[token], len) != 0) continue;
-        if ((a->spec->flags[token] & TOKEN_SINGLE_WORD) && !stands_alone(s, n, p, p + len)) continue;
+        if (len > n - p || memcmp(s + p, a->spec->bytes + a->spec->start[token], len) != 0)
+            continue;
+        if ((a->spec->flags[token] & TOKEN_SINGLE_WORD) && !stands_alone(s, n, p, p + len))
+            continue;
         *to = p + len;
         *id = token;
         return true;
@@ -98,8 +105,8 @@ static bool match_at(const struct added_tokens *a, const uint8_t *s, size_t n, s
     return false;
 }
 
-bool added_tokens_next(const struct added_tokens *a, const uint8_t *text, size_t n, size_t at, size_t *from, size_t *to,
-                       uint32_t *id)
+bool added_tokens_next(const struct added_tokens *a, const uint8_t *text, size_t n, size_t at,
+                       size_t *from, size_t *to, uint32_t *id)
 {
     size_t p = at, len;
 
@@ -108,9 +115,11 @@ bool added_tokens_next(const struct added_tokens *a, const uint8_t *text, size_t
     if (p == n) return false;
     *from = p;
     if (a->spec->flags[*id] & TOKEN_LSTRIP)
-        while (*from > at && (unicode_class_of(utf8_decode(text + back(text, *from), &len)) & UNICODE_SPACE))
+        while (*from > at &&
+               (unicode_class_of(utf8_decode(text + back(text, *from), &len)) & UNICODE_SPACE))
             *from = back(text, *from);
     if (a->spec->flags[*id] & TOKEN_RSTRIP)
-        while (*to < n && (unicode_class_of(utf8_decode(text + *to, &len)) & UNICODE_SPACE)) *to += len;
+        while (*to < n && (unicode_class_of(utf8_decode(text + *to, &len)) & UNICODE_SPACE))
+            *to += len;
     return true;
 }

@@ -197,7 +197,8 @@ static enum err merge_long(struct errctx *e, const struct bpe *b, struct bpe_scr
     while (s->heap_count > 0) {
         uint64_t top = heap_pop(s);
         uint32_t i = (uint32_t)top, gone;
-        if (s->rank[i] != (uint32_t)(top >> 32)) continue; /* stale: the pair has changed or is gone */
+        if (s->rank[i] != (uint32_t)(top >> 32))
+            continue; /* stale: the pair has changed or is gone */
         gone = s->next[i];
         ids[i] = find(b, ids[i], ids[gone])->id;
         s->rank[gone] = NO_RANK;

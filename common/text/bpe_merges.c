@@ -8,7 +8,7 @@
 #define NO_WORD UINT32_MAX
 
 struct pair {
-    uint64_t key;   /* left << 32 | right */
+    uint64_t key; /* left << 32 | right */
     int64_t count;
     uint64_t first; /* its words: places[first .. first + words) */
     uint32_t words;
@@ -47,7 +47,7 @@ struct state {
     size_t places_count, places_capacity;
     struct candidate *heap;
     size_t heap_count, heap_capacity;
-    struct bytes text;   /* of all tokens */
+    struct bytes text;    /* of all tokens */
     uint64_t *text_start; /* tokens + 1 */
     size_t tokens;
     struct partner *partners; /* [2 * tokens]: before the new token by id, then behind it */
@@ -99,7 +99,8 @@ static enum err rehash(struct errctx *e, struct state *s)
     TRY(mem_new_aligned(e, &table, slots, sizeof *table, "pairs"));
     for (size_t i = 0; i < slots; i++) table[i].key = NO_KEY;
     for (size_t i = 0; i < s->table_slots; i++)
-        if (s->table[i].key != NO_KEY && s->table[i].count >= s->min_count) insert(table, slots, &s->table[i]);
+        if (s->table[i].key != NO_KEY && s->table[i].count >= s->min_count)
+            insert(table, slots, &s->table[i]);
     mem_free(s->table);
     s->table = table;
     s->table_slots = slots;
@@ -113,7 +114,8 @@ static int compare_text(const struct state *s, uint32_t a, uint32_t b)
 {
     size_t n = (size_t)(s->text_start[a + 1] - s->text_start[a]);
     size_t m = (size_t)(s->text_start[b + 1] - s->text_start[b]);
-    int order = memcmp(s->text.data + s->text_start[a], s->text.data + s->text_start[b], n < m ? n : m);
+    int order =
+        memcmp(s->text.data + s->text_start[a], s->text.data + s->text_start[b], n < m ? n : m);
 
     return order != 0 ? order : (n > m) - (n < m);
 }
@@ -135,7 +137,8 @@ static enum err push(struct errctx *e, struct state *s, struct candidate c)
 
     TRY(mem_grow(e, &s->heap, &s->heap_capacity, i + 1, sizeof *s->heap, "pairs"));
     s->heap_count++;
-    for (; i > 0 && precedes(s, &c, &s->heap[(i - 1) / 2]); i = (i - 1) / 2) s->heap[i] = s->heap[(i - 1) / 2];
+    for (; i > 0 && precedes(s, &c, &s->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        s->heap[i] = s->heap[(i - 1) / 2];
     s->heap[i] = c;
     return ERR_OK;
 }
@@ -184,7 +187,8 @@ static struct pair *next_pair(struct state *s)
 /* ------------------------------------------------------------------ gathering */
 
 /* `delta` more of the pair with a partner, in a word (words come in ascending order). */
-static inline enum err gather(struct errctx *e, struct state *s, uint32_t partner, uint32_t word, int64_t delta)
+static inline enum err gather(struct errctx *e, struct state *s, uint32_t partner, uint32_t word,
+                              int64_t delta)
 {
     struct partner *p = &s->partners[partner];
 
@@ -194,24 +198,30 @@ static inline enum err gather(struct errctx *e, struct state *s, uint32_t partne
     p->last = word;
     p->words++;
     if (s->found_count == s->found_capacity)
-        TRY(mem_grow(e, &s->found, &s->found_capacity, s->found_count + 1, sizeof *s->found, "pairs"));
+        TRY(mem_grow(e, &s->found, &s->found_capacity, s->found_count + 1, sizeof *s->found,
+                     "pairs"));
     s->found[s->found_count++] = (struct place){partner, word};
     return ERR_OK;
 }
 
-/* Turns what was gathered into pairs with their words; key_of says which pair a partner stands for. */
+/* Turns what was gathered into pairs with their words; key_of says which pair a partner stands for.
+ */
 static enum err settle(struct errctx *e, struct state *s, uint32_t token, bool initial)
 {
     if (s->table_used + s->touched_count > s->table_slots / 2) TRY(rehash(e, s));
     for (size_t i = 0; i < s->touched_count; i++) {
         struct partner *p = &s->partners[s->touched[i]];
         uint32_t id = s->touched[i];
-        struct pair pair = {.count = p->count, .first = s->places_count, .words = (uint32_t)p->words};
+        struct pair pair = {
+            .count = p->count, .first = s->places_count, .words = (uint32_t)p->words};
         p->next = NO_KEY;
         if (p->count < s->min_count) continue;
-        if (initial) pair.key = (uint64_t)(id >> 8) << 32 | (id & 255);
-        else if (id < s->tokens) pair.key = (uint64_t)id << 32 | token;
-        else pair.key = (uint64_t)token << 32 | (id - s->tokens);
+        if (initial)
+            pair.key = (uint64_t)(id >> 8) << 32 | (id & 255);
+        else if (id < s->tokens)
+            pair.key = (uint64_t)id << 32 | token;
+        else
+            pair.key = (uint64_t)token << 32 | (id - s->tokens);
         p->next = s->places_count;
         s->places_count += p->words;
         if (2 * (s->table_used + 1) > s->table_slots) TRY(rehash(e, s));
@@ -239,8 +249,8 @@ static void lower(struct state *s, uint32_t left, uint32_t right, int64_t by)
 }
 
 /* Replaces left, right by token in one word and gathers the pairs around it. */
-static enum err merge_word(struct errctx *e, struct state *s, uint32_t index, uint32_t left, uint32_t right,
-                           uint32_t token)
+static enum err merge_word(struct errctx *e, struct state *s, uint32_t index, uint32_t left,
+                           uint32_t right, uint32_t token)
 {
     struct word *w = &s->words[index];
     uint32_t *y = s->symbols + w->first, n = w->len, to = 0;
@@ -257,7 +267,8 @@ static enum err merge_word(struct errctx *e, struct state *s, uint32_t index, ui
                 s->partners[s->tokens + left].count -= count;
             else
                 lower(s, before, left, count);
-            TRY(gather(e, s, before, index, count)); /* the pair (token, token) counts as its first half's */
+            TRY(gather(e, s, before, index,
+                       count)); /* the pair (token, token) counts as its first half's */
         }
         y[to] = token;
         i += 2;
@@ -272,7 +283,8 @@ static enum err merge_word(struct errctx *e, struct state *s, uint32_t index, ui
 
 /* ------------------------------------------------------------------ the loop */
 
-static enum err add_token(struct errctx *e, struct state *s, size_t id, uint32_t left, uint32_t right)
+static enum err add_token(struct errctx *e, struct state *s, size_t id, uint32_t left,
+                          uint32_t right)
 {
     const uint32_t parts[2] = {left, right};
 
@@ -302,7 +314,8 @@ static enum err take_words(struct errctx *e, struct state *s, struct word_table 
         const struct word_entry *w = &t->slots[i];
         if (w->count == 0 || w->len < 2) continue;
         s->words[s->words_count++] = (struct word){s->symbols_count, w->count, w->len};
-        for (uint32_t k = 0; k < w->len; k++) s->symbols[s->symbols_count++] = t->arena.data[w->offset + k];
+        for (uint32_t k = 0; k < w->len; k++)
+            s->symbols[s->symbols_count++] = t->arena.data[w->offset + k];
     }
     word_table_fini(t);
     return ERR_OK;
@@ -375,8 +388,8 @@ static void state_fini(struct state *s)
     mem_free(s->found);
 }
 
-enum err bpe_merges_learn(struct errctx *e, struct word_table *words, size_t want, uint64_t min_count,
-                          struct merge_list *out)
+enum err bpe_merges_learn(struct errctx *e, struct word_table *words, size_t want,
+                          uint64_t min_count, struct merge_list *out)
 {
     struct state s = {.min_count = min_count > INT64_MAX ? INT64_MAX : (int64_t)min_count};
     enum err code;

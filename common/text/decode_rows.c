@@ -4,7 +4,8 @@
 #include <string.h>
 
 enum err row_decoder_init(struct errctx *e, struct row_decoder *d, const struct tokenizer *t,
-                          const struct stream_begin *b, const char *tokens_name, const char *tokenizer_name)
+                          const struct stream_begin *b, const char *tokens_name,
+                          const char *tokenizer_name)
 {
     const struct tokenizer_spec *s = tokenizer_spec_of(t);
     uint8_t id[16];
@@ -12,7 +13,8 @@ enum err row_decoder_init(struct errctx *e, struct row_decoder *d, const struct 
     TRY(tokens_layout_find(e, b, tokens_name, &d->layout));
     tokenizer_spec_id(s, id);
     if (memcmp(id, d->layout.tokenizer, sizeof id) != 0)
-        return err_set(e, ERR_INPUT, "'%s' was not made with the tokenizer of '%s'", tokens_name, tokenizer_name);
+        return err_set(e, ERR_INPUT, "'%s' was not made with the tokenizer of '%s'", tokens_name,
+                       tokenizer_name);
     d->tokenizer = t;
     d->encoder = tokenizer_spec_is_encoder(s);
     d->separator = -1;
@@ -32,8 +34,8 @@ enum err row_decoder_finish(struct errctx *e, struct row_decoder *d, struct byte
     return d->any && d->separator >= 0 ? bytes_append(e, out, &separator, 1) : ERR_OK;
 }
 
-enum err row_decoder_row(struct errctx *e, struct row_decoder *d, const struct stream_rows *rows, int64_t i,
-                         struct bytes *out)
+enum err row_decoder_row(struct errctx *e, struct row_decoder *d, const struct stream_rows *rows,
+                         int64_t i, struct bytes *out)
 {
     const struct tokenizer_spec *s = tokenizer_spec_of(d->tokenizer);
     struct tokens_row row;
@@ -46,11 +48,15 @@ enum err row_decoder_row(struct errctx *e, struct row_decoder *d, const struct s
         TRY(row_decoder_finish(e, d, out));
         d->started = false;
     }
-    /* the context of a later cut stands in the one before; that of the first is text when it is no special token */
-    if (row.part > 0) from = row.skip;
-    else while (from < row.skip && (s->flags[d->ids[from]] & TOKEN_SPECIAL) && !d->special) from++;
+    /* the context of a later cut stands in the one before; that of the first is text when it is no
+     * special token */
+    if (row.part > 0)
+        from = row.skip;
+    else
+        while (from < row.skip && (s->flags[d->ids[from]] & TOKEN_SPECIAL) && !d->special) from++;
     d->any = true;
     d->doc = row.doc;
     d->part = row.part;
-    return tokenizer_decode_more(e, d->tokenizer, d->ids + from, (size_t)row.n - from, d->special, &d->started, out);
+    return tokenizer_decode_more(e, d->tokenizer, d->ids + from, (size_t)row.n - from, d->special,
+                                 &d->started, out);
 }

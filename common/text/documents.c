@@ -3,7 +3,8 @@
  *
  *   file --read--> raw --check or replace--> buffer --form--> document
  *
- * The buffer holds whole characters only; a document that is not whole yet makes it grow, doubling what is read. */
+ * The buffer holds whole characters only; a document that is not whole yet makes it grow, doubling
+ * what is read. */
 #include "common/text/documents.h"
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@ enum { READ_BYTES = 1 << 20 };
 
 const struct opt documents_opts[] = {
     {"form", 'f', OPT_CHOICE, offsetof(struct documents_cfg, form), DOCUMENT_FORMS,
-     "what a document is; auto goes by the file's extension: .jsonl .csv .tsv, else the whole file"},
+     "what a document is; auto goes by the file's extension: .jsonl .csv .tsv, else the whole "
+     "file"},
     {"text", 0, OPT_STRING, offsetof(struct documents_cfg, text), "FIELD",
      "field of jsonl, column of csv and tsv that holds the text (default: text)"},
     {"header", 0, OPT_FLAG, offsetof(struct documents_cfg, header), NULL,
@@ -26,10 +28,10 @@ const struct opt documents_opts[] = {
     {"invalid", 0, OPT_CHOICE, offsetof(struct documents_cfg, invalid), "error|replace",
      "text that is not UTF-8: an error, or replaced by U+FFFD"},
     OPT_END};
-const struct opt documents_keep_opts[] = {
-    {"keep", 0, OPT_STRING, offsetof(struct documents_cfg, keep), "FIELD,...|all",
-     "fields of the record that are carried along as JSON"},
-    OPT_END};
+const struct opt documents_keep_opts[] = {{"keep", 0, OPT_STRING,
+                                           offsetof(struct documents_cfg, keep), "FIELD,...|all",
+                                           "fields of the record that are carried along as JSON"},
+                                          OPT_END};
 
 struct documents {
     struct run *run;
@@ -70,7 +72,8 @@ static enum err split_keep(struct errctx *e, struct documents *d)
     for (size_t capacity = 0;; p++) {
         size_t n = strcspn(p, ",");
         if (n == 0) return err_set(e, ERR_USAGE, "--keep '%s': an empty name", d->cfg.keep);
-        TRY(mem_grow(e, &d->keep_names, &capacity, d->keep_count + 1, sizeof *d->keep_names, "names"));
+        TRY(mem_grow(e, &d->keep_names, &capacity, d->keep_count + 1, sizeof *d->keep_names,
+                     "names"));
         TRY(mem_strndup(e, &d->keep_names[d->keep_count], p, n));
         d->keep_count++;
         p += n;
@@ -124,7 +127,10 @@ void documents_close(struct documents *d)
     mem_free(d);
 }
 
-uint64_t documents_bytes(const struct documents *d) { return d->bytes_total; }
+uint64_t documents_bytes(const struct documents *d)
+{
+    return d->bytes_total;
+}
 
 static bool ends_with(const char *path, const char *tail)
 {
@@ -203,10 +209,12 @@ static enum err check_raw(struct errctx *e, struct documents *d)
         size_t bad = utf8_fault_length(d->raw.data + at, n - at, &incomplete);
         if (incomplete && !d->eof) break;
         if (d->cfg.invalid == 0)
-            return err_set(e, ERR_INPUT, "'%s': line %llu, byte %llu: not valid UTF-8 (--invalid replace reads it as "
-                                         "U+FFFD)",
-                           d->in.name, (unsigned long long)d->lines_checked + 1,
-                           (unsigned long long)(d->raw_offset + at));
+            return err_set(
+                e, ERR_INPUT,
+                "'%s': line %llu, byte %llu: not valid UTF-8 (--invalid replace reads it as "
+                "U+FFFD)",
+                d->in.name, (unsigned long long)d->lines_checked + 1,
+                (unsigned long long)(d->raw_offset + at));
         TRY(bytes_append(e, &d->buffer, "\xef\xbf\xbd", 3));
         at += bad;
     }
@@ -222,9 +230,10 @@ static enum err fill(struct errctx *e, struct documents *d)
     size_t have = d->buffer.len - d->at, want = have > READ_BYTES ? have : READ_BYTES, got;
 
     if (have > DOCUMENT_LIMIT)
-        return err_set(e, ERR_INPUT, "'%s': the document at line %llu is longer than %zu bytes%s", d->in.name,
-                       (unsigned long long)d->line, DOCUMENT_LIMIT,
-                       d->form == DOCUMENT_FILES ? " (-f lines or -f paragraphs cuts the file)" : "");
+        return err_set(e, ERR_INPUT, "'%s': the document at line %llu is longer than %zu bytes%s",
+                       d->in.name, (unsigned long long)d->line, DOCUMENT_LIMIT,
+                       d->form == DOCUMENT_FILES ? " (-f lines or -f paragraphs cuts the file)"
+                                                 : "");
     memmove(d->buffer.data, d->buffer.data + d->at, have);
     d->buffer.len = have;
     d->scanned -= d->at;
@@ -239,7 +248,8 @@ static enum err fill(struct errctx *e, struct documents *d)
 }
 
 /* The line at `at` without its newline; false when the file has no more. */
-static enum err next_line(struct errctx *e, struct documents *d, const char **text, size_t *n, bool *more)
+static enum err next_line(struct errctx *e, struct documents *d, const char **text, size_t *n,
+                          bool *more)
 {
     for (;;) {
         const uint8_t *from = d->buffer.data + d->at, *end = NULL;
@@ -270,8 +280,10 @@ static bool is_blank(const char *s, size_t n)
 
 /* ------------------------------------------------------------------ forms of text */
 
-/* From data[0..n): the paragraph [*from, *to), all of it known to be there; *used bytes are done with. */
-static bool find_paragraph(const char *data, size_t n, bool eof, size_t *from, size_t *to, size_t *used)
+/* From data[0..n): the paragraph [*from, *to), all of it known to be there; *used bytes are done
+ * with. */
+static bool find_paragraph(const char *data, size_t n, bool eof, size_t *from, size_t *to,
+                           size_t *used)
 {
     bool inside = false;
 
@@ -293,7 +305,8 @@ static bool find_paragraph(const char *data, size_t n, bool eof, size_t *from, s
     return inside && eof;
 }
 
-static enum err next_paragraph(struct errctx *e, struct documents *d, struct document *out, bool *more)
+static enum err next_paragraph(struct errctx *e, struct documents *d, struct document *out,
+                               bool *more)
 {
     size_t from = 0, to = 0, used = 0;
 
@@ -335,7 +348,8 @@ static bool is_kept(const struct documents *d, const char *name)
     return false;
 }
 
-static enum err dump_keep(struct errctx *e, struct documents *d, json_t *object, struct document *out)
+static enum err dump_keep(struct errctx *e, struct documents *d, json_t *object,
+                          struct document *out)
 {
     free(d->keep_text);
     d->keep_text = json_dumps(object, JSON_COMPACT);
@@ -346,8 +360,8 @@ static enum err dump_keep(struct errctx *e, struct documents *d, json_t *object,
 }
 
 /* Takes the text and what is not kept out of the parsed object; the rest is what is kept. */
-static enum err keep_json(struct errctx *e, struct documents *d, const char *text_key, uint64_t line,
-                          struct document *out)
+static enum err keep_json(struct errctx *e, struct documents *d, const char *text_key,
+                          uint64_t line, struct document *out)
 {
     json_t *rest = json_copy(d->object);
     const char *key;
@@ -357,10 +371,10 @@ static enum err keep_json(struct errctx *e, struct documents *d, const char *tex
     if (rest == NULL) return err_memory(e, "kept fields", 0);
     for (size_t i = 0; i < d->keep_count && code == ERR_OK; i++)
         if (json_object_get(d->object, d->keep_names[i]) == NULL)
-            code = err_set(e, ERR_INPUT, "line %llu: no field '%s' to keep", (unsigned long long)line,
-                           d->keep_names[i]);
-    json_object_foreach(d->object, key, value)
-        if (strcmp(key, text_key) == 0 || !is_kept(d, key)) (void)json_object_del(rest, key);
+            code = err_set(e, ERR_INPUT, "line %llu: no field '%s' to keep",
+                           (unsigned long long)line, d->keep_names[i]);
+    json_object_foreach(d->object, key, value) if (strcmp(key, text_key) == 0 || !is_kept(d, key))(
+        void) json_object_del(rest, key);
     if (code == ERR_OK) code = dump_keep(e, d, rest, out);
     json_decref(rest);
     return code;
@@ -399,14 +413,16 @@ static enum err next_record(struct errctx *e, struct documents *d, bool *more)
         }
         *more = n > 0;
         if (n > 0)
-            TRY(csv_parse(e, data, n, d->eof, d->form == DOCUMENT_CSV ? ',' : '\t', d->line, &d->record, &used));
+            TRY(csv_parse(e, data, n, d->eof, d->form == DOCUMENT_CSV ? ',' : '\t', d->line,
+                          &d->record, &used));
         if (n > 0 && used > 0) {
             size_t len;
             d->at += used;
             d->scanned = d->at;
             d->line += d->record.lines;
             (void)csv_field(&d->record, 0, &len);
-            if (len > 0 || d->record.fields > 1 || (d->have_columns && d->columns.fields == 1)) return ERR_OK;
+            if (len > 0 || d->record.fields > 1 || (d->have_columns && d->columns.fields == 1))
+                return ERR_OK;
         } else if (d->eof) {
             return ERR_OK;
         } else {
@@ -415,7 +431,8 @@ static enum err next_record(struct errctx *e, struct documents *d, bool *more)
     }
 }
 
-static enum err find_column(struct errctx *e, const struct documents *d, const char *name, size_t *column)
+static enum err find_column(struct errctx *e, const struct documents *d, const char *name,
+                            size_t *column)
 {
     char *end;
     unsigned long number;
@@ -424,15 +441,18 @@ static enum err find_column(struct errctx *e, const struct documents *d, const c
     if (!d->cfg.header) {
         number = strtoul(name, &end, 10);
         if (*end != 0 || number < 1)
-            return err_set(e, ERR_USAGE, "'%s' is not the number of a column (there is no header)", name);
+            return err_set(e, ERR_USAGE, "'%s' is not the number of a column (there is no header)",
+                           name);
         if (number > d->columns.fields)
-            return err_set(e, ERR_INPUT, "there are %zu columns, not %lu", d->columns.fields, number);
+            return err_set(e, ERR_INPUT, "there are %zu columns, not %lu", d->columns.fields,
+                           number);
         *column = number - 1;
         return ERR_OK;
     }
     for (*column = 0; *column < d->columns.fields; (*column)++)
         if (strcmp(csv_field(&d->columns, *column, &n), name) == 0) return ERR_OK;
-    return err_set(e, ERR_INPUT, "the header has no column '%s' (--text names the one with the text)", name);
+    return err_set(e, ERR_INPUT,
+                   "the header has no column '%s' (--text names the one with the text)", name);
 }
 
 /* The first record: names of columns, or only their number. */
@@ -447,12 +467,17 @@ static enum err read_columns(struct errctx *e, struct documents *d, bool *more)
     d->columns = d->record;
     d->record = first;
     d->have_columns = true;
-    TRY(find_column(e, d, d->cfg.text != NULL ? d->cfg.text : d->cfg.header ? "text" : "1", &d->text_column));
+    TRY(find_column(e, d,
+                    d->cfg.text != NULL ? d->cfg.text
+                    : d->cfg.header     ? "text"
+                                        : "1",
+                    &d->text_column));
     for (size_t i = 0; i < d->keep_count; i++) TRY(find_column(e, d, d->keep_names[i], &column));
     return ERR_OK;
 }
 
-static enum err keep_columns(struct errctx *e, struct documents *d, const struct csv_record *r, struct document *out)
+static enum err keep_columns(struct errctx *e, struct documents *d, const struct csv_record *r,
+                             struct document *out)
 {
     json_t *object = json_object();
     enum err code = ERR_OK;
@@ -508,12 +533,22 @@ enum err documents_next(struct errctx *e, struct documents *d, struct document *
         if (!d->open) TRY(open_next(e, d));
         *out = (struct document){.end = true};
         switch (d->form) {
-        case DOCUMENT_LINES: code = next_line(e, d, &out->text, &out->n, more); break;
-        case DOCUMENT_PARAGRAPHS: code = next_paragraph(e, d, out, more); break;
-        case DOCUMENT_JSONL: code = next_json(e, d, out, more); break;
+        case DOCUMENT_LINES:
+            code = next_line(e, d, &out->text, &out->n, more);
+            break;
+        case DOCUMENT_PARAGRAPHS:
+            code = next_paragraph(e, d, out, more);
+            break;
+        case DOCUMENT_JSONL:
+            code = next_json(e, d, out, more);
+            break;
         case DOCUMENT_CSV:
-        case DOCUMENT_TSV: code = next_row(e, d, out, more); break;
-        default: code = next_file(e, d, out, more); break;
+        case DOCUMENT_TSV:
+            code = next_row(e, d, out, more);
+            break;
+        default:
+            code = next_file(e, d, out, more);
+            break;
         }
         if (code != ERR_OK) {
             if (code == ERR_INPUT && e->message[0] != '\'') err_prefix(e, "'%s'", d->in.name);

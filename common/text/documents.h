@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* documents.h: documents out of text files, one after another, in constant memory (but for the longest document).
+/* documents.h: documents out of text files, one after another, in constant memory (but for the
+ * longest document).
  *
  *   lines       a document per line, without its newline
  *   paragraphs  runs of lines between blank ones
@@ -7,8 +8,9 @@
  *   jsonl       a document per JSON object: the string of one field
  *   csv, tsv    a document per record: one column, by its name in the header or by number
  *
- * Every byte is checked to be UTF-8 before anything looks at it: a fault is an error with file, line and byte, or
- * becomes U+FFFD. Each file is an input of the run, by the XXH3-128 of its bytes. */
+ * Every byte is checked to be UTF-8 before anything looks at it: a fault is an error with file,
+ * line and byte, or becomes U+FFFD. Each file is an input of the run, by the XXH3-128 of its bytes.
+ */
 #ifndef GRAFT_TEXT_DOCUMENTS_H
 #define GRAFT_TEXT_DOCUMENTS_H
 
@@ -37,7 +39,8 @@ struct documents_cfg {
     bool header;      /* the first record of csv and tsv names the columns */
     int invalid;      /* 0: an error, 1: U+FFFD */
     bool pieces;      /* a document of form files may come in pieces */
-    /* Called when nothing more can be had without waiting, so that what was handed out can be worked on. May be NULL. */
+    /* Called when nothing more can be had without waiting, so that what was handed out can be
+     * worked on. May be NULL. */
     void (*before_block)(void *ctx);
     void *before_block_ctx;
 };
@@ -59,8 +62,10 @@ struct documents;
 enum err documents_open(struct errctx *e, struct run *run, const struct documents_cfg *cfg,
                         const struct opt_list *paths, struct documents **out) MUST_USE;
 /* *more is false after the last document of the last file. */
-enum err documents_next(struct errctx *e, struct documents *d, struct document *out, bool *more) MUST_USE;
-/* Bytes of text files read so far, and their total size when all are regular files (0 otherwise). */
+enum err documents_next(struct errctx *e, struct documents *d, struct document *out,
+                        bool *more) MUST_USE;
+/* Bytes of text files read so far, and their total size when all are regular files (0 otherwise).
+ */
 uint64_t documents_bytes(const struct documents *d);
 void documents_close(struct documents *d);
 

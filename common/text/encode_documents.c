@@ -48,7 +48,8 @@ enum err encoder_new(struct errctx *e, const struct encode_cfg *cfg, struct enco
     TRY(mem_new(e, &x, 1, sizeof *x, "encoder"));
     x->cfg = *cfg;
     code = pool_new(e, cfg->threads, &x->pool);
-    if (code == ERR_OK) code = mem_new(e, &x->workers, (size_t)cfg->threads, sizeof *x->workers, "encoder");
+    if (code == ERR_OK)
+        code = mem_new(e, &x->workers, (size_t)cfg->threads, sizeof *x->workers, "encoder");
     for (int i = 0; i < cfg->threads && code == ERR_OK; i++)
         code = tokenizer_scratch_new(e, cfg->tokenizer, &x->workers[i].scratch);
     if (code != ERR_OK) {
@@ -62,7 +63,8 @@ enum err encoder_new(struct errctx *e, const struct encode_cfg *cfg, struct enco
 void encoder_free(struct encoder *x)
 {
     if (x == NULL) return;
-    for (int i = 0; x->workers != NULL && i < x->cfg.threads; i++) tokenizer_scratch_free(x->workers[i].scratch);
+    for (int i = 0; x->workers != NULL && i < x->cfg.threads; i++)
+        tokenizer_scratch_free(x->workers[i].scratch);
     mem_free(x->workers);
     pool_free(x->pool);
     for (size_t i = 0; i < x->tasks_made; i++) {
@@ -79,7 +81,10 @@ void encoder_free(struct encoder *x)
     mem_free(x);
 }
 
-void encoder_counts(const struct encoder *x, struct encode_counts *out) { *out = x->counts; }
+void encoder_counts(const struct encoder *x, struct encode_counts *out)
+{
+    *out = x->counts;
+}
 
 /* ------------------------------------------------------------------ a batch */
 
@@ -98,15 +103,17 @@ static enum err add_document(struct errctx *e, struct encoder *x, const struct d
     struct held *h;
     size_t at = 0, first = x->tasks_count;
 
-    TRY(mem_grow(e, &x->documents, &x->documents_capacity, x->documents_count + 1, sizeof *x->documents, "documents"));
+    TRY(mem_grow(e, &x->documents, &x->documents_capacity, x->documents_count + 1,
+                 sizeof *x->documents, "documents"));
     h = &x->documents[x->documents_count];
-    *h = (struct held){.from = x->text.len, .n = d->n, .keep_from = x->keeps.len, .keep_n = d->keep_n};
+    *h = (struct held){
+        .from = x->text.len, .n = d->n, .keep_from = x->keeps.len, .keep_n = d->keep_n};
     TRY(bytes_append(e, &x->text, d->text, d->n));
     TRY(bytes_append(e, &x->keeps, d->keep, d->keep_n));
     do {
         size_t end = d->n - at <= TASK_BYTES ? d->n
-                                             : tokenizer_border(x->cfg.tokenizer, d->text, d->n, at + TASK_BYTES,
-                                                                x->cfg.special);
+                                             : tokenizer_border(x->cfg.tokenizer, d->text, d->n,
+                                                                at + TASK_BYTES, x->cfg.special);
         TRY(add_task(e, x, h->from + at, end - at));
         at = end;
     } while (at < d->n);
@@ -124,19 +131,23 @@ static void encode_task(void *ctx, int64_t index, int thread)
 
     t->ids.count = t->ends.count = 0;
     if (w->error.code != ERR_OK) return;
-    (void)!tokenizer_encode(&w->error, x->cfg.tokenizer, w->scratch, (const char *)x->text.data + t->from, t->n,
-                            x->cfg.special, &t->ids, rows_need_ends(x->cfg.rows) ? &t->ends : NULL);
+    (void)!tokenizer_encode(&w->error, x->cfg.tokenizer, w->scratch,
+                            (const char *)x->text.data + t->from, t->n, x->cfg.special, &t->ids,
+                            rows_need_ends(x->cfg.rows) ? &t->ends : NULL);
 }
 
 /* The ids of a document of several tasks, end to end. */
-static enum err join(struct errctx *e, struct encoder *x, const struct held *h, struct rows_document *out)
+static enum err join(struct errctx *e, struct encoder *x, const struct held *h,
+                     struct rows_document *out)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < h->tasks; i++) count += x->tasks[h->first_task + i].ids.count;
-    TRY(mem_grow(e, &x->joined.data, &x->joined.capacity, count, sizeof *x->joined.data, "token ids"));
+    TRY(mem_grow(e, &x->joined.data, &x->joined.capacity, count, sizeof *x->joined.data,
+                 "token ids"));
     if (rows_need_ends(x->cfg.rows))
-        TRY(mem_grow(e, &x->joined_ends.data, &x->joined_ends.capacity, count, sizeof *x->joined_ends.data, "offsets"));
+        TRY(mem_grow(e, &x->joined_ends.data, &x->joined_ends.capacity, count,
+                     sizeof *x->joined_ends.data, "offsets"));
     count = 0;
     for (size_t i = 0; i < h->tasks; i++) {
         const struct task *t = &x->tasks[h->first_task + i];
@@ -155,9 +166,14 @@ static enum err join(struct errctx *e, struct encoder *x, const struct held *h, 
 static enum err write_document(struct errctx *e, struct encoder *x, const struct held *h)
 {
     const struct task *t = &x->tasks[h->first_task];
-    struct rows_document d = {.text = (const char *)x->text.data + h->from, .n = h->n, .ids = t->ids.data,
-                              .ends = t->ends.data, .count = t->ids.count,
-                              .keep = h->keep_n > 0 ? (const char *)x->keeps.data + h->keep_from : NULL, .keep_n = h->keep_n};
+    struct rows_document d = {.text = (const char *)x->text.data + h->from,
+                              .n = h->n,
+                              .ids = t->ids.data,
+                              .ends = t->ends.data,
+                              .count = t->ids.count,
+                              .keep =
+                                  h->keep_n > 0 ? (const char *)x->keeps.data + h->keep_from : NULL,
+                              .keep_n = h->keep_n};
 
     if (h->tasks > 1) TRY(join(e, x, h, &d));
     x->counts.documents++;
@@ -169,7 +185,8 @@ static enum err write_document(struct errctx *e, struct encoder *x, const struct
 static enum err flush_batch(struct errctx *e, struct encoder *x)
 {
     if (x->documents_count == 0) return ERR_OK;
-    TRY(bytes_append(e, &x->text, "", 1)); /* an empty batch of empty documents has an address, too */
+    TRY(bytes_append(e, &x->text, "",
+                     1)); /* an empty batch of empty documents has an address, too */
     pool_run(x->pool, encode_task, x, (int64_t)x->tasks_count);
     for (int i = 0; i < x->cfg.threads; i++)
         if (x->workers[i].error.code != ERR_OK) {

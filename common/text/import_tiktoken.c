@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* import_tiktoken.c: see import_tiktoken.h. The constants are those of tiktoken_ext/openai_public.py. */
+/* import_tiktoken.c: see import_tiktoken.h. The constants are those of
+ * tiktoken_ext/openai_public.py. */
 #include "common/text/import_tiktoken.h"
 #include <string.h>
 #include "common/text/ops_build.h"
@@ -19,10 +20,15 @@ static const struct known {
     const char *pattern;
     struct special special[KNOWN_SPECIALS];
 } known[] = {
-    {50256, 50255, "gpt2", {{"<|endoftext|>", 50256}}},  /* r50k_base, GPT-2 */
-    {50280, 50280, "gpt2", {{"<|endoftext|>", 50256}}},  /* p50k_base */
-    {100256, 100255, "cl100k",
-     {{"<|endoftext|>", 100257}, {"<|fim_prefix|>", 100258}, {"<|fim_middle|>", 100259}, {"<|fim_suffix|>", 100260},
+    {50256, 50255, "gpt2", {{"<|endoftext|>", 50256}}}, /* r50k_base, GPT-2 */
+    {50280, 50280, "gpt2", {{"<|endoftext|>", 50256}}}, /* p50k_base */
+    {100256,
+     100255,
+     "cl100k",
+     {{"<|endoftext|>", 100257},
+      {"<|fim_prefix|>", 100258},
+      {"<|fim_middle|>", 100259},
+      {"<|fim_suffix|>", 100260},
       {"<|endofprompt|>", 100276}}},
     {199998, 199997, "o200k", {{"<|endoftext|>", 199999}, {"<|endofprompt|>", 200018}}},
 };
@@ -57,9 +63,11 @@ static enum err choose(struct errctx *e, struct import *m)
     size_t n = given->count > 0 ? given->count : KNOWN_SPECIALS;
 
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (known[i].ranks == m->ranks.count && known[i].highest == m->ranks.highest) m->known = &known[i];
+        if (known[i].ranks == m->ranks.count && known[i].highest == m->ranks.highest)
+            m->known = &known[i];
     if (m->known == NULL && m->cfg->pattern == NULL)
-        return err_set(e, ERR_USAGE, "%zu ranks are no size that tiktoken has: --pattern says how text is cut",
+        return err_set(e, ERR_USAGE,
+                       "%zu ranks are no size that tiktoken has: --pattern says how text is cut",
                        m->ranks.count);
     mp_map_init(&m->roles);
     TRY(mem_new(e, &m->special, n, sizeof *m->special, "special tokens"));
@@ -73,8 +81,10 @@ static enum err choose(struct errctx *e, struct import *m)
 
 /* ------------------------------------------------------------------ tables */
 
-/* Bytes of the token `id` from the ranks (by_id: line + 1) or the special tokens; NULL: nobody has that id. */
-static const void *token_of(const struct import *m, const uint32_t *by_id, uint32_t id, size_t *n, uint8_t *flags)
+/* Bytes of the token `id` from the ranks (by_id: line + 1) or the special tokens; NULL: nobody has
+ * that id. */
+static const void *token_of(const struct import *m, const uint32_t *by_id, uint32_t id, size_t *n,
+                            uint8_t *flags)
 {
     *flags = 0;
     for (size_t i = 0; i < m->special_count; i++)
@@ -116,7 +126,8 @@ static enum err fill_vocab(struct errctx *e, const struct import *m, struct toke
     return code;
 }
 
-/* Encodes the token's bytes with the ranks below its own; `at` gets where the parts begin, *parts their number. */
+/* Encodes the token's bytes with the ranks below its own; `at` gets where the parts begin, *parts
+ * their number. */
 static void split_token(const struct vocab_map *map, uint32_t id, uint32_t *at, size_t *parts)
 {
     const struct tokenizer_spec *s = map->spec;
@@ -182,14 +193,15 @@ static enum err build(struct errctx *e, struct import *m, struct tokenizer_spec 
     TRY(fill_vocab(e, m, s));
     TRY(recover_merges(e, s, &all));
     mp_array_init(&pretokenizer);
-    code = ops_pretokenizer(e, &pretokenizer, m->cfg->pattern != NULL ? m->cfg->pattern : m->known->pattern, NULL);
+    code = ops_pretokenizer(e, &pretokenizer,
+                            m->cfg->pattern != NULL ? m->cfg->pattern : m->known->pattern, NULL);
     if (code == ERR_OK) code = ops_byte_bpe(e, &s->ops, &pretokenizer, !all, &m->roles);
     mp_fini(&pretokenizer);
     return code;
 }
 
-enum err import_tiktoken(struct errctx *e, const char *data, size_t n, const struct import_tiktoken_cfg *cfg,
-                         struct tokenizer_spec *out)
+enum err import_tiktoken(struct errctx *e, const char *data, size_t n,
+                         const struct import_tiktoken_cfg *cfg, struct tokenizer_spec *out)
 {
     struct import m = {.cfg = cfg};
     enum err code;

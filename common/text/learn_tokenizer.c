@@ -10,8 +10,8 @@
 #include "common/text/pretokenize.h"
 
 enum {
-    SEGMENT_BYTES = 256 << 10,    /* a longer document is cut */
-    SEGMENT_LIMIT = 16 << 20,     /* cut at any character when there is no better place */
+    SEGMENT_BYTES = 256 << 10, /* a longer document is cut */
+    SEGMENT_LIMIT = 16 << 20,  /* cut at any character when there is no better place */
     BATCH_BYTES_PER_THREAD = 4 << 20,
 };
 
@@ -23,7 +23,8 @@ struct counter { /* one per thread */
 
 struct learner {
     struct learn_cfg cfg;
-    struct tokenizer_spec specials; /* a specification of the special tokens only, for splitting and for roles */
+    struct tokenizer_spec
+        specials; /* a specification of the special tokens only, for splitting and for roles */
     struct added_tokens added;
     struct pretokenizer *pretokenizer;
     struct mp_value pretokenizer_ops;
@@ -37,7 +38,8 @@ struct learner {
 
 /* ------------------------------------------------------------------ setting up */
 
-static enum err add_special(struct errctx *e, struct tokenizer_spec *s, struct mp_value *map, const char *special)
+static enum err add_special(struct errctx *e, struct tokenizer_spec *s, struct mp_value *map,
+                            const char *special)
 {
     char role[SPECIAL_ROLE_MAX];
     const char *token = special_role(special, role);
@@ -45,7 +47,8 @@ static enum err add_special(struct errctx *e, struct tokenizer_spec *s, struct m
 
     if (n == 0) return err_set(e, ERR_USAGE, "--special '%s' is empty", special);
     if (role[0] != 0 && mp_get(map, role) != NULL)
-        return err_set(e, ERR_USAGE, "--special '%s': there is another token for '%s'", special, role);
+        return err_set(e, ERR_USAGE, "--special '%s': there is another token for '%s'", special,
+                       role);
     for (int64_t i = 0; i < s->vocab; i++)
         if (s->start[i + 1] - s->start[i] == n && memcmp(s->bytes + s->start[i], token, n) == 0)
             return err_set(e, ERR_USAGE, "--special '%s' is given twice", token);
@@ -93,11 +96,13 @@ static enum err set_up(struct errctx *e, struct learner *l)
     TRY(make_specials(e, l));
     least = 256 + l->specials.vocab;
     if (l->cfg.vocab < least)
-        return err_set(e, ERR_USAGE, "--vocab %lld: the 256 bytes and %lld special tokens need %lld ids",
+        return err_set(e, ERR_USAGE,
+                       "--vocab %lld: the 256 bytes and %lld special tokens need %lld ids",
                        (long long)l->cfg.vocab, (long long)l->specials.vocab, (long long)least);
     TRY(ops_pretokenizer(e, &l->pretokenizer_ops, l->cfg.pattern, l->cfg.regex));
     if (pretokenizer_new(e, &l->pretokenizer_ops, &l->pretokenizer) != ERR_OK) {
-        e->code = e->code == ERR_INPUT ? ERR_USAGE : e->code; /* here it is the command line that is wrong */
+        e->code = e->code == ERR_INPUT ? ERR_USAGE
+                                       : e->code; /* here it is the command line that is wrong */
         return e->code;
     }
     return make_counters(e, l);
@@ -153,7 +158,8 @@ static enum err count_plain(struct counter *c, const uint8_t *text, size_t n)
     }
 }
 
-static enum err count_segment(const struct learner *l, struct counter *c, const uint8_t *text, size_t n)
+static enum err count_segment(const struct learner *l, struct counter *c, const uint8_t *text,
+                              size_t n)
 {
     size_t at = 0, from, to;
     uint32_t id;
@@ -174,8 +180,10 @@ static void count_task(void *ctx, int64_t task, int thread)
 
     while (a < b) { /* the first segment whose start, the end before it, is at least `low` */
         size_t mid = a + (b - a) / 2;
-        if ((mid == 0 ? 0 : l->ends[mid - 1]) < low) a = mid + 1;
-        else b = mid;
+        if ((mid == 0 ? 0 : l->ends[mid - 1]) < low)
+            a = mid + 1;
+        else
+            b = mid;
     }
     for (; a < l->ends_count && c->error.code == ERR_OK; a++) {
         size_t from = a == 0 ? 0 : l->ends[a - 1];
@@ -208,7 +216,8 @@ static enum err end_segment(struct errctx *e, struct learner *l, size_t at)
     return ERR_OK;
 }
 
-/* Cuts what there is of an unfinished document from `from` on; nothing when it has no good place yet. */
+/* Cuts what there is of an unfinished document from `from` on; nothing when it has no good place
+ * yet. */
 static enum err cut_long(struct errctx *e, struct learner *l, size_t from)
 {
     const uint8_t *text = l->batch.data + from;
@@ -225,7 +234,8 @@ static enum err cut_long(struct errctx *e, struct learner *l, size_t from)
     if (n < SEGMENT_LIMIT) return ERR_OK;
     for (at = n; at > n / 2 && text[at - 1] != '\n'; at--) continue;
     for (at = at == n / 2 ? n : at; at > 1 && (text[at - 1] & 0xc0) == 0x80; at--) continue;
-    if (at > 1 && text[at - 1] >= 0x80) at--; /* before the character that has not come whole, or the last one */
+    if (at > 1 && text[at - 1] >= 0x80)
+        at--; /* before the character that has not come whole, or the last one */
     return end_segment(e, l, from + at);
 }
 
@@ -250,9 +260,11 @@ static void byte_order(uint8_t order[256])
     int n = 0;
 
     for (int b = 0; b < 256; b++)
-        if ((b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae) order[n++] = (uint8_t)b;
+        if ((b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae)
+            order[n++] = (uint8_t)b;
     for (int b = 0; b < 256; b++)
-        if (!((b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae)) order[n++] = (uint8_t)b;
+        if (!((b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae))
+            order[n++] = (uint8_t)b;
 }
 
 static enum err fill_vocab(struct errctx *e, const struct learner *l, const struct merge_list *m,
@@ -282,7 +294,8 @@ static enum err fill_vocab(struct errctx *e, const struct learner *l, const stru
     for (size_t k = 0; k < m->count && code == ERR_OK; k++) {
         int64_t id = first_merge + (int64_t)k;
         for (int side = 0; side < 2 && code == ERR_OK; side++) {
-            uint32_t part = out->merges[2 * k + (size_t)side] = id_of[m->pairs[2 * k + (size_t)side]];
+            uint32_t part = out->merges[2 * k + (size_t)side] =
+                id_of[m->pairs[2 * k + (size_t)side]];
             size_t n = (size_t)(out->start[part + 1] - out->start[part]);
             code = bytes_reserve(e, &text, n);
             if (code == ERR_OK) code = bytes_append(e, &text, text.data + out->start[part], n);
@@ -312,7 +325,8 @@ enum err learner_finish(struct errctx *e, struct learner *l, struct tokenizer_sp
     TRY(bpe_merges_learn(e, words, (size_t)want, (uint64_t)l->cfg.min_count, &merges));
     code = fill_vocab(e, l, &merges, out);
     if (code == ERR_OK)
-        code = ops_byte_bpe(e, &out->ops, &l->pretokenizer_ops, false, mp_get(&l->specials.ops, "special"));
+        code = ops_byte_bpe(e, &out->ops, &l->pretokenizer_ops, false,
+                            mp_get(&l->specials.ops, "special"));
     if (code == ERR_OK) code = tokenizer_spec_check(e, out, "learned");
     merge_list_fini(&merges);
     if (code != ERR_OK) tokenizer_spec_fini(out);

@@ -3,9 +3,10 @@
  *
  *   text -> [special tokens split off] -> pretokenizer -> counted words -> merges -> specification
  *
- * Text is streamed: only the counts of distinct words are held. Counting runs in threads, each with a table of its own;
- * a long document is counted in pieces cut where the pre-tokeniser may be cut, so the result depends on neither.
- * Ids: the special tokens in the order given, the 256 bytes in GPT-2's order, the merges. */
+ * Text is streamed: only the counts of distinct words are held. Counting runs in threads, each with
+ * a table of its own; a long document is counted in pieces cut where the pre-tokeniser may be cut,
+ * so the result depends on neither. Ids: the special tokens in the order given, the 256 bytes in
+ * GPT-2's order, the merges. */
 #ifndef GRAFT_TEXT_LEARN_TOKENIZER_H
 #define GRAFT_TEXT_LEARN_TOKENIZER_H
 
@@ -13,20 +14,22 @@
 #include "formats/tokenizer.h"
 
 struct learn_cfg {
-    int64_t vocab;           /* ids in all */
-    int64_t min_count;       /* of a pair that is merged */
-    const char *pattern;     /* name of a pre-tokeniser, or NULL: */
-    const char *regex;       /* an expression */
+    int64_t vocab;              /* ids in all */
+    int64_t min_count;          /* of a pair that is merged */
+    const char *pattern;        /* name of a pre-tokeniser, or NULL: */
+    const char *regex;          /* an expression */
     const char *const *special; /* "TOKEN" or "ROLE=TOKEN" */
     size_t special_count;
     int threads;
 };
 
 struct learner;
-/* ERR_USAGE: a vocabulary that cannot hold bytes and specials, a special twice or empty, an unknown pattern. */
+/* ERR_USAGE: a vocabulary that cannot hold bytes and specials, a special twice or empty, an unknown
+ * pattern. */
 enum err learner_new(struct errctx *e, const struct learn_cfg *cfg, struct learner **out) MUST_USE;
 /* More of the current document (valid UTF-8); `end`: it ends here. The text is copied. */
-enum err learner_text(struct errctx *e, struct learner *l, const char *text, size_t n, bool end) MUST_USE;
+enum err learner_text(struct errctx *e, struct learner *l, const char *text, size_t n,
+                      bool end) MUST_USE;
 /* Learns. The vocabulary is smaller than asked when pairs run out. */
 enum err learner_finish(struct errctx *e, struct learner *l, struct tokenizer_spec *out) MUST_USE;
 /* Words and distinct words counted (after _finish). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* normalize.c: see normalize.h. Every operation maps a cluster (one character, or for the normal forms one grapheme
- * cluster, across whose ends no normal form composes) to some text; the result inherits the cluster's end.
+/* normalize.c: see normalize.h. Every operation maps a cluster (one character, or for the normal
+ * forms one grapheme cluster, across whose ends no normal form composes) to some text; the result
+ * inherits the cluster's end.
  *
  * References: Unicode Standard Annex 15; Hugging Face tokenizers, normalizers/bert.rs. */
 #include "common/text/normalize.h"
@@ -9,12 +10,16 @@
 #include "common/text/unicode_class.h"
 #include "common/text/utf8.h"
 
-enum { CLUSTER_ROOM = 16 }; /* code points that one code point becomes at most are 18 in NFKD; this is a first guess */
+enum {
+    CLUSTER_ROOM = 16
+}; /* code points that one code point becomes at most are 18 in NFKD; this is a first guess */
 
 /* Appends text that comes from what ends at `end`. */
-static enum err emit(struct errctx *e, struct normalized *out, const uint8_t *text, size_t n, uint64_t end)
+static enum err emit(struct errctx *e, struct normalized *out, const uint8_t *text, size_t n,
+                     uint64_t end)
 {
-    TRY(mem_grow(e, &out->end, &out->end_capacity, out->text.len + n, sizeof *out->end, "normaliser"));
+    TRY(mem_grow(e, &out->end, &out->end_capacity, out->text.len + n, sizeof *out->end,
+                 "normaliser"));
     for (size_t i = 0; i < n; i++) out->end[out->text.len + i] = end;
     return bytes_append(e, &out->text, text, n);
 }
@@ -28,33 +33,41 @@ static enum err emit_char(struct errctx *e, struct normalized *out, uint32_t c, 
 
 /* ------------------------------------------------------------------ characters */
 
-static enum err clean_text(struct errctx *e, struct normalized *out, uint32_t c, uint64_t before, uint64_t end)
+static enum err clean_text(struct errctx *e, struct normalized *out, uint32_t c, uint64_t before,
+                           uint64_t end)
 {
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
 
     (void)before;
     if (c == '\t' || c == '\n' || c == '\r') return emit_char(e, out, ' ', end);
-    if (c == 0 || c == 0xfffd || category == UTF8PROC_CATEGORY_CN || category >= UTF8PROC_CATEGORY_CC) return ERR_OK;
+    if (c == 0 || c == 0xfffd || category == UTF8PROC_CATEGORY_CN ||
+        category >= UTF8PROC_CATEGORY_CC)
+        return ERR_OK;
     return emit_char(e, out, unicode_class_of(c) & UNICODE_SPACE ? ' ' : c, end);
 }
 
-static enum err chinese_chars(struct errctx *e, struct normalized *out, uint32_t c, uint64_t before, uint64_t end)
+static enum err chinese_chars(struct errctx *e, struct normalized *out, uint32_t c, uint64_t before,
+                              uint64_t end)
 {
-    static const uint32_t ranges[][2] = {{0x4e00, 0x9fff},   {0x3400, 0x4dbf},   {0x20000, 0x2a6df}, {0x2a700, 0x2b73f},
-                                         {0x2b740, 0x2b81f}, {0x2b920, 0x2ceaf}, {0xf900, 0xfaff},   {0x2f800, 0x2fa1f}};
+    static const uint32_t ranges[][2] = {{0x4e00, 0x9fff},   {0x3400, 0x4dbf},   {0x20000, 0x2a6df},
+                                         {0x2a700, 0x2b73f}, {0x2b740, 0x2b81f}, {0x2b920, 0x2ceaf},
+                                         {0xf900, 0xfaff},   {0x2f800, 0x2fa1f}};
     bool chinese = false;
 
-    for (size_t i = 0; i < ARRAY_LEN(ranges); i++) chinese |= c >= ranges[i][0] && c <= ranges[i][1];
+    for (size_t i = 0; i < ARRAY_LEN(ranges); i++)
+        chinese |= c >= ranges[i][0] && c <= ranges[i][1];
     if (!chinese) return emit_char(e, out, c, end);
     TRY(emit_char(e, out, ' ', before));
     TRY(emit_char(e, out, c, end));
     return emit_char(e, out, ' ', end);
 }
 
-static enum err lowercase(struct errctx *e, struct normalized *out, uint32_t c, uint64_t before, uint64_t end)
+static enum err lowercase(struct errctx *e, struct normalized *out, uint32_t c, uint64_t before,
+                          uint64_t end)
 {
     (void)before;
-    if (c == 0x130) { /* the one character whose full mapping has two (SpecialCasing.txt, without conditions) */
+    if (c == 0x130) { /* the one character whose full mapping has two (SpecialCasing.txt, without
+                         conditions) */
         TRY(emit_char(e, out, 'i', end));
         return emit_char(e, out, 0x307, end);
     }
@@ -63,11 +76,12 @@ static enum err lowercase(struct errctx *e, struct normalized *out, uint32_t c, 
 
 /* ------------------------------------------------------------------ normal forms */
 
-static enum err cluster(struct errctx *e, struct normalized *out, const uint8_t *text, size_t n, uint64_t end,
-                        utf8proc_option_t form, bool drop_marks)
+static enum err cluster(struct errctx *e, struct normalized *out, const uint8_t *text, size_t n,
+                        uint64_t end, utf8proc_option_t form, bool drop_marks)
 {
     utf8proc_int32_t first[CLUSTER_ROOM], *points = first;
-    utf8proc_ssize_t count = utf8proc_decompose(text, (utf8proc_ssize_t)n, points, CLUSTER_ROOM, form);
+    utf8proc_ssize_t count =
+        utf8proc_decompose(text, (utf8proc_ssize_t)n, points, CLUSTER_ROOM, form);
     enum err code = ERR_OK;
 
     if (count > CLUSTER_ROOM) {
@@ -84,8 +98,8 @@ static enum err cluster(struct errctx *e, struct normalized *out, const uint8_t 
 }
 
 /* A cluster of one ASCII character is its own normal form. */
-static enum err normal_form(struct errctx *e, struct normalized *out, const uint8_t *s, size_t n, const uint64_t *ends,
-                            utf8proc_option_t form, bool drop_marks)
+static enum err normal_form(struct errctx *e, struct normalized *out, const uint8_t *s, size_t n,
+                            const uint64_t *ends, utf8proc_option_t form, bool drop_marks)
 {
     size_t from = 0;
 
@@ -109,7 +123,8 @@ static enum err normal_form(struct errctx *e, struct normalized *out, const uint
 
 /* ------------------------------------------------------------------ lists */
 
-typedef enum err char_fn(struct errctx *e, struct normalized *out, uint32_t c, uint64_t before, uint64_t end);
+typedef enum err char_fn(struct errctx *e, struct normalized *out, uint32_t c, uint64_t before,
+                         uint64_t end);
 
 #define FORM_D (UTF8PROC_STABLE | UTF8PROC_DECOMPOSE)
 #define FORM_C (UTF8PROC_STABLE | UTF8PROC_COMPOSE)
@@ -133,7 +148,8 @@ enum err normalizer_init(struct errctx *e, const struct mp_value *ops, struct no
 {
     n->count = 0;
     if (ops->type != MP_ARRAY || ops->as.list.count > NORMALIZER_MAX_OPS)
-        return err_set(e, ERR_INPUT, "normalizer: not a list of at most %d operations", NORMALIZER_MAX_OPS);
+        return err_set(e, ERR_INPUT, "normalizer: not a list of at most %d operations",
+                       NORMALIZER_MAX_OPS);
     for (size_t i = 0; i < ops->as.list.count; i++) {
         const char *name;
         int op = -1;
@@ -169,8 +185,8 @@ static void swap(struct normalized *n)
     n->spare_capacity = capacity;
 }
 
-static enum err by_char(struct errctx *e, struct normalized *out, const uint8_t *s, size_t n, const uint64_t *ends,
-                        char_fn *fn)
+static enum err by_char(struct errctx *e, struct normalized *out, const uint8_t *s, size_t n,
+                        const uint64_t *ends, char_fn *fn)
 {
     size_t len;
 
@@ -181,8 +197,8 @@ static enum err by_char(struct errctx *e, struct normalized *out, const uint8_t 
     return ERR_OK;
 }
 
-enum err normalizer_apply(struct errctx *e, const struct normalizer *z, const uint8_t *text, size_t n,
-                          struct normalized *out)
+enum err normalizer_apply(struct errctx *e, const struct normalizer *z, const uint8_t *text,
+                          size_t n, struct normalized *out)
 {
     size_t len;
 

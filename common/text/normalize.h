@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* normalize.h: the operations on text that come before it is cut, as an ordered list, with the way back: for every
- * byte of the result the offset in the original at which its character (or cluster) ends.
+/* normalize.h: the operations on text that come before it is cut, as an ordered list, with the way
+ * back: for every byte of the result the offset in the original at which its character (or cluster)
+ * ends.
  *
- * Normal forms, categories and case are utf8proc's. The BERT operations are those of BertNormalizer taken apart:
- * clean_text, chinese_chars, strip_accents, lowercase. */
+ * Normal forms, categories and case are utf8proc's. The BERT operations are those of BertNormalizer
+ * taken apart: clean_text, chinese_chars, strip_accents, lowercase. */
 #ifndef GRAFT_TEXT_NORMALIZE_H
 #define GRAFT_TEXT_NORMALIZE_H
 
@@ -20,7 +21,8 @@ struct normalizer {
     int count; /* 0: the identity */
 };
 /* From the list "normalizer" of a specification. */
-enum err normalizer_init(struct errctx *e, const struct mp_value *ops, struct normalizer *n) MUST_USE;
+enum err normalizer_init(struct errctx *e, const struct mp_value *ops,
+                         struct normalizer *n) MUST_USE;
 
 /* Text with the way back; zero-initialised, reused from call to call, one per thread. */
 struct normalized {
@@ -31,7 +33,7 @@ struct normalized {
 void normalized_fini(struct normalized *n);
 
 /* The normal form of valid UTF-8 text[0..n) into *out. */
-enum err normalizer_apply(struct errctx *e, const struct normalizer *z, const uint8_t *text, size_t n,
-                          struct normalized *out) MUST_USE;
+enum err normalizer_apply(struct errctx *e, const struct normalizer *z, const uint8_t *text,
+                          size_t n, struct normalized *out) MUST_USE;
 
 #endif

@@ -20,7 +20,8 @@ const char *special_role(const char *special, char role[SPECIAL_ROLE_MAX])
 }
 
 /* Appends {"op": name, key: text} to a list; key may be NULL. */
-static enum err append_op(struct errctx *e, struct mp_value *list, const char *name, const char *key, const char *text)
+static enum err append_op(struct errctx *e, struct mp_value *list, const char *name,
+                          const char *key, const char *text)
 {
     struct mp_value op;
     enum err code;
@@ -33,11 +34,13 @@ static enum err append_op(struct errctx *e, struct mp_value *list, const char *n
     return code;
 }
 
-enum err ops_pretokenizer(struct errctx *e, struct mp_value *list, const char *name, const char *regex)
+enum err ops_pretokenizer(struct errctx *e, struct mp_value *list, const char *name,
+                          const char *regex)
 {
     mp_fini(list);
     mp_array_init(list);
-    return regex == NULL ? append_op(e, list, name, NULL, NULL) : append_op(e, list, "regex", "pattern", regex);
+    return regex == NULL ? append_op(e, list, name, NULL, NULL)
+                         : append_op(e, list, "regex", "pattern", regex);
 }
 
 /* ops[key] = [{"op": name}], or [] without name. */
@@ -86,8 +89,8 @@ static enum err set_template(struct errctx *e, struct mp_value *ops)
     return code;
 }
 
-enum err ops_byte_bpe(struct errctx *e, struct mp_value *ops, const struct mp_value *pretokenizer, bool ignore_merges,
-                      const struct mp_value *special)
+enum err ops_byte_bpe(struct errctx *e, struct mp_value *ops, const struct mp_value *pretokenizer,
+                      bool ignore_merges, const struct mp_value *special)
 {
     struct mp_value model;
     enum err code;
@@ -101,8 +104,10 @@ enum err ops_byte_bpe(struct errctx *e, struct mp_value *ops, const struct mp_va
     if (code == ERR_OK) code = mp_set(e, ops, "model", &model);
     mp_fini(&model);
     TRY(code);
-    if (mp_get(special, "cls") != NULL && mp_get(special, "sep") != NULL) TRY(set_template(e, ops));
-    else TRY(set_list(e, ops, "postprocessor", NULL));
+    if (mp_get(special, "cls") != NULL && mp_get(special, "sep") != NULL)
+        TRY(set_template(e, ops));
+    else
+        TRY(set_list(e, ops, "postprocessor", NULL));
     TRY(set_list(e, ops, "decoder", "bytes"));
     return mp_set(e, ops, "special", special);
 }

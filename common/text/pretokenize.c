@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pretokenize.c: see pretokenize.h.
  *
- * A scanner answers one question: where does the piece that begins here end? The scanners follow their expressions
- * alternative by alternative; what backtracking would find is written out (a run of whitespace gives its last
- * character to the word behind it). Classes of characters come from a table, so ASCII and the first plane cost a load.
+ * A scanner answers one question: where does the piece that begins here end? The scanners follow
+ * their expressions alternative by alternative; what backtracking would find is written out (a run
+ * of whitespace gives its last character to the word behind it). Classes of characters come from a
+ * table, so ASCII and the first plane cost a load.
  *
- * Expressions: GPT-2's from its release; cl100k's and o200k's from tiktoken; llama3 is cl100k's first form, without the
- * alternative that takes whitespace at the end of the text whole. */
+ * Expressions: GPT-2's from its release; cl100k's and o200k's from tiktoken; llama3 is cl100k's
+ * first form, without the alternative that takes whitespace at the end of the text whole. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "common/text/pretokenize.h"
 #include <pcre2.h>
@@ -25,8 +26,8 @@ typedef size_t scan_fn(const struct unicode_table *t, const uint8_t *s, size_t n
 static scan_fn scan_gpt2, scan_cl100k, scan_llama3;
 
 enum border_rule {
-    BORDER_NONE,     /* nothing is known */
-    BORDER_SPACE,    /* whitespace after anything else begins a piece */
+    BORDER_NONE,       /* nothing is known */
+    BORDER_SPACE,      /* whitespace after anything else begins a piece */
     BORDER_WORD_SPACE, /* only after a letter or a number (punctuation may take newlines along) */
 };
 
@@ -42,14 +43,15 @@ static const struct op_type {
      "'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^" WS L_N "]++|[" WS "]++\\z|[" WS "]+(?![^" WS
      "])|[" WS "]",
      scan_gpt2, BORDER_SPACE, false},
-    {"cl100k",
-     CL100K_WORDS "[" WS "]++\\z|[" WS "]*[\\r\\n]|[" WS "]+(?![^" WS "])|[" WS "]",
+    {"cl100k", CL100K_WORDS "[" WS "]++\\z|[" WS "]*[\\r\\n]|[" WS "]+(?![^" WS "])|[" WS "]",
      scan_cl100k, BORDER_WORD_SPACE, false},
     {"llama3", CL100K_WORDS "[" WS "]*[\\r\\n]+|[" WS "]+(?![^" WS "])|[" WS "]+", scan_llama3,
      BORDER_WORD_SPACE, false},
     {"o200k",
-     "[^\\r\\n" L_N "]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" O200K_TAIL
-     "[^\\r\\n" L_N "]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" O200K_TAIL
+     "[^\\r\\n" L_N
+     "]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" O200K_TAIL
+     "[^\\r\\n" L_N
+     "]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" O200K_TAIL
      "\\p{N}{1,3}| ?[^" WS L_N "]+[\\r\\n/]*|[" WS "]*[\\r\\n]+|[" WS "]+(?![^" WS "])|[" WS "]+",
      NULL, BORDER_WORD_SPACE, false},
     {"regex", NULL, NULL, BORDER_NONE, false},
@@ -91,7 +93,8 @@ const char *pretokenizer_pattern(const char *op)
 
 /* ------------------------------------------------------------------ scanners */
 
-static inline uint8_t class_at(const struct unicode_table *t, const uint8_t *s, size_t p, size_t *len)
+static inline uint8_t class_at(const struct unicode_table *t, const uint8_t *s, size_t p,
+                               size_t *len)
 {
     if (s[p] < 0x80) {
         *len = 1;
@@ -126,7 +129,8 @@ static size_t contraction(const uint8_t *s, size_t n, size_t p, bool fold)
     return (a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l') ? 2 : 0;
 }
 
-/* The run of whitespace at p: whole at the end of the text, else without its last character unless that is all. */
+/* The run of whitespace at p: whole at the end of the text, else without its last character unless
+ * that is all. */
 static size_t whitespace(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p)
 {
     size_t last = p, end = p, len;
@@ -222,8 +226,9 @@ static enum err op_compile(struct errctx *e, const char *pattern, size_t n, pcre
     PCRE2_SIZE offset;
     PCRE2_UCHAR message[128];
 
-    *out = pcre2_compile((PCRE2_SPTR)pattern, n, PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY,
-                         &code, &offset, NULL);
+    *out = pcre2_compile((PCRE2_SPTR)pattern, n,
+                         PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY, &code,
+                         &offset, NULL);
     if (*out == NULL) {
         pcre2_get_error_message(code, message, sizeof message);
         return err_set(e, ERR_INPUT, "pretokenizer: expression '%s', byte %zu: %s", pattern,
@@ -333,7 +338,8 @@ static enum err regex_step(struct errctx *e, struct pretokenizer_cursor *c, cons
     return ERR_OK;
 }
 
-/* Words and single punctuation characters; whitespace is dropped. False when only whitespace is left. */
+/* Words and single punctuation characters; whitespace is dropped. False when only whitespace is
+ * left. */
 static bool bert_step(const struct unicode_table *t, const uint8_t *s, size_t n, size_t *from,
                       size_t *to)
 {

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pretokenize.h: cuts text into the pieces inside which a model may join letters, as an ordered list of operations.
+/* pretokenize.h: cuts text into the pieces inside which a model may join letters, as an ordered
+ * list of operations.
  *
  *   text --op 0--> pieces --op 1--> smaller pieces --> ... --> model
  *
- * Each operation sees a piece as if it were the whole text. A regular expression (PCRE2 with Unicode properties)
- * defines every operation; "gpt2", "cl100k" and "llama3" have scanners by hand, which a test holds equal to their
- * expressions. Whitespace is Unicode's White_Space (in a user's expression \s is PCRE2's, which adds U+180E).
+ * Each operation sees a piece as if it were the whole text. A regular expression (PCRE2 with
+ * Unicode properties) defines every operation; "gpt2", "cl100k" and "llama3" have scanners by hand,
+ * which a test holds equal to their expressions. Whitespace is Unicode's White_Space (in a user's
+ * expression \s is PCRE2's, which adds U+180E).
  *
- * A `struct pretokenizer` is immutable and shared; each thread has a `struct pretokenizer_cursor` of its own. */
+ * A `struct pretokenizer` is immutable and shared; each thread has a `struct pretokenizer_cursor`
+ * of its own. */
 #ifndef GRAFT_TEXT_PRETOKENIZE_H
 #define GRAFT_TEXT_PRETOKENIZE_H
 
@@ -22,7 +25,8 @@ enum { PRETOKENIZER_MAX_OPS = 8 };
 struct pretokenizer;
 
 /* From the list "pretokenizer" of a specification. An empty list leaves the text whole. */
-enum err pretokenizer_new(struct errctx *e, const struct mp_value *ops, struct pretokenizer **out) MUST_USE;
+enum err pretokenizer_new(struct errctx *e, const struct mp_value *ops,
+                          struct pretokenizer **out) MUST_USE;
 void pretokenizer_free(struct pretokenizer *p);
 
 struct pretokenizer_cursor;
@@ -32,14 +36,18 @@ void pretokenizer_cursor_free(struct pretokenizer_cursor *c);
 
 /* Begins with text[0..n), valid UTF-8 that must stay until the last piece. */
 void pretokenizer_start(struct pretokenizer_cursor *c, const uint8_t *text, size_t n);
-/* The next piece text[*from..*to); *more is false after the last. What lies between two pieces is dropped. */
-enum err pretokenizer_next(struct errctx *e, struct pretokenizer_cursor *c, size_t *from, size_t *to,
-                           bool *more) MUST_USE;
+/* The next piece text[*from..*to); *more is false after the last. What lies between two pieces is
+ * dropped. */
+enum err pretokenizer_next(struct errctx *e, struct pretokenizer_cursor *c, size_t *from,
+                           size_t *to, bool *more) MUST_USE;
 
-/* The first place >= from where text may be cut so that both sides give the pieces of the whole; n when there is none or
- * the operations promise nothing (regular expressions of the user). _last: the last such place <= to, or 0. */
-size_t pretokenizer_border(const struct pretokenizer *p, const uint8_t *text, size_t n, size_t from);
-size_t pretokenizer_border_last(const struct pretokenizer *p, const uint8_t *text, size_t n, size_t to);
+/* The first place >= from where text may be cut so that both sides give the pieces of the whole; n
+ * when there is none or the operations promise nothing (regular expressions of the user). _last:
+ * the last such place <= to, or 0. */
+size_t pretokenizer_border(const struct pretokenizer *p, const uint8_t *text, size_t n,
+                           size_t from);
+size_t pretokenizer_border_last(const struct pretokenizer *p, const uint8_t *text, size_t n,
+                                size_t to);
 
 /* The expression that defines a named operation, NULL when the name has none (tests, exporters). */
 const char *pretokenizer_pattern(const char *op);

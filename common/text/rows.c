@@ -11,15 +11,18 @@ static const char *const sides[] = {"before", "after"};
 static const char *const roles[] = {"bos", "eos", "unk", "pad", "cls", "sep", "mask"};
 
 /* Ids of the roles that the template puts on one side. */
-static enum err template_side(struct errctx *e, const struct tokenizer_spec *s, int side, uint32_t *ids, int64_t *count)
+static enum err template_side(struct errctx *e, const struct tokenizer_spec *s, int side,
+                              uint32_t *ids, int64_t *count)
 {
     const struct mp_value *list = mp_get(&s->ops, "postprocessor");
     const struct mp_value *names = mp_get(&list->as.list.items[0], sides[side]);
 
     if (names->as.list.count > ROWS_MAX_AROUND)
-        return err_set(e, ERR_INPUT, "the tokenizer's template has more than %d special tokens", ROWS_MAX_AROUND);
+        return err_set(e, ERR_INPUT, "the tokenizer's template has more than %d special tokens",
+                       ROWS_MAX_AROUND);
     for (size_t i = 0; i < names->as.list.count; i++)
-        ids[(*count)++] = (uint32_t)tokenizer_spec_special(s, names->as.list.items[i].as.bytes.data);
+        ids[(*count)++] =
+            (uint32_t)tokenizer_spec_special(s, names->as.list.items[i].as.bytes.data);
     return ERR_OK;
 }
 
@@ -28,7 +31,8 @@ enum err rows_cfg_init(struct errctx *e, const struct tokenizer_spec *s, int64_t
 {
     int64_t end = tokenizer_spec_special(s, "eos"), start = tokenizer_spec_special(s, "bos"), least;
 
-    *out = (struct rows_cfg){.encoder = tokenizer_spec_is_encoder(s), .length = length, .keep = keep};
+    *out =
+        (struct rows_cfg){.encoder = tokenizer_spec_is_encoder(s), .length = length, .keep = keep};
     out->dtype = s->vocab <= 65536 ? DTYPE_U16 : DTYPE_U32;
     if (out->encoder) {
         TRY(template_side(e, s, 0, out->before, &out->before_count));
@@ -40,8 +44,8 @@ enum err rows_cfg_init(struct errctx *e, const struct tokenizer_spec *s, int64_t
     }
     least = out->encoder ? out->before_count + out->after_count + 1 : 2;
     if (length != 0 && length < least)
-        return err_set(e, ERR_USAGE, "--length %lld: this tokenizer's rows need %lld or more", (long long)length,
-                       (long long)least);
+        return err_set(e, ERR_USAGE, "--length %lld: this tokenizer's rows need %lld or more",
+                       (long long)length, (long long)least);
     return ERR_OK;
 }
 
@@ -54,12 +58,13 @@ static enum err add_columns(struct errctx *e, const struct rows_cfg *cfg, struct
 
     TRY(stream_begin_column(e, b, "ids", cfg->dtype, 1, ragged));
     TRY(stream_begin_column(e, b, "doc", DTYPE_U64, 0, NULL));
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) TRY(stream_begin_column(e, b, names[i], DTYPE_U32, 0, NULL));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        TRY(stream_begin_column(e, b, names[i], DTYPE_U32, 0, NULL));
     return cfg->keep ? stream_begin_column(e, b, "keep", DTYPE_U8, 1, ragged) : ERR_OK;
 }
 
-static enum err add_meta(struct errctx *e, const struct tokenizer_spec *s, const struct rows_cfg *cfg,
-                         struct mp_value *meta)
+static enum err add_meta(struct errctx *e, const struct tokenizer_spec *s,
+                         const struct rows_cfg *cfg, struct mp_value *meta)
 {
     struct mp_value special;
     uint8_t id[16];
@@ -84,29 +89,33 @@ enum err rows_begin(struct errctx *e, const struct tokenizer_spec *s, const stru
                     struct stream_begin *out)
 {
     stream_begin_init(out, STREAM_TOKENS);
-    if (add_columns(e, cfg, out) == ERR_OK && add_meta(e, s, cfg, &out->meta) == ERR_OK) return ERR_OK;
+    if (add_columns(e, cfg, out) == ERR_OK && add_meta(e, s, cfg, &out->meta) == ERR_OK)
+        return ERR_OK;
     stream_begin_fini(out);
     return e->code;
 }
 
 /* ------------------------------------------------------------------ writing */
 
-/* The document's tokens are its ids between what stands before and after; a cut is a range of ids with what of that it
- * takes along. */
+/* The document's tokens are its ids between what stands before and after; a cut is a range of ids
+ * with what of that it takes along. */
 struct cut {
-    size_t from, to; /* ids */
-    bool before, after;  /* with the special tokens on that side */
+    size_t from, to;    /* ids */
+    bool before, after; /* with the special tokens on that side */
     uint32_t part, skip;
     size_t text_from, text_to;
 };
 
-static enum err write_cut(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
-                          const struct cut *c, uint64_t doc, struct bytes *buffer, struct stream_writer *w)
+static enum err write_cut(struct errctx *e, const struct rows_cfg *cfg,
+                          const struct rows_document *d, const struct cut *c, uint64_t doc,
+                          struct bytes *buffer, struct stream_writer *w)
 {
-    size_t before = c->before ? (size_t)cfg->before_count : 0, after = c->after ? (size_t)cfg->after_count : 0;
+    size_t before = c->before ? (size_t)cfg->before_count : 0,
+           after = c->after ? (size_t)cfg->after_count : 0;
     size_t n = before + (c->to - c->from) + after;
     uint32_t skip = c->skip, bytes = (uint32_t)(c->text_to - c->text_from);
-    uint32_t chars = (uint32_t)utf8_count((const uint8_t *)d->text + c->text_from, c->text_to - c->text_from);
+    uint32_t chars =
+        (uint32_t)utf8_count((const uint8_t *)d->text + c->text_from, c->text_to - c->text_from);
     const void *cells[C_COUNT] = {NULL, &doc, &c->part, &skip, &bytes, &chars, d->keep};
     int64_t elements[C_COUNT] = {(int64_t)n, 1, 1, 1, 1, 1, (int64_t)d->keep_n};
     uint16_t *narrow;
@@ -129,12 +138,17 @@ static enum err write_cut(struct errctx *e, const struct rows_cfg *cfg, const st
     return stream_writer_row(e, w, cells, elements);
 }
 
-static size_t end_of(const struct rows_document *d, size_t ids) { return ids == 0 ? 0 : (size_t)d->ends[ids - 1]; }
-
-static enum err write_encoder(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
-                              uint64_t doc, struct bytes *buffer, struct stream_writer *w)
+static size_t end_of(const struct rows_document *d, size_t ids)
 {
-    size_t room = cfg->length == 0 ? SIZE_MAX : (size_t)(cfg->length - cfg->before_count - cfg->after_count);
+    return ids == 0 ? 0 : (size_t)d->ends[ids - 1];
+}
+
+static enum err write_encoder(struct errctx *e, const struct rows_cfg *cfg,
+                              const struct rows_document *d, uint64_t doc, struct bytes *buffer,
+                              struct stream_writer *w)
+{
+    size_t room =
+        cfg->length == 0 ? SIZE_MAX : (size_t)(cfg->length - cfg->before_count - cfg->after_count);
     struct cut c = {.before = true, .after = true};
 
     do {
@@ -148,7 +162,8 @@ static enum err write_encoder(struct errctx *e, const struct rows_cfg *cfg, cons
     return ERR_OK;
 }
 
-/* Where the text of the tokens up to position p ends: the start token at 0 has none, nor has the end. */
+/* Where the text of the tokens up to position p ends: the start token at 0 has none, nor has the
+ * end. */
 static size_t text_end(const struct rows_cfg *cfg, const struct rows_document *d, size_t p)
 {
     size_t before = (size_t)cfg->before_count;
@@ -157,8 +172,9 @@ static size_t text_end(const struct rows_cfg *cfg, const struct rows_document *d
     return p - before < d->count ? end_of(d, p - before + 1) : d->n;
 }
 
-static enum err write_causal(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d, uint64_t doc,
-                             struct bytes *buffer, struct stream_writer *w)
+static enum err write_causal(struct errctx *e, const struct rows_cfg *cfg,
+                             const struct rows_document *d, uint64_t doc, struct bytes *buffer,
+                             struct stream_writer *w)
 {
     size_t before = (size_t)cfg->before_count, total = before + d->count + (size_t)cfg->after_count;
     size_t length = cfg->length == 0 ? total : (size_t)cfg->length, at = 0;
@@ -179,8 +195,8 @@ static enum err write_causal(struct errctx *e, const struct rows_cfg *cfg, const
     return ERR_OK;
 }
 
-enum err rows_write(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d, struct bytes *buffer,
-                    struct stream_writer *w)
+enum err rows_write(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
+                    struct bytes *buffer, struct stream_writer *w)
 {
     uint64_t doc = XXH3_64bits(d->text, d->n);
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rows.h: a document's ids as rows of a tokens stream.
  *
- *   causal    [start] ids [end]: cuts of `length`, each later one beginning with the last token of the one before;
- *             the first token of every cut is context (skip 1), so every other token is scored once
- *   encoder   before ids after, around each cut, without overlap; nothing is skipped
+ *   causal    [start] ids [end]: cuts of `length`, each later one beginning with the last token of
+ * the one before; the first token of every cut is context (skip 1), so every other token is scored
+ * once encoder   before ids after, around each cut, without overlap; nothing is skipped
  *
- * start is the tokenizer's BOS or else its end-of-text token, end its end-of-text token; a tokenizer without them leaves
- * them out. `bytes` and `chars` count the text of the tokens that are not skipped; text behind the last token (what a
- * normaliser drops) goes to the last cut, so that the cuts of a document sum to the document. */
+ * start is the tokenizer's BOS or else its end-of-text token, end its end-of-text token; a
+ * tokenizer without them leaves them out. `bytes` and `chars` count the text of the tokens that are
+ * not skipped; text behind the last token (what a normaliser drops) goes to the last cut, so that
+ * the cuts of a document sum to the document. */
 #ifndef GRAFT_TEXT_ROWS_H
 #define GRAFT_TEXT_ROWS_H
 
@@ -29,7 +30,10 @@ struct rows_cfg {
 enum err rows_cfg_init(struct errctx *e, const struct tokenizer_spec *s, int64_t length, bool keep,
                        struct rows_cfg *out) MUST_USE;
 /* Cuts, and a first token that is context, need to know where tokens end in the text. */
-static inline bool rows_need_ends(const struct rows_cfg *cfg) { return cfg->length > 0 || cfg->before_count == 0; }
+static inline bool rows_need_ends(const struct rows_cfg *cfg)
+{
+    return cfg->length > 0 || cfg->before_count == 0;
+}
 /* Columns and meta of the stream. */
 enum err rows_begin(struct errctx *e, const struct tokenizer_spec *s, const struct rows_cfg *cfg,
                     struct stream_begin *out) MUST_USE;
@@ -38,13 +42,14 @@ struct rows_document {
     const char *text;
     size_t n;
     const uint32_t *ids;
-    const uint64_t *ends; /* per id where it ends in text; may be NULL when rows_need_ends says no */
+    const uint64_t
+        *ends; /* per id where it ends in text; may be NULL when rows_need_ends says no */
     size_t count;
     const char *keep;
     size_t keep_n;
 };
 /* Writes the document's rows. `buffer` is scratch. */
-enum err rows_write(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d, struct bytes *buffer,
-                    struct stream_writer *w) MUST_USE;
+enum err rows_write(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
+                    struct bytes *buffer, struct stream_writer *w) MUST_USE;
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer_run.c: see tokenizer_run.h.
  *
- * Speed comes from the word cache: natural text repeats its words, so a piece is hashed and compared once (one cache line
- * holds the piece and its ids) and the model only sees what is new. The cache is direct-mapped and never wrong: a
- * collision is a miss. Each thread has its own.
+ * Speed comes from the word cache: natural text repeats its words, so a piece is hashed and
+ * compared once (one cache line holds the piece and its ids) and the model only sees what is new.
+ * The cache is direct-mapped and never wrong: a collision is a miss. Each thread has its own.
  *
  * The decoder of bytes joins the tokens' bytes; that of WordPiece puts spaces between words. */
 #include "common/text/tokenizer_run.h"
@@ -17,10 +17,10 @@
 
 enum { WORD_LIMIT = 31, WORD_IDS = 7, CACHE_WORDS = 1 << 15 };
 
-struct word {            /* one cache line */
-    uint64_t key[4];     /* the piece, padded with zeros; the last byte is its length */
+struct word {        /* one cache line */
+    uint64_t key[4]; /* the piece, padded with zeros; the last byte is its length */
     uint32_t ids[WORD_IDS];
-    uint32_t count;      /* 0: empty */
+    uint32_t count; /* 0: empty */
 };
 
 struct tokenizer {
@@ -28,10 +28,10 @@ struct tokenizer {
     struct normalizer normalizer;
     struct pretokenizer *pretokenizer;
     struct vocab_map vocab;
-    struct bpe *bpe;            /* one of the two models */
-    struct wordpiece wordpiece; /* when bpe is NULL */
+    struct bpe *bpe;                 /* one of the two models */
+    struct wordpiece wordpiece;      /* when bpe is NULL */
     struct added_tokens added[2][2]; /* [special recognised][matched in normalised text] */
-    bool decode_words;          /* the decoder of WordPiece, not of bytes */
+    bool decode_words;               /* the decoder of WordPiece, not of bytes */
     bool cleanup;
     char prefix[16];
     size_t prefix_len;
@@ -46,7 +46,10 @@ struct tokenizer_scratch {
     struct word *cache;
 };
 
-const struct tokenizer_spec *tokenizer_spec_of(const struct tokenizer *t) { return t->spec; }
+const struct tokenizer_spec *tokenizer_spec_of(const struct tokenizer *t)
+{
+    return t->spec;
+}
 
 /* ------------------------------------------------------------------ compiling */
 
@@ -70,11 +73,14 @@ static enum err compile_model(struct errctx *e, struct tokenizer *t)
 
     TRY(mp_get_string(e, model, "op", &name));
     if (strcmp(name, "bpe") == 0) {
-        if (mp_get(model, "ignore_merges") != NULL) TRY(mp_get_bool(e, model, "ignore_merges", &ignore_merges));
+        if (mp_get(model, "ignore_merges") != NULL)
+            TRY(mp_get_bool(e, model, "ignore_merges", &ignore_merges));
         return bpe_new(e, t->spec, &t->vocab, ignore_merges, &t->bpe);
     }
-    if (strcmp(name, "wordpiece") != 0) return err_set(e, ERR_INPUT, "model '%s' cannot be run", name);
-    if (mp_get(model, "max_chars") != NULL) TRY(mp_get_int(e, model, "max_chars", 1, INT32_MAX / 4, &max_chars));
+    if (strcmp(name, "wordpiece") != 0)
+        return err_set(e, ERR_INPUT, "model '%s' cannot be run", name);
+    if (mp_get(model, "max_chars") != NULL)
+        TRY(mp_get_int(e, model, "max_chars", 1, INT32_MAX / 4, &max_chars));
     t->wordpiece.vocab = &t->vocab;
     t->wordpiece.unknown = (uint32_t)tokenizer_spec_special(t->spec, "unk");
     t->wordpiece.max_chars = (size_t)max_chars;
@@ -86,7 +92,8 @@ static enum err compile_decoder(struct errctx *e, struct tokenizer *t)
     const struct mp_value *list = mp_get(&t->spec->ops, "decoder"), *op;
     const char *name;
 
-    if (list->as.list.count != 1) return err_set(e, ERR_INPUT, "decoder: not a list of one operation");
+    if (list->as.list.count != 1)
+        return err_set(e, ERR_INPUT, "decoder: not a list of one operation");
     op = &list->as.list.items[0];
     TRY(mp_get_string(e, op, "op", &name));
     t->decode_words = strcmp(name, "wordpiece") == 0;
@@ -134,7 +141,8 @@ void tokenizer_free(struct tokenizer *t)
     mem_free(t);
 }
 
-enum err tokenizer_scratch_new(struct errctx *e, const struct tokenizer *t, struct tokenizer_scratch **out)
+enum err tokenizer_scratch_new(struct errctx *e, const struct tokenizer *t,
+                               struct tokenizer_scratch **out)
 {
     struct tokenizer_scratch *s;
 
@@ -188,16 +196,18 @@ static inline size_t hash_key(const uint64_t key[4])
     return (size_t)(h >> 40) & (CACHE_WORDS - 1);
 }
 
-static enum err model_encode(struct errctx *e, const struct tokenizer *t, struct tokenizer_scratch *s,
-                             const uint8_t *piece, size_t n, uint32_t *ids, size_t *count)
+static enum err model_encode(struct errctx *e, const struct tokenizer *t,
+                             struct tokenizer_scratch *s, const uint8_t *piece, size_t n,
+                             uint32_t *ids, size_t *count)
 {
     if (t->bpe != NULL) return bpe_encode(e, t->bpe, &s->bpe, piece, n, ids, count);
     return wordpiece_encode(e, &t->wordpiece, &s->buffer, piece, n, ids, count);
 }
 
 /* Appends the ids of one piece; there is room for n + WORD_IDS more. */
-static inline enum err encode_piece(struct errctx *e, const struct tokenizer *t, struct tokenizer_scratch *s,
-                                    const uint8_t *piece, size_t n, size_t room, struct id_list *ids)
+static inline enum err encode_piece(struct errctx *e, const struct tokenizer *t,
+                                    struct tokenizer_scratch *s, const uint8_t *piece, size_t n,
+                                    size_t room, struct id_list *ids)
 {
     uint32_t *out = ids->data + ids->count;
     uint64_t key[4];
@@ -227,13 +237,15 @@ static inline enum err encode_piece(struct errctx *e, const struct tokenizer *t,
 }
 
 /* Where the tokens from `first` on end, in the text in which their piece is [from, to). */
-static enum err push_ends(struct errctx *e, const struct tokenizer *t, const struct id_list *ids, size_t first,
-                          size_t from, size_t to, const uint64_t *origin, uint64_t base, struct offset_list *ends)
+static enum err push_ends(struct errctx *e, const struct tokenizer *t, const struct id_list *ids,
+                          size_t first, size_t from, size_t to, const uint64_t *origin,
+                          uint64_t base, struct offset_list *ends)
 {
     const struct tokenizer_spec *s = t->spec;
     size_t end = from;
 
-    TRY(mem_grow(e, &ends->data, &ends->capacity, ends->count + (ids->count - first), sizeof *ends->data, "offsets"));
+    TRY(mem_grow(e, &ends->data, &ends->capacity, ends->count + (ids->count - first),
+                 sizeof *ends->data, "offsets"));
     for (size_t i = first; i < ids->count; i++) {
         uint32_t id = ids->data[i];
         size_t len = (size_t)(s->start[id + 1] - s->start[id]);
@@ -246,9 +258,11 @@ static enum err push_ends(struct errctx *e, const struct tokenizer *t, const str
 
 /* ------------------------------------------------------------------ segments */
 
-/* Text without added tokens. origin: per byte where its origin ends (NULL: text is the original), offsets from base. */
-static enum err encode_plain(struct errctx *e, const struct tokenizer *t, struct tokenizer_scratch *s,
-                             const uint8_t *text, size_t n, const uint64_t *origin, uint64_t base, struct id_list *ids,
+/* Text without added tokens. origin: per byte where its origin ends (NULL: text is the original),
+ * offsets from base. */
+static enum err encode_plain(struct errctx *e, const struct tokenizer *t,
+                             struct tokenizer_scratch *s, const uint8_t *text, size_t n,
+                             const uint64_t *origin, uint64_t base, struct id_list *ids,
                              struct offset_list *ends)
 {
     size_t from, to;
@@ -260,14 +274,15 @@ static enum err encode_plain(struct errctx *e, const struct tokenizer *t, struct
         if (!more) return ERR_OK;
         size_t first = ids->count;
         if (ids->capacity - first < to - from + WORD_IDS + 1)
-            TRY(mem_grow(e, &ids->data, &ids->capacity, first + (to - from) + WORD_IDS + 1, sizeof *ids->data,
-                         "token ids"));
+            TRY(mem_grow(e, &ids->data, &ids->capacity, first + (to - from) + WORD_IDS + 1,
+                         sizeof *ids->data, "token ids"));
         TRY(encode_piece(e, t, s, text + from, to - from, n - from, ids));
         if (ends != NULL) TRY(push_ends(e, t, ids, first, from, to, origin, base, ends));
     }
 }
 
-static enum err push_id(struct errctx *e, uint32_t id, uint64_t end, struct id_list *ids, struct offset_list *ends)
+static enum err push_id(struct errctx *e, uint32_t id, uint64_t end, struct id_list *ids,
+                        struct offset_list *ends)
 {
     TRY(mem_grow(e, &ids->data, &ids->capacity, ids->count + 1, sizeof *ids->data, "token ids"));
     ids->data[ids->count++] = id;
@@ -278,8 +293,9 @@ static enum err push_id(struct errctx *e, uint32_t id, uint64_t end, struct id_l
 }
 
 /* Normalises a segment, then splits off the tokens that are matched in normalised text. */
-static enum err encode_normalized(struct errctx *e, const struct tokenizer *t, struct tokenizer_scratch *s,
-                                  const uint8_t *text, size_t n, uint64_t base, const struct added_tokens *added,
+static enum err encode_normalized(struct errctx *e, const struct tokenizer *t,
+                                  struct tokenizer_scratch *s, const uint8_t *text, size_t n,
+                                  uint64_t base, const struct added_tokens *added,
                                   struct id_list *ids, struct offset_list *ends)
 {
     const uint64_t *origin = NULL;
@@ -302,8 +318,9 @@ static enum err encode_normalized(struct errctx *e, const struct tokenizer *t, s
                         origin == NULL ? base + at : base, ids, ends);
 }
 
-enum err tokenizer_encode(struct errctx *e, const struct tokenizer *t, struct tokenizer_scratch *s, const char *text,
-                          size_t n, bool special, struct id_list *ids, struct offset_list *ends)
+enum err tokenizer_encode(struct errctx *e, const struct tokenizer *t, struct tokenizer_scratch *s,
+                          const char *text, size_t n, bool special, struct id_list *ids,
+                          struct offset_list *ends)
 {
     const uint8_t *bytes = (const uint8_t *)text;
     const struct added_tokens *raw = &t->added[special][0], *normalized = &t->added[special][1];
@@ -318,7 +335,8 @@ enum err tokenizer_encode(struct errctx *e, const struct tokenizer *t, struct to
     return encode_normalized(e, t, s, bytes + at, n - at, at, normalized, ids, ends);
 }
 
-size_t tokenizer_border(const struct tokenizer *t, const char *text, size_t n, size_t from, bool special)
+size_t tokenizer_border(const struct tokenizer *t, const char *text, size_t n, size_t from,
+                        bool special)
 {
     const uint8_t *s = (const uint8_t *)text;
 
@@ -326,7 +344,8 @@ size_t tokenizer_border(const struct tokenizer *t, const char *text, size_t n, s
     for (;;) {
         size_t at = pretokenizer_border(t->pretokenizer, s, n, from);
         if (at == n || t->normalizer.count == 0) return at;
-        /* what a normaliser leaves alone whatever stands around it: a letter or digit of ASCII before a space */
+        /* what a normaliser leaves alone whatever stands around it: a letter or digit of ASCII
+         * before a space */
         uint8_t left = s[at - 1] | 0x20;
         if ((s[at] == ' ' || s[at] == '\n') && s[at - 1] < 0x80 &&
             ((left >= 'a' && left <= 'z') || (s[at - 1] >= '0' && s[at - 1] <= '9')))
@@ -337,15 +356,16 @@ size_t tokenizer_border(const struct tokenizer *t, const char *text, size_t n, s
 
 /* ------------------------------------------------------------------ decoding */
 
-static enum err append_token(struct errctx *e, const struct tokenizer *t, uint32_t id, bool *started, bool special,
-                             struct bytes *out)
+static enum err append_token(struct errctx *e, const struct tokenizer *t, uint32_t id,
+                             bool *started, bool special, struct bytes *out)
 {
     const struct tokenizer_spec *s = t->spec;
     const uint8_t *bytes;
     size_t n;
 
     if (id >= s->vocab)
-        return err_set(e, ERR_INPUT, "token id %u is not below the vocabulary's %lld", id, (long long)s->vocab);
+        return err_set(e, ERR_INPUT, "token id %u is not below the vocabulary's %lld", id,
+                       (long long)s->vocab);
     if ((s->flags[id] & TOKEN_SPECIAL) && !special) return ERR_OK;
     bytes = s->bytes + s->start[id];
     n = (size_t)(s->start[id + 1] - s->start[id]);
@@ -355,22 +375,23 @@ static enum err append_token(struct errctx *e, const struct tokenizer *t, uint32
             n -= t->prefix_len;
         } else if (*started) {
             /* the clean-up of BERT's decoder: no space before closing punctuation */
-            if (!t->cleanup || n != 1 || strchr(".,!?", bytes[0]) == NULL) TRY(bytes_append(e, out, " ", 1));
+            if (!t->cleanup || n != 1 || strchr(".,!?", bytes[0]) == NULL)
+                TRY(bytes_append(e, out, " ", 1));
         }
     }
     *started = true;
     return bytes_append(e, out, bytes, n);
 }
 
-enum err tokenizer_decode_more(struct errctx *e, const struct tokenizer *t, const uint32_t *ids, size_t n, bool special,
-                               bool *started, struct bytes *out)
+enum err tokenizer_decode_more(struct errctx *e, const struct tokenizer *t, const uint32_t *ids,
+                               size_t n, bool special, bool *started, struct bytes *out)
 {
     for (size_t i = 0; i < n; i++) TRY(append_token(e, t, ids[i], started, special, out));
     return ERR_OK;
 }
 
-enum err tokenizer_decode(struct errctx *e, const struct tokenizer *t, const uint32_t *ids, size_t n, bool special,
-                          struct bytes *out)
+enum err tokenizer_decode(struct errctx *e, const struct tokenizer *t, const uint32_t *ids,
+                          size_t n, bool special, struct bytes *out)
 {
     bool started = false;
 
@@ -398,8 +419,8 @@ static enum err release(struct errctx *e, struct bytes *held, struct bytes *out)
     return ERR_OK;
 }
 
-enum err tokenizer_decode_next(struct errctx *e, const struct tokenizer *t, struct tokenizer_stream_decoder *d,
-                               uint32_t id, struct bytes *out)
+enum err tokenizer_decode_next(struct errctx *e, const struct tokenizer *t,
+                               struct tokenizer_stream_decoder *d, uint32_t id, struct bytes *out)
 {
     struct bytes held = {0};
     enum err code = bytes_append(e, &held, d->held, (size_t)d->held_count);
@@ -414,7 +435,8 @@ enum err tokenizer_decode_next(struct errctx *e, const struct tokenizer *t, stru
     return code;
 }
 
-enum err tokenizer_decode_finish(struct errctx *e, struct tokenizer_stream_decoder *d, struct bytes *out)
+enum err tokenizer_decode_finish(struct errctx *e, struct tokenizer_stream_decoder *d,
+                                 struct bytes *out)
 {
     if (d->held_count == 0) return ERR_OK;
     d->held_count = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* unicode_class.h: the few classes of characters that tokenizers ask for, as a table for the first plane. */
+/* unicode_class.h: the few classes of characters that tokenizers ask for, as a table for the first
+ * plane. */
 #ifndef GRAFT_TEXT_UNICODE_CLASS_H
 #define GRAFT_TEXT_UNICODE_CLASS_H
 
@@ -7,11 +8,12 @@
 #include <stdint.h>
 
 enum unicode_class {
-    UNICODE_LETTER = 1,      /* categories L* */
-    UNICODE_NUMBER = 2,      /* N* */
-    UNICODE_SPACE = 4,       /* White_Space */
-    UNICODE_OTHER = 8,       /* none of the three */
-    UNICODE_PUNCTUATION = 16, /* P*, and the ASCII signs $ + < = > ^ ` | ~; together with UNICODE_OTHER */
+    UNICODE_LETTER = 1, /* categories L* */
+    UNICODE_NUMBER = 2, /* N* */
+    UNICODE_SPACE = 4,  /* White_Space */
+    UNICODE_OTHER = 8,  /* none of the three */
+    UNICODE_PUNCTUATION =
+        16, /* P*, and the ASCII signs $ + < = > ^ ` | ~; together with UNICODE_OTHER */
 };
 
 uint8_t unicode_class_of(uint32_t c);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* utf8.c: see utf8.h. One function, sequence(), holds the rules of well-formedness (RFC 3629, section 4); runs of
- * ASCII are skipped eight bytes at a time. */
+/* utf8.c: see utf8.h. One function, sequence(), holds the rules of well-formedness (RFC 3629,
+ * section 4); runs of ASCII are skipped eight bytes at a time. */
 #include "common/text/utf8.h"
 #include <string.h>
 
-/* Length of the valid sequence at s[0..n), or 0; *matched: bytes that a longest valid beginning has. */
+/* Length of the valid sequence at s[0..n), or 0; *matched: bytes that a longest valid beginning
+ * has. */
 static size_t sequence(const uint8_t *s, size_t n, size_t *matched)
 {
     uint8_t c = s[0], low = 0x80, high = 0xbf;

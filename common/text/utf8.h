@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* utf8.h: checked UTF-8 (RFC 3629): validation with the place of the first fault, decoding of what has been
- * validated, counting, and replacement of faults by U+FFFD.
+/* utf8.h: checked UTF-8 (RFC 3629): validation with the place of the first fault, decoding of what
+ * has been validated, counting, and replacement of faults by U+FFFD.
  *
- * Everything behind the readers of text works on validated bytes, so that the decoder needs no checks.
- * Categories, case and normal forms are utf8proc's, not ours. */
+ * Everything behind the readers of text works on validated bytes, so that the decoder needs no
+ * checks. Categories, case and normal forms are utf8proc's, not ours. */
 #ifndef GRAFT_TEXT_UTF8_H
 #define GRAFT_TEXT_UTF8_H
 
@@ -16,15 +16,17 @@
 /* Length of the longest valid prefix of s[0..n); n when all of it is valid. */
 size_t utf8_valid_prefix(const uint8_t *s, size_t n);
 
-/* At a fault (s[0..n) begins with one): bytes of its maximal subpart, at least 1 (Unicode 15, section 3.9, the
- * practice that Python, Rust and web browsers follow). *incomplete: more bytes could make it valid. */
+/* At a fault (s[0..n) begins with one): bytes of its maximal subpart, at least 1 (Unicode 15,
+ * section 3.9, the practice that Python, Rust and web browsers follow). *incomplete: more bytes
+ * could make it valid. */
 size_t utf8_fault_length(const uint8_t *s, size_t n, bool *incomplete);
 
 /* Characters of valid text. */
 size_t utf8_count(const uint8_t *s, size_t n);
 
 /* Appends s[0..n) with each fault replaced by U+FFFD. */
-enum err utf8_append_replaced(struct errctx *e, const uint8_t *s, size_t n, struct bytes *out) MUST_USE;
+enum err utf8_append_replaced(struct errctx *e, const uint8_t *s, size_t n,
+                              struct bytes *out) MUST_USE;
 
 /* The character at s (valid text), its length in *len. */
 static inline uint32_t utf8_decode(const uint8_t *s, size_t *len)

@@ -37,7 +37,8 @@ int64_t vocab_map_find(const struct vocab_map *m, const uint8_t *bytes, size_t n
 {
     const struct tokenizer_spec *s = m->spec;
 
-    for (size_t i = (size_t)XXH3_64bits(bytes, n) & m->mask; m->slots[i] != 0; i = (i + 1) & m->mask) {
+    for (size_t i = (size_t)XXH3_64bits(bytes, n) & m->mask; m->slots[i] != 0;
+         i = (i + 1) & m->mask) {
         uint32_t id = m->slots[i] - 1;
         if (s->start[id + 1] - s->start[id] == n && memcmp(s->bytes + s->start[id], bytes, n) == 0)
             return id;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vocab_map.h: from the bytes of a token to its id. Special, added and unused tokens are not in it: a model never
- * makes them from text. Of two tokens with the same bytes the lower id is found. */
+/* vocab_map.h: from the bytes of a token to its id. Special, added and unused tokens are not in it:
+ * a model never makes them from text. Of two tokens with the same bytes the lower id is found. */
 #ifndef GRAFT_TEXT_VOCAB_MAP_H
 #define GRAFT_TEXT_VOCAB_MAP_H
 
@@ -14,7 +14,8 @@ struct vocab_map {
     size_t mask;
     size_t longest; /* bytes of the longest token */
 };
-enum err vocab_map_init(struct errctx *e, const struct tokenizer_spec *spec, struct vocab_map *m) MUST_USE;
+enum err vocab_map_init(struct errctx *e, const struct tokenizer_spec *spec,
+                        struct vocab_map *m) MUST_USE;
 void vocab_map_fini(struct vocab_map *m);
 /* -1 when there is none. */
 int64_t vocab_map_find(const struct vocab_map *m, const uint8_t *bytes, size_t n);

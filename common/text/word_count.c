@@ -31,7 +31,8 @@ static enum err grow(struct errctx *e, struct word_table *t)
     return ERR_OK;
 }
 
-enum err word_table_add(struct errctx *e, struct word_table *t, const uint8_t *word, size_t n, uint64_t count)
+enum err word_table_add(struct errctx *e, struct word_table *t, const uint8_t *word, size_t n,
+                        uint64_t count)
 {
     uint64_t hash = XXH3_64bits(word, n);
     uint32_t tag = (uint32_t)(hash >> 32);

@@ -8,7 +8,7 @@
 #include "common/base/mem.h"
 
 struct word_entry {
-    uint64_t count; /* 0: empty slot */
+    uint64_t count;  /* 0: empty slot */
     uint64_t offset; /* of its bytes in the arena */
     uint32_t len, tag;
 };
@@ -20,8 +20,10 @@ struct word_table { /* zero-initialised */
 };
 void word_table_fini(struct word_table *t);
 /* Adds `count` occurrences of word[0..n). */
-enum err word_table_add(struct errctx *e, struct word_table *t, const uint8_t *word, size_t n, uint64_t count) MUST_USE;
+enum err word_table_add(struct errctx *e, struct word_table *t, const uint8_t *word, size_t n,
+                        uint64_t count) MUST_USE;
 /* Adds all of `from`. */
-enum err word_table_merge(struct errctx *e, struct word_table *t, const struct word_table *from) MUST_USE;
+enum err word_table_merge(struct errctx *e, struct word_table *t,
+                          const struct word_table *from) MUST_USE;
 
 #endif

@@ -3,15 +3,18 @@
 #include "common/text/wordpiece.h"
 #include "common/text/utf8.h"
 
-/* The longest token at word[at..n): its end, or `at`; later tokens are looked up behind the prefix. */
-static size_t longest(const struct wordpiece *w, const uint8_t *prefixed, size_t prefix_len, size_t n, uint32_t *id)
+/* The longest token at word[at..n): its end, or `at`; later tokens are looked up behind the prefix.
+ */
+static size_t longest(const struct wordpiece *w, const uint8_t *prefixed, size_t prefix_len,
+                      size_t n, uint32_t *id)
 {
     size_t end = n;
 
     if (end + prefix_len > w->vocab->longest)
         end = w->vocab->longest > prefix_len ? w->vocab->longest - prefix_len : 0;
     for (; end > 0; end--) {
-        if (end < n && (prefixed[prefix_len + end] & 0xc0) == 0x80) continue; /* inside a character */
+        if (end < n && (prefixed[prefix_len + end] & 0xc0) == 0x80)
+            continue; /* inside a character */
         int64_t found = vocab_map_find(w->vocab, prefixed, prefix_len + end);
         if (found < 0) continue;
         *id = (uint32_t)found;
@@ -20,8 +23,8 @@ static size_t longest(const struct wordpiece *w, const uint8_t *prefixed, size_t
     return 0;
 }
 
-enum err wordpiece_encode(struct errctx *e, const struct wordpiece *w, struct bytes *buffer, const uint8_t *word,
-                          size_t n, uint32_t *ids, size_t *count)
+enum err wordpiece_encode(struct errctx *e, const struct wordpiece *w, struct bytes *buffer,
+                          const uint8_t *word, size_t n, uint32_t *ids, size_t *count)
 {
     size_t at = 0, k = 0;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wordpiece.h: WordPiece of one word: the longest token that begins it, then the longest that continues it (written
- * with a prefix, "##"), to the end; a word with a gap, or with too many characters, is unknown as a whole.
- * Reference: Devlin et al. 2018, tokenization.py. */
+/* wordpiece.h: WordPiece of one word: the longest token that begins it, then the longest that
+ * continues it (written with a prefix, "##"), to the end; a word with a gap, or with too many
+ * characters, is unknown as a whole. Reference: Devlin et al. 2018, tokenization.py. */
 #ifndef GRAFT_TEXT_WORDPIECE_H
 #define GRAFT_TEXT_WORDPIECE_H
 
@@ -16,7 +16,7 @@ struct wordpiece { /* immutable, shared by threads */
 };
 
 /* Ids of word[0..n), valid UTF-8, into ids (room for n + 1); *count. `buffer` is scratch. */
-enum err wordpiece_encode(struct errctx *e, const struct wordpiece *w, struct bytes *buffer, const uint8_t *word,
-                          size_t n, uint32_t *ids, size_t *count) MUST_USE;
+enum err wordpiece_encode(struct errctx *e, const struct wordpiece *w, struct bytes *buffer,
+                          const uint8_t *word, size_t n, uint32_t *ids, size_t *count) MUST_USE;
 
 #endif
