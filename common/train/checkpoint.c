@@ -25,7 +25,7 @@ static enum err lock_once(struct errctx *e, struct checkpoint *c, const char *na
     if (c->lock < 0) return err_errno(e, "cannot create '%s'", name);
     if (flock(c->lock, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK) return err_errno(e, "cannot lock '%s'", name);
-        return err_set(e, ERR_USAGE, "another run is using the checkpoint '%s'", c->path);
+        return err_set(e, ERR_IO, "another run is using the checkpoint '%s'", c->path);
     }
     *again = fstat(c->lock, &held) != 0 || stat(name, &named) != 0 || held.st_ino != named.st_ino;
     return ERR_OK;

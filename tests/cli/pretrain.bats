@@ -1,0 +1,291 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# pretrain.bats: what pretrain refuses and how, signals, checkpoints that do not belong, logs, validation.
+
+load ../run/common
+
+setup_file() {
+    export ROOT=${BATS_TEST_DIRNAME%/tests/*}
+    export PATH=${BUILD:-$ROOT/build}/bin:$PATH LC_ALL=C.UTF-8
+    cd "$BATS_FILE_TMPDIR" || return 1
+    for i in $(seq 200); do echo "line $i of a text that says what number $((i * i % 97)) is"; done >corpus.txt
+    graft learn-tokenizer -q --vocab 290 -f lines corpus.txt -o t.tok
+    graft learn-tokenizer -q --vocab 280 -f lines corpus.txt -o other.tok
+    head -n 150 corpus.txt | graft tokenize -q -t t.tok -f lines --length 32 -o train.tokens
+    tail -n 50 corpus.txt | graft tokenize -q -t t.tok -f lines --length 32 -o val.tokens
+    graft init -q -t t.tok --arch llama --layers 1 --width 16 --heads 2 --context 32 -o init.model
+}
+
+setup() {
+    graft_setup
+    DATA=$BATS_FILE_TMPDIR
+    cp "$DATA"/*.tok "$DATA"/*.tokens "$DATA"/*.model .
+    FAST=(-m init.model --batch-tokens 256 --warmup 1)
+}
+
+nothing_left() { # no output, no temporary, no lock
+    [ ! -e out.model ]
+    [ -z "$(find . -name '.graft*' -o -name '*.lock')" ]
+}
+
+@test "another tokenizer, another kind, no model" {
+    graft tokenize -q -t other.tok -f lines "$DATA/corpus.txt" -o other.tokens
+    status_is 3 graft pretrain "${FAST[@]}" other.tokens -o out.model
+    one_line
+    says "'other.tokens' was made with the tokenizer"
+    says "the model 'init.model'"
+    status_is 3 graft pretrain "${FAST[@]}" t.tok -o out.model
+    one_line
+    says tokenizer
+    status_is 3 graft pretrain -m train.tokens train.tokens -o out.model
+    status_is 1 graft pretrain -m nowhere.model train.tokens -o out.model
+    status_is 2 graft pretrain train.tokens -o out.model
+    says --model
+    nothing_left
+}
+
+@test "a row longer than the context: the row, and what cuts it" {
+    head -n 20 "$DATA/corpus.txt" | tr '\n' ' ' | graft tokenize -q -t t.tok -f lines -o long.tokens
+    status_is 3 graft pretrain "${FAST[@]}" --steps 2 long.tokens -o out.model
+    one_line
+    says 'row 0 has'
+    says "graft tokenize --length 32"
+    # a later row, after steps that were good
+    graft cat train.tokens -o short.tokens
+    graft dump train.tokens | grep -c . >/dev/null
+    nothing_left
+}
+
+@test "an id out of range: row, place, id" {
+    graft dump train.tokens >text
+    # the first row's first id becomes one too many
+    V=$(graft inspect --json t.tok | jq '.meta.vocab // 290')
+    awk -v v="$V" '!done && /ids/ && /\[[0-9]+/ { sub(/\[[0-9]+/, "[" v); done = 1 } 1' text | graft undump -o bad.tokens || skip 'dump has another look'
+    cmp -s bad.tokens train.tokens && skip 'dump has another look'
+    status_is 3 graft pretrain "${FAST[@]}" bad.tokens -o out.model
+    says 'row 0'
+    nothing_left
+}
+
+@test "no rows, and rows with nothing to predict" {
+    graft head -n 0 train.tokens -o none.tokens
+    status_is 3 graft pretrain "${FAST[@]}" --steps 2 none.tokens -o out.model
+    one_line
+    says 'no rows'
+    status_is 3 graft pretrain "${FAST[@]}" --steps 2 -o out.model </dev/null
+    one_line
+    nothing_left
+}
+
+@test "documents of a single token are trained on as any" {
+    for i in a b c d e f; do echo $i; done | graft tokenize -q -t t.tok -f lines -o one.tokens
+    status_is 0 graft pretrain "${FAST[@]}" --batch-tokens 4 one.tokens -o out.model --log log
+    [ "$(wc -l <log)" -ge 3 ]
+    # cut so short that each row has one token of its own
+    head -n 3 "$DATA/corpus.txt" | graft tokenize -q -t t.tok -f lines --length 2 -o two.tokens
+    status_is 0 graft pretrain "${FAST[@]}" two.tokens -o out.model
+}
+
+@test "a producer that dies: status 3, no model, the state is kept and good" {
+    size=$(stat -c %s train.tokens)
+    graft pretrain -q "${FAST[@]}" --steps 8 train.tokens -o whole.model
+    head -c $((size - 40)) train.tokens >cut.tokens
+    # from a pipe, where the rows before the cut are seen first
+    status_is 3 bash -c "cat cut.tokens | graft pretrain ${FAST[*]} --steps 80 --checkpoint run.ck -o out.model"
+    says "standard input"
+    nothing_left
+    status_is 3 graft pretrain "${FAST[@]}" --steps 8 cut.tokens -o out.model
+    nothing_left
+}
+
+@test "a full disk, a closed output, a terminal" {
+    status_is 1 bash -c "graft pretrain ${FAST[*]} train.tokens >/dev/full"
+    says 'standard output'
+    status_is 1 bash -c "graft pretrain ${FAST[*]} train.tokens >&-"
+    status_is 1 graft pretrain "${FAST[@]}" train.tokens -o no/such/folder/out.model
+    says 'no/such/folder'
+    status_is 1 graft pretrain "${FAST[@]}" train.tokens --log no/such/log -o out.model
+    nothing_left
+}
+
+@test "a schedule that goes down needs to know where to" {
+    blind() { head -n 150 "$DATA/corpus.txt" | graft tokenize -q -t t.tok -f lines --length 32 | cat; }
+    status_is 2 bash -c "$(declare -f blind); blind | graft pretrain ${FAST[*]} -o out.model"
+    says '--steps'
+    blind | graft pretrain -q "${FAST[@]}" --schedule constant -o a.model
+    blind | graft pretrain -q "${FAST[@]}" --steps 3 -o b.model
+    # what a file expects is the horizon, and is recorded
+    tokens=$(graft pretrain -q "${FAST[@]}" --log log train.tokens -o c.model && tail -n 1 log | jq .tokens)
+    graft lineage --json c.model | jq -e -s --argjson n "$(((tokens + 255) / 256))" \
+        'last.options.horizon == ($n | tostring)'
+    tail -n 1 log | jq -e '.rate <= 0.000101'
+}
+
+@test "options that would do nothing are refused" {
+    for o in '--val-every 3' --keep-best '--patience 2' '--val-rows 3' '--checkpoint-every 2' '--checkpoint-minutes 2' \
+        '--decay-part 0.3' '--schedule constant --lr-min 0.2' --mask-exact --mask-whole-words '--objective masked' \
+        '--snapshots 0:x' '--snapshots x'; do
+        # shellcheck disable=SC2086 # several words
+        status_is 2 graft pretrain "${FAST[@]}" $o --steps 2 train.tokens -o out.model
+        says '--'
+        nothing_left
+    done
+}
+
+@test "a checkpoint of another run is refused, and the difference named" {
+    ck() { graft pretrain "${FAST[@]}" --steps 6 --stop-after 3 --checkpoint run.ck "$@" -o out.model; }
+    ck train.tokens
+    rm out.model
+    status_is 2 graft pretrain "${FAST[@]}" --steps 6 --lr 0.5 --checkpoint run.ck train.tokens -o out.model
+    says "'run.ck': was made with --lr 0.001, not 0.5"
+    status_is 2 graft pretrain "${FAST[@]}" --steps 7 --checkpoint run.ck train.tokens -o out.model
+    says '--steps 6, not 7'
+    status_is 2 graft pretrain "${FAST[@]}" --steps 6 --stop-after 2 --checkpoint run.ck train.tokens -o out.model
+    says 'past --stop-after 2'
+    # other rows
+    graft shuffle -q --seed 1 train.tokens -o mixed.tokens
+    status_is 3 graft pretrain "${FAST[@]}" --steps 6 --checkpoint run.ck mixed.tokens -o out.model
+    one_line
+    says 'not those the checkpoint has used'
+    graft head -n 2 train.tokens -o two.tokens
+    status_is 3 graft pretrain "${FAST[@]}" --steps 6 --checkpoint run.ck two.tokens -o out.model
+    says 'ends after row 2'
+    # another model, another validation stream
+    graft init -q -t t.tok --arch llama --layers 1 --width 16 --heads 2 --context 32 --seed 9 -o nine.model
+    status_is 3 graft pretrain "${FAST[@]}" -m nine.model --steps 6 --checkpoint run.ck train.tokens -o out.model
+    says 'another model'
+    status_is 3 graft pretrain "${FAST[@]}" --val val.tokens --steps 6 --checkpoint run.ck train.tokens -o out.model
+    says 'another validation stream'
+    # another kind of processor
+    status_is 2 env GRAFT_CPU=ref graft pretrain "${FAST[@]}" --steps 6 --checkpoint run.ck train.tokens -o out.model || \
+        graft pretrain "${FAST[@]}" --device ref --steps 1 train.tokens -o x.model # a machine that has no other
+    # not a checkpoint, a damaged one
+    status_is 3 graft pretrain "${FAST[@]}" --steps 6 --checkpoint init.model train.tokens -o out.model
+    status_is 2 graft pretrain "${FAST[@]}" --steps 6 --checkpoint /dev/null train.tokens -o out.model
+    head -c 5000 run.ck >cut.ck
+    status_is 3 graft pretrain "${FAST[@]}" --steps 6 --checkpoint cut.ck train.tokens -o out.model
+    says cut.ck
+    nothing_left
+    # and after all that it is still good
+    graft pretrain -q "${FAST[@]}" --steps 6 --checkpoint run.ck train.tokens -o out.model
+    graft pretrain -q "${FAST[@]}" --steps 6 train.tokens -o whole.model
+    same out.model whole.model
+}
+
+@test "two runs on one checkpoint: the second says so" {
+    mkfifo hold
+    graft pretrain -q "${FAST[@]}" --steps 6 --checkpoint run.ck -o out.model <hold 3>&- &
+    pid=$!
+    exec 4>hold
+    head -c 2000 train.tokens >&4
+    for _ in $(seq 100); do [ -e run.ck.lock ] && break || sleep 0.1; done
+    status_is 1 graft pretrain "${FAST[@]}" --steps 6 --checkpoint run.ck train.tokens -o x.model
+    one_line
+    says "another run is using the checkpoint 'run.ck'"
+    [ -e run.ck.lock ]
+    kill -9 $pid
+    exec 4>&-
+    wait $pid || true
+    # a lock that a killed run left behind is no lock
+    graft pretrain -q "${FAST[@]}" --steps 6 --checkpoint run.ck train.tokens -o x.model
+    [ ! -e run.ck.lock ]
+}
+
+@test "SIGTERM: a checkpoint, then death by the signal; so also when waiting for a pipe" {
+    mkfifo hold
+    graft pretrain "${FAST[@]}" --batch-tokens 64 --steps 20 --checkpoint run.ck --log log -o out.model <hold 2>err 3>&- &
+    pid=$!
+    exec 4>hold
+    # all but the end: it trains on what it has and waits
+    graft cat -z 0 train.tokens -o plain.tokens
+    head -c $(($(stat -c %s plain.tokens) - 200)) plain.tokens >&4
+    for _ in $(seq 100); do [ -s log ] && break || sleep 0.1; done
+    kill -TERM $pid
+    got=0
+    wait $pid || got=$?
+    exec 4>&-
+    [ $got -eq 143 ]
+    [ ! -e out.model ]
+    [ "$(wc -l <err)" -eq 1 ]
+    grep -q "is saved in 'run.ck'" err
+    graft pretrain -q "${FAST[@]}" --batch-tokens 64 --steps 20 --checkpoint run.ck --log log train.tokens -o out.model
+    graft pretrain -q "${FAST[@]}" --batch-tokens 64 --steps 20 train.tokens -o whole.model
+    [ "$(graft inspect --json out.model | jq .id)" = "$(graft inspect --json whole.model | jq .id)" ]
+    # without a checkpoint there is nothing to save
+    mkfifo hold2
+    graft pretrain "${FAST[@]}" -o out2.model <hold2 2>err 3>&- &
+    pid=$!
+    exec 4>hold2
+    kill -TERM $pid
+    got=0
+    wait $pid || got=$?
+    exec 4>&-
+    [ $got -eq 143 ]
+    [ ! -s err ]
+}
+
+@test "a loss that is not a number, and one that jumps: step and rows, and the state before it is good" {
+    diverge() { graft pretrain "${FAST[@]}" --clip 0 --warmup 0 --schedule constant --batch-tokens 64 "$@" train.tokens -o out.model; }
+    status_is 1 graft pretrain "${FAST[@]}" --clip 0 --warmup 0 --schedule constant --batch-tokens 64 --lr 1e6 --weight-decay 0 \
+        --spike 3 --checkpoint run.ck --checkpoint-every 1 --log log train.tokens -o out.model
+    one_line
+    [[ $stderr =~ step\ [0-9]+,\ rows\ [0-9]+\ to\ [0-9]+ ]]
+    says "is saved in 'run.ck'"
+    nothing_left
+    tail -n 1 log | jq -e '.event == "error" and (.message | contains("rows"))'
+    graft verify run.ck
+    # without the check for jumps it goes on
+    status_is 0 graft pretrain "${FAST[@]}" --clip 0 --warmup 0 --schedule constant --batch-tokens 64 --lr 30 --weight-decay 0 \
+        --spike 0 train.tokens -o out.model
+    rm out.model
+    # weights that overflow are not saved over good ones
+    status_is 1 graft pretrain "${FAST[@]}" --clip 0 --warmup 0 --schedule constant --batch-tokens 64 --lr 1e6 --weight-decay 1e6 \
+        --spike 0 --checkpoint nan.ck --checkpoint-every 1 train.tokens -o out.model
+    says 'not a finite number'
+    nothing_left
+}
+
+@test "the log: every step once, valid JSON, numbers that fit" {
+    graft pretrain -q "${FAST[@]}" --val val.tokens --val-every 2 --steps 5 --log log train.tokens -o out.model
+    jq -s -e '[.[] | select(.loss)] | map(.step) == [1, 2, 3, 4, 5]' log
+    jq -s -e '[.[] | select(.validation)] | map(.step) == [0, 2, 4, 5]' log
+    jq -s -e '[.[] | select(.loss)] | all(.norm > 0 and .rate > 0 and .tokens_per_second > 0 and .memory > 0
+        and (.energy_source == "none") == (.energy == null))' log
+    # the first judgement is eval's own number, and so is the last
+    graft eval --json -m init.model --bootstrap 0 val.tokens >first.json
+    graft eval --json -m out.model --bootstrap 0 val.tokens >last.json
+    jq -s -e '(.[0].validation.loss - .[-2].loss | fabs) < 1e-7 and (.[-3].validation.loss - .[-1].loss | fabs) < 1e-7' \
+        log first.json last.json
+}
+
+@test "early stopping and the best model" {
+    # a rate that makes it worse
+    bad() {
+        graft pretrain -q "${FAST[@]}" --batch-tokens 64 --lr 1 --schedule constant --spike 0 --val val.tokens \
+            --val-every 1 "$@" train.tokens -o out.model
+    }
+    bad --patience 3 --keep-best --log log
+    jq -s -e '[.[] | select(.validation)] as $v | ($v | length) == ($v | [.[].validation.loss] | index(min)) + 4' log
+    best=$(jq -s '[.[] | select(.validation) | .validation.loss] | min' log)
+    graft eval --json -m out.model --bootstrap 0 val.tokens | jq -e --argjson b "$best" '(.loss - $b | fabs) < 1e-6'
+    # the whole input stands in the lineage all the same
+    graft lineage --json out.model | jq -s -e --argjson n "$(graft inspect --json train.tokens | jq .rows)" \
+        'last.inputs | map(select(.role == "input")) | .[0].rows == $n and (.[0].partial | not)'
+}
+
+@test "several files are one stream" {
+    graft pretrain -q "${FAST[@]}" --steps 8 train.tokens val.tokens -o a.model
+    graft cat train.tokens val.tokens | graft pretrain -q "${FAST[@]}" --steps 8 -o b.model
+    [ "$(graft inspect --json a.model | jq .id)" = "$(graft inspect --json b.model | jq .id)" ]
+    graft tokenize -q -t other.tok -f lines "$DATA/corpus.txt" -o other.tokens
+    status_is 3 graft pretrain "${FAST[@]}" --steps 8 train.tokens other.tokens -o out.model
+    says other.tokens
+}
+
+@test "the plan: a sum that holds, nothing done" {
+    status_is 0 graft pretrain "${FAST[@]}" --plan -o out.model
+    [[ ${output##*$'\n'} == *'in all' ]]
+    grep -q 'gradients' <<<"$output"
+    grep -q 'optimiser' <<<"$output"
+    nothing_left
+}
