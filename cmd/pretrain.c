@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "common/flow/join.h"
 #include "common/model/compute.h"
 #include "common/train/trainer.h"
 
@@ -79,6 +80,24 @@ static enum err next_rows(struct errctx *e, void *ctx, enum stream_event *event,
 static enum err drain_rows(struct errctx *e, void *ctx)
 {
     return cmd_drain(e, ctx, false);
+}
+
+/* Where the schedule ends must be known, if it has an end: files that do not say how long they are
+ * can be counted. */
+static enum err find_length(struct errctx *e, struct cmd *c)
+{
+    int64_t sum = 0;
+    TRY(join_expect(e, c->operands, &c->begin, &c->begin.expect));
+    if (opts.adamw.schedule == SCHEDULE_CONSTANT || opts.trainer.steps || opts.trainer.horizon ||
+        c->begin.expect.tokens >= 0)
+        return ERR_OK;
+    for (size_t i = 0; i < c->operands->count; i++) {
+        int64_t tokens;
+        TRY(feed_count(e, c->operands->items[i], cmd_threads(&opts.common), &tokens));
+        sum = sum < 0 || tokens < 0 ? -1 : sum + tokens;
+    }
+    if (c->operands->count) c->begin.expect.tokens = sum;
+    return ERR_OK;
 }
 
 /* ---- the model ---- */
@@ -153,6 +172,7 @@ static enum err load_and_train(struct errctx *e, struct cmd *c, struct kernels *
     const struct model_use use = {.fit = fit_model, .fit_ctx = &fit};
     struct model *m;
     TRY(cmd_output_check(e, c));
+    TRY(find_length(e, c));
     TRY(trainer_settle(e, &opts.trainer, &opts.adamw, &c->begin, &c->run));
     TRY(model_load(e, k, &c->run, opts.model, &use, &m));
     enum err r = train(e, c, m);

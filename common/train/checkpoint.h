@@ -39,8 +39,8 @@ struct checkpoint {
     int lock;        /* descriptor of PATH.lock, -1 */
 };
 
-/* Takes the lock of this path, so that two runs cannot write one checkpoint: ERR_IO when another run
- * holds it. checkpoint_unlock removes the lock file. */
+/* Takes the lock of this path, so that two runs cannot write one checkpoint: ERR_IO when another
+ * run holds it. checkpoint_unlock removes the lock file. */
 enum err checkpoint_lock(struct errctx *e, struct checkpoint *c) MUST_USE;
 void checkpoint_unlock(struct checkpoint *c);
 

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <xxhash.h>
 
 #include "common/base/prog.h"
@@ -111,4 +112,31 @@ enum err feed_drain(struct errctx *e, struct feed *f)
     if (f->ended) return ERR_OK;
     f->ended = true;
     return f->source->drain(e, f->source->ctx);
+}
+
+static enum err count_rows(struct errctx *e, struct stream_reader *r, int64_t *tokens)
+{
+    int64_t ids = stream_begin_find_column(stream_reader_begin(r), "ids");
+    *tokens = 0;
+    for (;;) {
+        enum stream_event event;
+        struct stream_rows rows;
+        struct stream_tensor_piece piece;
+        TRY(stream_reader_next(e, r, &event, &rows, &piece));
+        if (event == STREAM_EVENT_END) return ERR_OK;
+        if (ids >= 0 && rows.start[ids]) *tokens += rows.start[ids][rows.n] - rows.start[ids][0];
+    }
+}
+
+enum err feed_count(struct errctx *e, const char *path, int threads, int64_t *tokens)
+{
+    struct stream_reader_cfg cfg = {.kind = STREAM_TOKENS, .threads = threads};
+    struct stream_reader *r;
+    struct stat st;
+    *tokens = -1;
+    if (strcmp(path, "-") == 0 || stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return ERR_OK;
+    TRY(stream_reader_open(e, NULL, "input", path, &cfg, &r));
+    enum err code = count_rows(e, r, tokens);
+    stream_reader_close(r);
+    return code;
 }

@@ -98,8 +98,9 @@ enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, const struct 
         cfg->horizon = (input->expect.tokens - 1) / cfg->batch_tokens + 1;
     if (adamw->schedule != SCHEDULE_CONSTANT && cfg->horizon == 0)
         return err_set(e, ERR_USAGE,
-                       "the rate goes down towards an end that is not known: the input does not "
-                       "say how long it is; give --steps N, or --schedule constant");
+                       "the rate goes down towards an end that is not known: a pipe does not say "
+                       "how long it is (but graft shuffle's does); give --steps N, or --schedule "
+                       "constant");
     return record_horizon(e, run, cfg->horizon);
 }
 
