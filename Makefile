@@ -185,7 +185,12 @@ $(O)/bin/graft-%: $(OBJ)/cmd/%.o $(call objects,$(wildcard cmd/cmd.c)) $(OBJ)/li
 
 tests: $(patsubst %.c,$(O)/%,$(TESTS))
 
-$(O)/tests/%: $(OBJ)/tests/%.o $(call objects,$(TEST_SUPPORT)) $(OBJ)/libgraft.a $(O)/flags
+# What several test programs of one folder share is linked to each of them.
+$(O)/tests/unit/%: $(OBJ)/tests/unit/%.o $(call objects,$(filter tests/unit/%,$(TEST_SUPPORT))) $(OBJ)/libgraft.a $(O)/flags
+	$(LINK) $(LIBS) $(shell $(PC) --libs cmocka)
+
+$(O)/tests/kernels/%: $(OBJ)/tests/kernels/%.o $(call objects,$(filter tests/kernels/%,$(TEST_SUPPORT))) \
+                      $(OBJ)/libgraft.a $(O)/flags
 	$(LINK) $(LIBS) $(shell $(PC) --libs cmocka)
 
 # ---- tests: what `make check` and its like run, by name in SUITES ----

@@ -56,7 +56,7 @@ static void level_fill(struct kernels *k, enum level level)
 {
     if (level == LEVEL_AVX2) cpu_fill_avx2(k);
     if (level >= LEVEL_AVX512) cpu_fill_avx512(k);
-    if (level >= LEVEL_AVX2) cpu_fill(k);
+    if (level >= LEVEL_AVX2) cpu_fill_gemm(k);
 }
 #else
 static enum level cpu_level(void)

@@ -1,14 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cpu.h: the fast host backend, by vector level. */
+/* cpu.h: the fast host backend. What is written once for vectors (NAME.inc) is compiled for each
+ * level by level_avx2.c and level_avx512.c; what needs no vectors of its own (the matrix product
+ * around OpenBLAS) is gemm.c. */
 #ifndef GRAFT_KERNELS_CPU_CPU_H
 #define GRAFT_KERNELS_CPU_CPU_H
 
 #include "kernels/internal.h"
 
-/* What is written once for vectors and compiled for each level. */
+/* A tile of a product, finished while it is hot: x = from + bias; before = x; to = act(x) +
+ * residual. */
+struct tile_end {
+    int64_t rows, cols;
+    const float *from;
+    int64_t from_ld;
+    const float *bias; /* [cols] or NULL */
+    enum activation act;
+    struct view before, residual,
+        to; /* at the tile's first element; p == NULL: absent. `to` may be `from` */
+};
+
+struct tile_ops {
+    void (*finish)(const struct tile_end *t);
+    /* rows x cols of v, widened to F32. */
+    void (*widen)(struct view v, int64_t rows, int64_t cols, float *to, int64_t to_ld);
+};
+
+/* The part of a matrix that begins at (i, j). */
+static inline struct view view_part(struct view v, int64_t i, int64_t j)
+{
+    if (v.p) v.p += (i * v.row + j * v.col) * (int64_t)dtype_size(v.dtype);
+    return v;
+}
+
+/* Rows of C elements that make a task: enough work to be worth handing out. */
+static inline int64_t rows_per_task(int64_t C)
+{
+    int64_t rows = (1 << 14) / (C > 0 ? C : 1);
+    return rows > 0 ? rows : 1;
+}
+static inline int64_t tasks_of(int64_t n, int64_t each)
+{
+    return (n + each - 1) / each;
+}
+static inline int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 void cpu_fill_avx2(struct kernels *k);
 void cpu_fill_avx512(struct kernels *k);
-/* What is written for any level: the matrix product. After one of the above. */
-void cpu_fill(struct kernels *k);
+/* The matrix product, after one of the above. */
+void cpu_fill_gemm(struct kernels *k);
 
 #endif

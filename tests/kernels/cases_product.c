@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cases_product.c: cases of gemm and skinny. Shape: M, N, K; T is the size of a grain (0: one),
+ * along K when `fused`. */
+#include "common/base/attr.h"
+#include "tests/kernels/cases.h"
+
+enum { A, B, C, BIAS, BEFORE, RESIDUAL };
+
+static void gemm_setup(struct problem *p)
+{
+    const struct shape *s = p->s;
+    if (s->fused)
+        array_add(p, "A", IN, s->x, s->K, s->M, UNIFORM); /* tokens are rows */
+    else
+        array_add(p, "A", IN, s->x, s->M, s->K, UNIFORM);
+    array_add(p, "B", IN, s->w, s->K, s->N, UNIFORM);
+    array_add(p, "C", s->beta != 0 || s->in_place ? INOUT : OUT, s->y, s->M, s->N, UNIFORM);
+    array_add_dense(p, "bias", IN, DTYPE_F32, s->bias ? 1 : 0, s->N, UNIFORM);
+    array_add(p, "before", OUT, s->y, s->before ? s->M : 0, s->N, ZERO);
+    array_add(p, "residual", IN, s->y, s->residual ? s->M : 0, s->N, UNIFORM);
+    p->a[A].trans = !s->fused && s->a_trans;
+    p->a[B].trans = s->b_trans;
+}
+
+static int gemm_cuts(const struct shape *s, int64_t out[CUTS_MAX])
+{
+    int64_t units = s->fused ? s->K : s->M;
+    int n = 0;
+    out[0] = 0;
+    while (s->T && out[n] < units) {
+        out[n + 1] = out[n] + (n % 2 ? s->T / 2 : s->T);
+        if (out[n + 1] > units) out[n + 1] = units;
+        n++;
+    }
+    return n;
+}
+
+static int64_t gemm_units(const struct shape *s)
+{
+    return s->fused ? s->K : s->M;
+}
+
+static void gemm_call(struct kernels *k, struct problem *p, int64_t first, int64_t last)
+{
+    const struct shape *s = p->s;
+    int64_t cuts[CUTS_MAX], start[CUTS_MAX];
+    int n = 0, all = gemm_cuts(s, cuts);
+    start[0] = 0;
+    for (int i = 0; i < all; i++)
+        if (cuts[i] >= first && cuts[i + 1] <= last) start[++n] = cuts[i + 1] - first;
+    struct gemm_args a = {.M = s->M, .N = s->N, .K = s->K, .beta = s->beta, .act = s->act};
+    struct grid grid = {n, start};
+    if (s->fused) {
+        a.K = last - first;
+        a.A = mat_transposed(mat_from(p, A, first));
+        a.B = mat_from(p, B, first);
+        a.C = mat_from(p, C, 0);
+        a.depth = grid;
+        if (first > 0) a.beta = 1;
+    } else {
+        a.M = last - first;
+        a.A = mat_from(p, A, first);
+        a.B = mat_from(p, B, 0);
+        a.C = mat_from(p, C, first);
+        a.before = mat_from(p, BEFORE, first);
+        a.residual = s->in_place ? a.C : mat_from(p, RESIDUAL, first);
+        a.rows = grid;
+    }
+    a.bias = buf_from(p, BIAS, 0);
+    k->gemm(k, &a);
+}
+
+static void skinny_call(struct kernels *k, struct problem *p, int64_t first, int64_t last)
+{
+    const struct shape *s = p->s;
+    struct gemm_args a = {.M = last - first, .N = s->N, .K = s->K, .act = s->act};
+    a.A = mat_from(p, A, first);
+    a.B = mat_from(p, B, 0);
+    a.C = mat_from(p, C, first);
+    a.residual = s->in_place ? a.C : mat_from(p, RESIDUAL, first);
+    a.bias = buf_from(p, BIAS, 0);
+    k->skinny(k, &a);
+}
+
+/* One by one: a row alone has the bits it has among others. */
+static int skinny_cuts(const struct shape *s, int64_t out[CUTS_MAX])
+{
+    int64_t n = s->M < CUTS_MAX - 1 ? s->M : CUTS_MAX - 2;
+    for (int64_t i = 0; i < n; i++) out[i] = i;
+    out[n] = s->M;
+    return (int)n;
+}
+
+static double gemm_flops(const struct shape *s)
+{
+    return 2.0 * (double)s->M * (double)s->N * (double)s->K;
+}
+
+static double skinny_bytes(const struct shape *s)
+{
+    return (double)s->N * (double)s->K * (double)dtype_size(dtype_or_f32(s->w));
+}
+
+static const struct shape gemm_shapes[] = {
+    {.M = 1, .N = 1, .K = 1},
+    {.M = 7, .N = 13, .K = 5, .a_trans = true},
+    {.M = 7, .N = 13, .K = 5, .b_trans = true, .bias = true, .act = ACT_GELU},
+    {.M = 33, .N = 1, .K = 300, .b_trans = true},
+    {.M = 1, .N = 331, .K = 17, .beta = 1, .bias = true},
+    {.M = 31, .N = 17, .K = 0, .bias = true, .act = ACT_SILU, .residual = true},
+    {.M = 300,
+     .N = 97,
+     .K = 101,
+     .b_trans = true,
+     .bias = true,
+     .before = true,
+     .act = ACT_GELU_TANH,
+     .residual = true},
+    {.M = 96, .N = 600, .K = 65, .b_trans = true, .bias = true, .in_place = true},
+    {.M = 96, .N = 75, .K = 65, .in_place = true, .act = ACT_TANH},
+    {.M = 64, .N = 2100, .K = 40, .b_trans = true, .bias = true, .beta = 1, .act = ACT_RELU},
+    {.M = 1024,
+     .N = 96,
+     .K = 64,
+     .T = 320,
+     .b_trans = true,
+     .bias = true,
+     .act = ACT_GELU,
+     .before = true},
+    {.M = 416, .N = 530, .K = 48, .T = 64, .residual = true},
+    {.M = 96, .N = 80, .K = 416, .T = 64, .fused = true, .beta = 1},
+    {.M = 97, .N = 1, .K = 160, .T = 96, .fused = true, .beta = 1},
+    {.M = 8, .N = 400, .K = 320, .T = 128, .fused = true},
+    {.M = 800, .N = 130, .K = 96, .T = 96, .fused = true, .beta = 1},
+    {.M = 100,
+     .N = 90,
+     .K = 700,
+     .x = DTYPE_BF16,
+     .w = DTYPE_BF16,
+     .y = DTYPE_BF16,
+     .b_trans = true,
+     .bias = true,
+     .act = ACT_GELU,
+     .before = true},
+    {.M = 288,
+     .N = 530,
+     .K = 64,
+     .T = 96,
+     .x = DTYPE_BF16,
+     .w = DTYPE_BF16,
+     .y = DTYPE_BF16,
+     .b_trans = true,
+     .in_place = true},
+    {.M = 64, .N = 40, .K = 33, .x = DTYPE_BF16, .y = DTYPE_BF16, .beta = 1},
+    {.M = 64, .N = 40, .K = 33, .w = DTYPE_BF16, .b_trans = true, .residual = true},
+    {.M = 90,
+     .N = 100,
+     .K = 1312,
+     .T = 608,
+     .x = DTYPE_BF16,
+     .w = DTYPE_BF16,
+     .fused = true,
+     .beta = 1},
+};
+
+/* The products of a GPT of 13.9 M parameters on 4096 tokens: qkv, its gradients, the MLP, the
+ * vocabulary. */
+static const struct shape gemm_perf[] = {
+    {.M = 4096, .N = 1152, .K = 384, .T = 1024, .b_trans = true, .bias = true},
+    {.M = 4096, .N = 384, .K = 384, .T = 1024, .b_trans = true, .bias = true, .in_place = true},
+    {.M = 4096,
+     .N = 1536,
+     .K = 384,
+     .T = 1024,
+     .b_trans = true,
+     .bias = true,
+     .before = true,
+     .act = ACT_GELU_TANH},
+    {.M = 4096, .N = 384, .K = 1536, .T = 1024, .b_trans = true, .bias = true, .in_place = true},
+    {.M = 1024, .N = 8192, .K = 384, .T = 1024, .b_trans = true},
+    {.M = 4096, .N = 384, .K = 1152, .T = 1024},
+    {.M = 4096, .N = 1536, .K = 384, .T = 1024},
+    {.M = 4096, .N = 384, .K = 1536, .T = 1024},
+    {.M = 1024, .N = 384, .K = 8192, .T = 1024},
+    {.M = 1152, .N = 384, .K = 4096, .T = 1024, .fused = true, .beta = 1},
+    {.M = 384, .N = 384, .K = 4096, .T = 1024, .fused = true, .beta = 1},
+    {.M = 1536, .N = 384, .K = 4096, .T = 1024, .fused = true, .beta = 1},
+    {.M = 384, .N = 1536, .K = 4096, .T = 1024, .fused = true, .beta = 1},
+    {.M = 8192, .N = 384, .K = 1024, .T = 1024, .fused = true, .beta = 1},
+    {.M = 4096,
+     .N = 1536,
+     .K = 384,
+     .T = 1024,
+     .x = DTYPE_BF16,
+     .w = DTYPE_BF16,
+     .y = DTYPE_BF16,
+     .b_trans = true},
+    {.M = 1536,
+     .N = 384,
+     .K = 4096,
+     .T = 1024,
+     .x = DTYPE_BF16,
+     .w = DTYPE_BF16,
+     .fused = true,
+     .beta = 1},
+    {.M = 32, .N = 1536, .K = 384, .b_trans = true},
+};
+
+static const struct shape skinny_shapes[] = {
+    {.M = 1, .N = 1, .K = 1, .b_trans = true},
+    {.M = 1,
+     .N = 67,
+     .K = 129,
+     .b_trans = true,
+     .bias = true,
+     .act = ACT_GELU_TANH,
+     .residual = true},
+    {.M = 5, .N = 131, .K = 97, .b_trans = true, .bias = true, .in_place = true},
+    {.M = 67, .N = 30, .K = 40, .b_trans = true},
+    {.M = 7, .N = 70, .K = 100, .w = DTYPE_BF16, .b_trans = true},
+    {.M = 4,
+     .N = 70,
+     .K = 103,
+     .x = DTYPE_BF16,
+     .w = DTYPE_BF16,
+     .y = DTYPE_BF16,
+     .b_trans = true,
+     .bias = true},
+};
+
+static const struct shape skinny_perf[] = {
+    {.M = 1, .N = 8192, .K = 2048, .b_trans = true},
+    {.M = 4, .N = 8192, .K = 2048, .b_trans = true},
+    {.M = 16, .N = 8192, .K = 2048, .b_trans = true},
+    {.M = 1, .N = 8192, .K = 2048, .w = DTYPE_BF16, .b_trans = true},
+    {.M = 1, .N = 384, .K = 384, .b_trans = true},
+};
+
+/* Sums of up to 700 products in F32, in other orders than the reference's double. */
+static const struct op gemm = {.name = "gemm",
+                               .tolerance = 1e-5,
+                               .shapes = gemm_shapes,
+                               .shape_count = ARRAY_LEN(gemm_shapes),
+                               .perf = gemm_perf,
+                               .perf_count = ARRAY_LEN(gemm_perf),
+                               .setup = gemm_setup,
+                               .call = gemm_call,
+                               .units = gemm_units,
+                               .cuts = gemm_cuts,
+                               .flops = gemm_flops};
+static const struct op skinny = {.name = "skinny",
+                                 .tolerance = 1e-5,
+                                 .shapes = skinny_shapes,
+                                 .shape_count = ARRAY_LEN(skinny_shapes),
+                                 .perf = skinny_perf,
+                                 .perf_count = ARRAY_LEN(skinny_perf),
+                                 .setup = gemm_setup,
+                                 .call = skinny_call,
+                                 .units = gemm_units,
+                                 .cuts = skinny_cuts,
+                                 .nan_in = 1 + B,
+                                 .flops = gemm_flops,
+                                 .bytes = skinny_bytes};
+
+const struct op *const ops_product[] = {&gemm, &skinny, NULL};
