@@ -120,17 +120,13 @@ static enum err print_plan(struct errctx *e, struct kernels *k)
     struct model_use use = {.dtype = DTYPE_F32};
     struct model *m;
     struct plan plan;
-    char bytes[32];
     TRY(model_load(e, k, NULL, opts.model, &use, &m));
     const struct model_config c = *model_config_of(m);
     model_free(m);
     trainer_use(&opts.trainer, c.context, 0, compute_dtype(&opts.compute), &use);
     TRY(model_plan(e, &c, &use, cmd_threads(&opts.common), &plan));
     enum err r = trainer_plan(e, &opts.trainer, &c, &plan);
-    for (size_t i = 0; r == ERR_OK && i < plan.count; i++)
-        printf("%12s  %s%s\n", prog_format_bytes((double)plan.lines[i].bytes, bytes),
-               plan.lines[i].part ? "  " : "", plan.lines[i].what);
-    if (r == ERR_OK) printf("%12s  in all\n", prog_format_bytes((double)plan.bytes, bytes));
+    if (r == ERR_OK) plan_print(&plan, stdout);
     plan_fini(&plan);
     return r;
 }

@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "common/base/io.h"
 #include "common/base/mem.h"
@@ -129,12 +130,14 @@ enum err model_config_preset(struct errctx *e, const char *arch, struct model_co
 {
     struct model_config c = {.norm = NORM_LAYER, .init_std = 0.02};
     if (strcmp(arch, "gpt2") == 0) {
+        c.context = 1024;
         c.norm_eps = 1e-5;
         c.final_norm = c.causal = c.tied = true;
         c.position = POSITION_LEARNED;
         c.qkv_bias = c.out_bias = c.mlp_bias = true;
         c.act = ACT_GELU_TANH;
     } else if (strcmp(arch, "llama") == 0) {
+        c.context = 2048;
         c.norm = NORM_RMS;
         c.norm_eps = 1e-5;
         c.final_norm = c.causal = true;
@@ -143,6 +146,7 @@ enum err model_config_preset(struct errctx *e, const char *arch, struct model_co
         c.act = ACT_SILU;
         c.gated = true;
     } else if (strcmp(arch, "bert") == 0) {
+        c.context = 512;
         c.norm_eps = 1e-12;
         c.norm_post = c.embed_norm = c.mlm_head = c.tied = true;
         c.position = POSITION_LEARNED;
@@ -334,12 +338,25 @@ static enum err config_from_object(struct errctx *e, const json_t *root, struct 
     return ERR_OK;
 }
 
-enum err model_config_from_json(struct errctx *e, const char *path, struct model_config *c)
+static enum err record_file(struct errctx *e, struct run *run, const char *path,
+                            const struct bytes *text)
+{
+    size_t slot;
+    XXH128_canonical_t id;
+    if (!run) return ERR_OK;
+    XXH128_canonicalFromHash(&id, XXH3_128bits(text->data, text->len));
+    TRY(run_input_open(e, run, "config", path, &slot));
+    return run_input_done(e, run, slot, id.digest, NULL, -1, false);
+}
+
+enum err model_config_from_json(struct errctx *e, struct run *run, const char *path,
+                                struct model_config *c)
 {
     struct bytes text = {0};
     json_error_t where;
     enum err code = io_slurp(e, path, 1 << 20, &text);
     json_t *root = NULL;
+    if (code == ERR_OK) code = record_file(e, run, path, &text);
     if (code == ERR_OK) {
         root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &where);
         if (!root)

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "formats/lineage.h"
 #include "formats/msgpack.h"
 #include "kernels/kernels.h"
 
@@ -50,8 +51,10 @@ enum err model_config_to_meta(struct errctx *e, const struct model_config *c,
 /* ERR_INPUT names a missing, unknown or out-of-range key. */
 enum err model_config_from_meta(struct errctx *e, const struct mp_value *map,
                                 struct model_config *c) MUST_USE;
-/* From a JSON file with the same keys (`init --config`). */
-enum err model_config_from_json(struct errctx *e, const char *path,
+/* From a JSON file with the same keys (`init --config`), which is recorded in `run` (may be NULL)
+ * as the input "config". "arch" is needed and gives the defaults of the others; sizes that are
+ * missing stay 0 for model_config_finish. */
+enum err model_config_from_json(struct errctx *e, struct run *run, const char *path,
                                 struct model_config *c) MUST_USE;
 int64_t model_config_parameters(const struct model_config *c);
 

@@ -298,17 +298,6 @@ struct buf model_weights16(const struct model *m)
 
 /* ------------------------------------------------------------------ the plan */
 
-enum err plan_add(struct errctx *e, struct plan *p, const char *what, uint64_t bytes, bool part)
-{
-    if (bytes == 0) return ERR_OK;
-    TRY(mem_grow(e, &p->lines, &p->capacity, p->count + 1, sizeof *p->lines, "plan"));
-    struct plan_line *l = &p->lines[p->count++];
-    *l = (struct plan_line){.bytes = bytes, .part = part};
-    snprintf(l->what, sizeof l->what, "%s", what);
-    if (!part) p->bytes += bytes;
-    return ERR_OK;
-}
-
 /* One line per name: together they are more than the arena, where they share places. */
 static enum err plan_arena(struct errctx *e, const struct arena *a, struct plan *p)
 {
@@ -357,10 +346,4 @@ enum err model_plan(struct errctx *e, const struct model_config *c, const struct
     param_table_fini(&t);
     if (e->code != ERR_OK) plan_fini(out);
     return e->code;
-}
-
-void plan_fini(struct plan *p)
-{
-    mem_free(p->lines);
-    *p = (struct plan){0};
 }

@@ -8,6 +8,8 @@
 #ifndef GRAFT_MODEL_MODEL_H
 #define GRAFT_MODEL_MODEL_H
 
+#include <stdio.h>
+
 #include "common/model/batch.h"
 #include "common/model/config.h"
 #include "common/model/linear.h"
@@ -78,6 +80,8 @@ struct plan {
 enum err model_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
                     int threads, struct plan *out) MUST_USE;
 void plan_fini(struct plan *p);
+/* Lines "bytes  what" and the sum, for --plan. */
+void plan_print(const struct plan *p, FILE *out);
 /* Adds a line (none for 0 bytes): for what a program allocates besides the model. */
 enum err plan_add(struct errctx *e, struct plan *p, const char *what, uint64_t bytes,
                   bool part) MUST_USE;

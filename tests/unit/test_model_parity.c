@@ -87,7 +87,8 @@ static struct model_config config_of(const json_t *object)
     FILE *f = fdopen(fd, "w");
     assert_int_equal(json_dumpf(object, f, 0), 0);
     assert_int_equal(fclose(f), 0);
-    if (model_config_from_json(&e, path, &c) != ERR_OK || model_config_finish(&e, &c) != ERR_OK)
+    if (model_config_from_json(&e, NULL, path, &c) != ERR_OK ||
+        model_config_finish(&e, &c) != ERR_OK)
         fail_msg("%s", e.message);
     unlink(path);
     return c;
