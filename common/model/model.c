@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model.c: a model's memory: parameters, gradients, tables of angles, the arena of its passes; and
- * the binding of the parts to it. The passes are in passes.c, block.c, embed.c and head.c, the
+ * the binding of the parts to it. The passes are in passes.c, block.c, embed.c and loss.c, the
  * stream in model_file.c. */
 #include "common/model/model.h"
 

@@ -122,7 +122,7 @@ void embed_tokens(const struct model *m, const struct pass *p, const struct buf 
 void embed_tokens_backward(const struct model *m, const struct pass *p, const struct buf *slots,
                            struct mat dx);
 
-/* head.c: the head's map of n hidden states (activations), up to what its decoder reads. Returns
+/* loss.c: the head's map of n hidden states (activations), up to what its decoder reads. Returns
  * that. */
 struct mat head_prepare(const struct model *m, const struct pass *p, const struct buf *slots,
                         int64_t n, struct grid grains, struct mat x);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* passes.c: the forward and backward pass of a whole model over a batch: embeddings, blocks, final
- * norm; the loss is in head.c. */
+ * norm; the loss is in loss.c. */
 #include <string.h>
 
 #include "common/model/parts.h"

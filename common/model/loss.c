@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* head.c: from hidden states to logits and loss, and back, in chunks: the [N, V] logits never exist
- * whole.
+/* loss.c: the head: from hidden states to logits and loss, and back, in chunks: the [N, V] logits
+ * never exist whole.
  *
  *   scored places of each grain, laid end to end, zero-padded to KERNEL_STEP
  *        (places that predict nothing cost nothing)
