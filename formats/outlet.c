@@ -18,9 +18,9 @@ struct outgoing {
 
 struct outlet {
     struct outfile *out;
-    struct belt *belt;
+    struct belt *belt;       /* NULL while it rests */
     struct outgoing *frames; /* one per slot */
-    int slots, threads;
+    int slots, threads, level;
     ZSTD_CCtx **contexts; /* one per worker, at least one */
     pthread_t writer;
     bool writing;
@@ -91,52 +91,31 @@ static enum err check(struct errctx *e, struct outlet *o)
     return e->code;
 }
 
-static enum err make_contexts(struct errctx *e, struct outlet *o, int level)
+static enum err make_contexts(struct errctx *e, struct outlet *o)
 {
     int n = o->threads > 0 ? o->threads : 1;
     TRY(mem_new(e, &o->contexts, (size_t)n, sizeof *o->contexts, "zstd"));
     for (int i = 0; i < n; i++) {
         ZSTD_CCtx *c = o->contexts[i] = ZSTD_createCCtx();
         if (!c) return err_memory(e, "zstd", 1 << 20);
-        if (ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, level)) ||
+        if (ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, o->level)) ||
             ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, 1)))
-            return err_set(e, ERR_USAGE, "zstd has no level %d", level);
+            return err_set(e, ERR_USAGE, "zstd has no level %d", o->level);
     }
     return ERR_OK;
 }
 
-static enum err set_up(struct errctx *e, struct outlet *o, int level)
+/* Slots, contexts, threads. */
+static enum err acquire(struct errctx *e, struct outlet *o)
 {
     o->slots = o->threads > 0 ? o->threads + 2 : 1;
+    o->slot = -1;
     TRY(mem_new(e, &o->frames, (size_t)o->slots, sizeof *o->frames, "frames"));
-    TRY(make_contexts(e, o, level));
-    o->seal = XXH3_createState();
-    if (!o->seal) return err_memory(e, "a hash", 1024);
-    XXH3_64bits_reset(o->seal);
+    TRY(make_contexts(e, o));
     TRY(belt_new(e, o->slots, o->threads, work, o, &o->belt));
-    TRY(write_sealed(e, o, frame_magic, FRAME_MAGIC_BYTES, 0));
     if (o->threads == 0) return ERR_OK;
     TRY(belt_thread(e, &o->writer, write_main, o));
     o->writing = true;
-    return ERR_OK;
-}
-
-enum err outlet_new(struct errctx *e, struct outfile *out, int level, int threads,
-                    struct outlet **result)
-{
-    struct outlet *o;
-    *result = NULL;
-    TRY(mem_new(e, &o, 1, sizeof *o, "a writer"));
-    o->out = out;
-    o->threads = threads;
-    o->slot = -1;
-    pthread_mutex_init(&o->lock, NULL);
-    enum err code = set_up(e, o, level);
-    if (code != ERR_OK) {
-        outlet_free(o);
-        return code;
-    }
-    *result = o;
     return ERR_OK;
 }
 
@@ -148,18 +127,54 @@ static void stop(struct outlet *o)
     o->writing = false;
 }
 
-void outlet_free(struct outlet *o)
+static void release(struct outlet *o)
 {
-    if (!o) return;
     stop(o);
     belt_free(o->belt);
+    o->belt = NULL;
     for (int i = 0; o->frames && i < o->slots; i++) {
         bytes_fini(&o->frames[i].raw);
         bytes_fini(&o->frames[i].packed);
     }
     mem_free(o->frames);
+    o->frames = NULL;
     for (int i = 0; o->contexts && (i == 0 || i < o->threads); i++) ZSTD_freeCCtx(o->contexts[i]);
     mem_free(o->contexts);
+    o->contexts = NULL;
+}
+
+static enum err set_up(struct errctx *e, struct outlet *o)
+{
+    o->seal = XXH3_createState();
+    if (!o->seal) return err_memory(e, "a hash", 1024);
+    XXH3_64bits_reset(o->seal);
+    TRY(write_sealed(e, o, frame_magic, FRAME_MAGIC_BYTES, 0));
+    return acquire(e, o);
+}
+
+enum err outlet_new(struct errctx *e, struct outfile *out, int level, int threads,
+                    struct outlet **result)
+{
+    struct outlet *o;
+    *result = NULL;
+    TRY(mem_new(e, &o, 1, sizeof *o, "a writer"));
+    o->out = out;
+    o->threads = threads;
+    o->level = level;
+    pthread_mutex_init(&o->lock, NULL);
+    enum err code = set_up(e, o);
+    if (code != ERR_OK) {
+        outlet_free(o);
+        return code;
+    }
+    *result = o;
+    return ERR_OK;
+}
+
+void outlet_free(struct outlet *o)
+{
+    if (!o) return;
+    release(o);
     bytes_fini(&o->table);
     XXH3_freeState(o->seal);
     pthread_mutex_destroy(&o->lock);
@@ -170,6 +185,7 @@ void outlet_free(struct outlet *o)
 static enum err take_slot(struct errctx *e, struct outlet *o, struct outgoing **f)
 {
     TRY(check(e, o));
+    if (!o->belt) TRY(acquire(e, o));
     if (o->slot < 0) o->slot = belt_fill(o->belt);
     *f = &o->frames[o->slot];
     (*f)->error = ERRCTX_INIT;
@@ -218,8 +234,16 @@ enum err outlet_put_packed(struct errctx *e, struct outlet *o, struct bytes *pac
 
 enum err outlet_flush(struct errctx *e, struct outlet *o)
 {
-    belt_drain(o->belt);
+    if (o->belt) belt_drain(o->belt);
     return check(e, o);
+}
+
+enum err outlet_rest(struct errctx *e, struct outlet *o)
+{
+    TRY(outlet_flush(e, o));
+    release(o);
+    o->threads = 0;
+    return ERR_OK;
 }
 
 static enum err write_tail(struct errctx *e, struct outlet *o, struct bytes *table)
@@ -235,7 +259,7 @@ enum err outlet_finish(struct errctx *e, struct outlet *o)
 {
     struct bytes table = {0};
     TRY(outlet_flush(e, o));
-    stop(o);
+    release(o);
     enum err code = write_tail(e, o, &table);
     bytes_fini(&table);
     return code;

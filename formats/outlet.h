@@ -32,6 +32,8 @@ enum err outlet_put_packed(struct errctx *e, struct outlet *o, struct bytes *pac
 
 /* Waits until everything put has been written. */
 enum err outlet_flush(struct errctx *e, struct outlet *o) MUST_USE;
+/* Flushes, and gives back threads and buffers; what is put after it is compressed by the caller. */
+enum err outlet_rest(struct errctx *e, struct outlet *o) MUST_USE;
 /* Flushes, then writes seal and table. Nothing may be put after it. */
 enum err outlet_finish(struct errctx *e, struct outlet *o) MUST_USE;
 

@@ -440,6 +440,24 @@ enum err stream_writer_flush(struct errctx *e, struct stream_writer *w)
     return flush(e, w) == ERR_OK ? ERR_OK : keep(w, e);
 }
 
+static enum err rest(struct errctx *e, struct stream_writer *w)
+{
+    TRY(close_record(e, w));
+    for (int64_t i = 0; i < w->begin.columns_count; i++) {
+        bytes_fini(&w->columns[i].data);
+        bytes_fini(&w->columns[i].lengths);
+    }
+    bytes_fini(&w->piece);
+    return outlet_rest(e, w->outlet);
+}
+
+enum err stream_writer_rest(struct errctx *e, struct stream_writer *w)
+{
+    if (w->failed.code != ERR_OK) return again(e, w);
+    if (w->finished) return ERR_OK;
+    return rest(e, w) == ERR_OK ? ERR_OK : keep(w, e);
+}
+
 static enum err put_end(struct errctx *e, struct stream_writer *w)
 {
     struct record_end end = {.rows = w->rows, .tensors = w->begin.tensors_count, .index = w->index};

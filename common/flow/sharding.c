@@ -304,8 +304,12 @@ static enum err add_row(struct errctx *e, struct sharding *s, const struct strea
     if (s->cfg.split) {
         TRY(split_part(e, s, rows, i, &p));
     } else {
-        if (part_is_full(s, &s->parts[s->count - 1], bytes)) TRY(next_part(e, s));
         p = &s->parts[s->count - 1];
+        if (part_is_full(s, p, bytes)) {
+            TRY(stream_writer_rest(e, p->writer)); /* its end waits for that of the input */
+            TRY(next_part(e, s));
+            p = &s->parts[s->count - 1];
+        }
     }
     p->rows++;
     p->bytes += bytes;
