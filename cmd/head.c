@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* head.c: passes on the first rows of a stream, and reads its input to the end all the same, so that what is recorded
- * of it is the whole and no producer dies.
+/* head.c: passes on the first rows of a stream, and reads its input to the end all the same, so
+ * that what is recorded of it is the whole and no producer dies.
  *
  *     graft head -n 100 data/train.tokens | graft dump */
 #include "cmd/cmd.h"

@@ -170,6 +170,9 @@ const char *stream_reader_name(const struct stream_reader *r); /* for messages *
 enum err stream_reader_next(struct errctx *e, struct stream_reader *r, enum stream_event *event,
                             struct stream_rows *rows, struct stream_tensor_piece *piece) MUST_USE;
 
+/* Reads on to the end, with every check, without handing out anything. Registers the input. */
+enum err stream_reader_check(struct errctx *e, struct stream_reader *r) MUST_USE;
+
 /* Reads on to the end without handing out anything: files by seeking to the tables and `end`
  * records (rows not read are then not checked, the seal is not either; table and end are), pipes by
  * draining. Registers the input. */
@@ -216,6 +219,11 @@ void stream_reader_close(struct stream_reader *r);
  * begin, table and end only. Pipes are read through. */
 enum err stream_glance(struct errctx *e, const char *path, struct stream_begin *begin,
                        struct stream_summary *summary, struct lineage *lineage) MUST_USE;
+
+/* Seals and tables of the file only: that no byte of the frames has changed since they were
+ * written. Of `summary` only segments and compressed are set. */
+enum err stream_check_seals(struct errctx *e, const char *path,
+                            struct stream_summary *summary) MUST_USE;
 
 /* ------------------------------------------------------------------ writing */
 

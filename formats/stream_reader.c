@@ -526,6 +526,14 @@ enum err stream_reader_take_frame(struct errctx *e, struct stream_reader *r, str
     return code == ERR_OK ? ERR_OK : keep(r, e);
 }
 
+enum err stream_reader_check(struct errctx *e, struct stream_reader *r)
+{
+    struct reader_frame f;
+    do TRY(stream_reader_take_frame(e, r, NULL, &f));
+    while (f.frame);
+    return ERR_OK;
+}
+
 /* ------------------------------------------------------------------ moving about */
 
 bool stream_reader_can_seek(const struct stream_reader *r)

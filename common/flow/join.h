@@ -8,9 +8,9 @@
 #include "common/base/opts.h"
 #include "formats/stream.h"
 
-/* Sets *expect, that of the first input, to the sum over all operands: -1 where one is a pipe. Joining streams of
- * tensors is ERR_INPUT. */
-enum err join_expect(struct errctx *e, const struct opt_list *operands, const struct stream_begin *first,
-                     struct stream_expect *expect) MUST_USE;
+/* Sets *expect, that of the first input, to the sum over all operands: -1 where one is a pipe.
+ * Joining streams of tensors is ERR_INPUT. */
+enum err join_expect(struct errctx *e, const struct opt_list *operands,
+                     const struct stream_begin *first, struct stream_expect *expect) MUST_USE;
 
 #endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* inspect.c: says what streams are: kind, counts, id, columns or tensors, settings. Of files it
+ * reads only the first and the last frames.
+ *
+ *     graft inspect base.model */
+#include "cmd/cmd.h"
+#include "common/flow/describe.h"
+
+struct opts {
+    struct common common;
+    bool all;
+};
+static struct opts opts = {.common = COMMON};
+
+static const struct opt table[] = {{"all", 'a', OPT_FLAG, offsetof(struct opts, all), NULL,
+                                    "do not cut long lists and texts short", OPT_UNRECORDED},
+                                   OPT_END};
+
+static struct opt_set sets[] = {{"Printing", table, &opts},
+                                {"Common", common_json, &opts.common},
+                                {"Common", common_chatter, &opts.common},
+                                OPT_SET_END};
+
+static enum err inspect(struct errctx *e, const char *path)
+{
+    struct stream_begin begin;
+    struct stream_summary summary;
+    struct lineage lineage;
+    TRY(stream_glance(e, path, &begin, &summary, &lineage));
+    struct describe d = {path ? path : "-", &begin, &summary, &lineage};
+    enum err r = opts.common.json ? describe_print_json(e, &d, stdout)
+                                  : describe_print(e, &d, opts.all, stdout);
+    stream_begin_fini(&begin);
+    lineage_fini(&lineage);
+    return r;
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    (void)p;
+    if (operands->count == 0) return inspect(e, NULL);
+    for (size_t i = 0; i < operands->count; i++) TRY(inspect(e, operands->items[i]));
+    return ERR_OK;
+}
+
+int main(int argc, char **argv)
+{
+    const struct prog p = {.name = "inspect",
+                           .summary = "say what a stream is",
+                           .synopsis = "[-a] [--json] [FILE ...]",
+                           .needs_input = true,
+                           .sets = sets,
+                           .run = run};
+    return prog_main(&p, argc, argv);
+}

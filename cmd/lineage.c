@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lineage.c: shows the steps that made a stream, from the text on, with every recorded option.
+ *
+ *     graft lineage base.model */
+#include "cmd/cmd.h"
+
+static struct common common = COMMON;
+
+static struct opt_set sets[] = {
+    {"Common", common_json, &common}, {"Common", common_chatter, &common}, OPT_SET_END};
+
+static enum err show(struct errctx *e, const char *path)
+{
+    struct stream_begin begin;
+    struct stream_summary summary;
+    struct lineage lineage;
+    TRY(stream_glance(e, path, &begin, &summary, &lineage));
+    enum err r = lineage_print(e, &lineage, common.json, stdout);
+    stream_begin_fini(&begin);
+    lineage_fini(&lineage);
+    return r;
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    (void)p;
+    if (operands->count == 0) return show(e, NULL);
+    for (size_t i = 0; i < operands->count; i++) TRY(show(e, operands->items[i]));
+    return ERR_OK;
+}
+
+int main(int argc, char **argv)
+{
+    const struct prog p = {.name = "lineage",
+                           .summary = "show the steps that made a stream",
+                           .synopsis = "[--json] [FILE ...]",
+                           .needs_input = true,
+                           .sets = sets,
+                           .run = run};
+    return prog_main(&p, argc, argv);
+}
