@@ -37,6 +37,7 @@ static struct opt_set sets[] = {{"Judging", table, &opts},
                                 {"Computing", compute_table, &opts.compute},
                                 {"Common", common_seed, &opts.common},
                                 {"Common", common_threads, &opts.common},
+                                {"Common", common_plan, &opts.common},
                                 {"Common", common_json, &opts.common},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
@@ -61,30 +62,56 @@ static enum err judge(struct errctx *e, struct cmd *c, struct evaluation *v)
     return requirements_check(e, &opts.require, &result);
 }
 
-static enum err work(struct errctx *e, struct cmd *c, struct compute *compute)
+static struct model_use use_of(void)
 {
-    struct model_use use = {
+    return (struct model_use){
         .dtype = compute_dtype(&opts.compute), .fit = evaluate_fit, .fit_ctx = &opts.evaluate};
-    struct model *model = NULL;
+}
+
+static enum err load_and_judge(struct errctx *e, struct cmd *c, struct kernels *k)
+{
+    const struct model_use use = use_of();
+    struct model *model;
     struct evaluation *v = NULL;
-    TRY(compute_open(e, &opts.compute, cmd_threads(&opts.common), &c->run, compute));
-    enum err r = model_load(e, &compute->kernels, &c->run, opts.model, &use, &model);
-    if (r == ERR_OK) r = evaluation_new(e, model, &opts.objective, &opts.evaluate, &v);
+    TRY(model_load(e, k, &c->run, opts.model, &use, &model));
+    enum err r = evaluation_new(e, model, &opts.objective, &opts.evaluate, &v);
     if (r == ERR_OK) r = judge(e, c, v);
     evaluation_free(v);
     model_free(model);
     return r;
 }
 
+static enum err print_plan(struct errctx *e, struct kernels *k)
+{
+    struct model_use use = use_of();
+    const struct model_use none = {.dtype = DTYPE_F32};
+    struct model *model;
+    struct plan plan;
+    TRY(model_load(e, k, NULL, opts.model, &none, &model));
+    const struct model_config config = *model_config_of(model);
+    model_free(model);
+    evaluate_fit(&use, &config);
+    TRY(model_plan(e, &config, &use, cmd_threads(&opts.common), &plan));
+    plan_print(&plan, stdout);
+    plan_fini(&plan);
+    return ERR_OK;
+}
+
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct compute compute = {0};
+    struct compute compute;
     struct cmd c;
     opts.evaluate.seed = opts.common.seed;
     TRY(requirements_parse(e, &opts.require));
-    enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);
-    if (r == ERR_OK) r = work(e, &c, &compute);
-    compute_close(&compute);
+    enum err r = opts.common.plan ? cmd_open_run(e, &c, p, &opts.common)
+                                  : cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);
+    if (r == ERR_OK) {
+        r = compute_open(e, &opts.compute, cmd_threads(&opts.common), &c.run, &compute);
+        if (r == ERR_OK)
+            r = opts.common.plan ? print_plan(e, &compute.kernels)
+                                 : load_and_judge(e, &c, &compute.kernels);
+        compute_close(&compute);
+    }
     return cmd_close(e, &c, r);
 }
 

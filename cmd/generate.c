@@ -43,45 +43,71 @@ static struct opt_set sets[] = {{"Generating", table, &opts},
                                 {"Common", common_seed, &opts.common},
                                 {"Common", common_output, &opts.common},
                                 {"Common", common_threads, &opts.common},
+                                {"Common", common_plan, &opts.common},
                                 {"Common", common_json, &opts.common},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err work(struct errctx *e, struct cmd *c, const struct opt_list *files,
-                     struct compute *compute)
+static enum err generate(struct errctx *e, struct cmd *c, const struct opt_list *files,
+                         struct model *model)
 {
-    struct model_use use = {.dtype = compute_dtype(&opts.compute)};
     struct generator_stats stats = {0};
-    struct model *model = NULL;
-    struct prompts *prompts = NULL;
-    TRY(compute_open(e, &opts.compute, cmd_threads(&opts.common), &c->run, compute));
-    enum err r = model_load(e, &compute->kernels, &c->run, opts.model, &use, &model);
-    if (r == ERR_OK)
-        r = prompts_open(e, &c->run, &opts.prompts, &opts.documents, files, opts.common.output,
-                         &prompts);
-    if (r == ERR_OK) {
-        const struct generator_io io = prompts_io(prompts);
-        r = generator_run(e, model, &opts.generate, &opts.sampler, &io, &stats);
-    }
-    r = prompts_close(e, prompts, r);
-    if (r == ERR_OK)
-        prog_note("%" PRId64 " prompts of %" PRId64 " tokens; %" PRId64
-                  " tokens drawn in %.2f s, %.1f tokens/s",
-                  stats.prompts, stats.prompt_tokens, stats.tokens, stats.seconds,
-                  (double)stats.tokens / (stats.seconds + 1e-9));
+    struct prompts *prompts;
+    TRY(prompts_open(e, &c->run, &opts.prompts, &opts.documents, files, opts.common.output,
+                     &prompts));
+    const struct generator_io io = prompts_io(prompts);
+    enum err r = generator_run(e, model, &opts.generate, &opts.sampler, &io, &stats);
+    TRY(prompts_close(e, prompts, r));
+    prog_note("%" PRId64 " prompts of %" PRId64 " tokens; %" PRId64
+              " tokens drawn in %.2f s, %.1f tokens/s",
+              stats.prompts, stats.prompt_tokens, stats.tokens, stats.seconds,
+              (double)stats.tokens / (stats.seconds + 1e-9));
+    return ERR_OK;
+}
+
+static enum err load_and_generate(struct errctx *e, struct cmd *c, const struct opt_list *files,
+                                  struct kernels *k)
+{
+    const struct model_use use = {.dtype = compute_dtype(&opts.compute)};
+    struct model *model;
+    TRY(model_load(e, k, &c->run, opts.model, &use, &model));
+    enum err r = generate(e, c, files, model);
     model_free(model);
+    return r;
+}
+
+static enum err print_plan(struct errctx *e, struct kernels *k)
+{
+    const struct model_use use = {.dtype = compute_dtype(&opts.compute)};
+    const struct model_use none = {.dtype = DTYPE_F32};
+    struct model *model;
+    struct plan plan;
+    TRY(model_load(e, k, NULL, opts.model, &none, &model));
+    const struct model_config config = *model_config_of(model);
+    model_free(model);
+    TRY(model_plan(e, &config, &use, cmd_threads(&opts.common), &plan));
+    enum err r =
+        decoder_plan(e, &config, use.dtype, opts.generate.batch,
+                     opts.generate.context ? opts.generate.context : config.context, &plan);
+    if (r == ERR_OK) plan_print(&plan, stdout);
+    plan_fini(&plan);
     return r;
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct compute compute = {0};
+    struct compute compute;
     struct cmd c;
     opts.generate.seed = opts.common.seed;
     opts.prompts.json = opts.common.json;
     enum err r = cmd_open_run(e, &c, p, &opts.common);
-    if (r == ERR_OK) r = work(e, &c, operands, &compute);
-    compute_close(&compute);
+    if (r == ERR_OK) {
+        r = compute_open(e, &opts.compute, cmd_threads(&opts.common), &c.run, &compute);
+        if (r == ERR_OK)
+            r = opts.common.plan ? print_plan(e, &compute.kernels)
+                                 : load_and_generate(e, &c, operands, &compute.kernels);
+        compute_close(&compute);
+    }
     return cmd_close(e, &c, r);
 }
 
