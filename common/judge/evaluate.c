@@ -45,8 +45,8 @@ struct evaluation {
     struct batch batch;
     int64_t *owner; /* [rows of the batch] index of the document */
     size_t owner_capacity;
-    int64_t batch_tokens; /* real ones */
-    float *loss;          /* [tokens of the batch] */
+    int64_t batch_tokens, grain_tokens; /* real ones, of the batch and its last grain */
+    float *loss;                        /* [tokens of the batch] */
     int32_t *rank;
     size_t loss_capacity, rank_capacity;
     uint32_t *ids; /* of one row */
@@ -108,6 +108,7 @@ void evaluate_fit(struct model_use *use, const struct model_config *c)
 {
     const struct evaluate_cfg *cfg = use->fit_ctx;
     int64_t most = cfg->micro_tokens > c->context ? cfg->micro_tokens : c->context;
+    if (most < cfg->grain) most = cfg->grain;
     use->tokens = batch_padded(most, cfg->grain, c->context);
     use->rows = most;
 }
@@ -207,14 +208,21 @@ static enum err compute(struct errctx *e, struct evaluation *v)
     return ERR_OK;
 }
 
-/* Makes room for a row of n tokens and says whose it is. */
+/* Makes room for a row of n tokens and says whose it is. A micro-batch is whole grains: it is
+ * computed before a grain that might not fit, so that grains, and with them all bits, follow from
+ * the rows. */
 static enum err next_row(struct errctx *e, struct evaluation *v, int64_t n, int64_t document)
 {
-    if (v->batch_tokens + n > v->cfg.micro_tokens) TRY(compute(e, v));
+    const int64_t grain = v->cfg.grain, most = n > grain ? n : grain;
+    if (v->grain_tokens + n > grain) {
+        if (v->batch_tokens + most > v->cfg.micro_tokens) TRY(compute(e, v));
+        v->grain_tokens = 0;
+    }
     TRY(mem_grow(e, &v->owner, &v->owner_capacity, (size_t)v->batch.rows + 1, sizeof *v->owner,
                  "rows"));
     v->owner[v->batch.rows] = document;
     v->batch_tokens += n;
+    v->grain_tokens += n;
     return ERR_OK;
 }
 

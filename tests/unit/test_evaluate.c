@@ -162,17 +162,26 @@ static void close_to(double a, double b)
     if (!(fabs(a - b) <= 1e-5 * fabs(b))) fail_msg("%.9g is not %.9g", a, b);
 }
 
+enum { MANY = 60 }; /* so many that every rank occurs */
+
 static void figures_from_logits(void **state)
 {
     (void)state;
     struct use_support s;
-    struct evaluate_document documents[TEXTS];
+    struct evaluate_document documents[TEXTS + MANY];
+    char made[MANY][32];
+    const char *all[TEXTS + MANY];
+    memcpy(all, texts, sizeof texts);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(made[i], sizeof made[i], "%d and %d: %d", i, i * i, i * i * i * 7);
+        all[TEXTS + i] = made[i];
+    }
     use_support_open(&s, "llama", 2);
-    use_support_tokens(&s, path, texts, TEXTS, 32);
+    use_support_tokens(&s, path, all, TEXTS + MANY, 32);
     struct sums want = straight(&s);
     struct evaluate_result got = evaluate_ok(&s, EVALUATE_CFG, 1, documents);
-    assert_int_equal(got.documents, TEXTS - 1); /* one text stands there twice */
-    assert_int_equal(documents[0].rows, 4);     /* each time in two cuts */
+    assert_int_equal(got.documents, TEXTS + MANY - 1); /* one text stands there twice */
+    assert_int_equal(documents[0].rows, 4);            /* each time in two cuts */
     close_to(got.scored, want.scored);
     close_to(got.bytes, want.bytes);
     close_to(got.chars, want.chars);
@@ -196,6 +205,7 @@ static void independent_of_how(void **state)
     struct use_support s;
     struct evaluate_cfg cfg = EVALUATE_CFG;
     cfg.bootstrap = 50;
+    cfg.grain = 64;
     use_support_open(&s, "llama", 1);
     use_support_tokens(&s, path, texts, TEXTS, 32);
     struct evaluate_result a = evaluate_ok(&s, cfg, 2, NULL);
@@ -223,6 +233,7 @@ static void masked(void **state)
     struct use_support s;
     struct evaluate_cfg cfg = EVALUATE_CFG;
     size_t bytes = 0;
+    cfg.grain = 64;
     for (size_t i = 0; i < TEXTS; i++) bytes += strlen(texts[i]);
     use_support_open(&s, "bert", 2);
     use_support_tokens(&s, path, texts, TEXTS, 32);
@@ -242,6 +253,114 @@ static void masked(void **state)
     cfg.micro_tokens = 4 << 10;
     a = evaluate_ok(&s, cfg, 1, NULL);
     assert_memory_equal(&a, &b, sizeof a);
+    use_support_close(&s);
+}
+
+/* Row by row and mask by mask, from logits. */
+static double straight_pseudo(struct use_support *u, const char *text)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct evaluate_cfg cfg = EVALUATE_CFG;
+    struct model *m = open_model(u, &cfg);
+    const size_t n = strlen(text);
+    const int64_t mask = tokenizer_spec_special(&u->spec, "mask"), V = u->config.vocab;
+    struct sums s = {0};
+    uint32_t ids[32] = {(uint32_t)tokenizer_spec_special(&u->spec, "cls")};
+    float logits[512];
+    for (size_t i = 0; i < n; i++) /* ids of bytes are those of the tokens of one byte */
+        for (uint32_t v = 0; v < V; v++)
+            if (u->spec.start[v + 1] - u->spec.start[v] == 1 &&
+                u->spec.bytes[u->spec.start[v]] == (uint8_t)text[i])
+                ids[i + 1] = v;
+    ids[n + 1] = (uint32_t)tokenizer_spec_special(&u->spec, "sep");
+    for (int32_t i = 1; i <= (int32_t)n; i++) {
+        struct batch b;
+        uint32_t id = ids[i];
+        ids[i] = (uint32_t)mask;
+        assert_int_equal(batch_init(&e, &b, 64, 1), ERR_OK);
+        assert_int_equal(batch_append(&e, &b, 1024, (int64_t)n + 2, ids, NULL, NULL, NULL, 0), 0);
+        assert_int_equal(batch_close(&e, &b), ERR_OK);
+        assert_int_equal(model_forward(&e, m, &b, 0), ERR_OK);
+        assert_int_equal(model_logits(&e, m, &b, 1, &i, logits), ERR_OK);
+        add_token(&s, logits, V, id);
+        batch_fini(&b);
+        ids[i] = id;
+    }
+    model_free(m);
+    return s.loss / s.scored;
+}
+
+static void pseudo_likelihood(void **state)
+{
+    (void)state;
+    struct use_support s;
+    struct evaluate_cfg cfg = EVALUATE_CFG;
+    const char *text = "The river runs.";
+    cfg.pseudo = true;
+    use_support_open(&s, "bert", 2);
+    use_support_tokens(&s, path, &text, 1, 32);
+    struct evaluate_result r = evaluate_ok(&s, cfg, 1, NULL);
+    close_to(r.metric[METRIC_LOSS].value, straight_pseudo(&s, text));
+    use_support_close(&s);
+}
+
+/* The same row twice, as two documents: once with weight `weight`, once with loss on its last token
+ * only. */
+static void write_weighted(struct use_support *s, const char *file, float weight)
+{
+    struct errctx e = ERRCTX_INIT;
+    const struct stream_writer_cfg cfg = STREAM_WRITER_CFG;
+    static const char *const names[] = {"ids",   "doc",   "part", "skip",
+                                        "bytes", "chars", "loss", "weight"};
+    static const enum dtype types[] = {DTYPE_U16, DTYPE_U64, DTYPE_U32, DTYPE_U32,
+                                       DTYPE_U32, DTYPE_U32, DTYPE_U8,  DTYPE_F32};
+    const int64_t ragged = -1;
+    struct stream_begin b;
+    struct stream_writer *w;
+    struct run run;
+    uint8_t id[16];
+    stream_begin_init(&b, STREAM_TOKENS);
+    for (size_t c = 0; c < ARRAY_LEN(names); c++)
+        assert_int_equal(stream_begin_column(&e, &b, names[c], types[c], c % 6 == 0, &ragged),
+                         ERR_OK);
+    tokenizer_spec_id(&s->spec, id);
+    assert_int_equal(mp_set_binary(&e, &b.meta, "tokenizer", id, sizeof id), ERR_OK);
+    assert_int_equal(mp_set_int(&e, &b.meta, "vocab", s->spec.vocab), ERR_OK);
+    assert_int_equal(mp_set_string(&e, &b.meta, "family", "causal"), ERR_OK);
+    assert_int_equal(mp_set_int(&e, &b.meta, "length", 0), ERR_OK);
+    assert_int_equal(run_init(&e, &run, "test", "0"), ERR_OK);
+    if (stream_writer_open(&e, &run, file, &b, &cfg, &w) != ERR_OK) fail_msg("%s", e.message);
+    for (uint64_t doc = 0; doc < 2; doc++) {
+        const uint16_t ids[4] = {0, 70, 80, 90};
+        const uint8_t loss[4] = {0, doc == 0, doc == 0, 1};
+        const uint32_t part = 0, skip = 1, bytes = 3, chars = 3;
+        const float factor = doc == 0 ? weight : 1;
+        const void *cells[] = {ids, &doc, &part, &skip, &bytes, &chars, loss, &factor};
+        const int64_t elements[] = {4, 1, 1, 1, 1, 1, 4, 1};
+        assert_int_equal(stream_writer_row(&e, w, cells, elements), ERR_OK);
+    }
+    assert_int_equal(stream_writer_commit(&e, w), ERR_OK);
+    stream_begin_fini(&b);
+    run_fini(&run);
+}
+
+static void weights_and_masks(void **state)
+{
+    (void)state;
+    struct use_support s;
+    struct evaluate_document a[2], b[2];
+    use_support_open(&s, "llama", 1);
+    write_weighted(&s, path, 1);
+    struct evaluate_result r = evaluate_ok(&s, EVALUATE_CFG, 1, a);
+    assert_true(r.scored == 4 && a[0].scored == 3 && a[1].scored == 1);
+    assert_true(a[0].loss > a[1].loss && a[1].loss > 0);
+    assert_true(isnan(r.metric[METRIC_BITS_PER_BYTE].value)); /* not all of the text is scored */
+    write_weighted(&s, path, 0.5f);
+    r = evaluate_ok(&s, EVALUATE_CFG, 1, b);
+    assert_true(r.scored == 2.5 && b[0].scored == 1.5);
+    close_to(b[0].loss, a[0].loss / 2);
+    assert_true(b[1].loss == a[1].loss);
+    close_to(r.metric[METRIC_LOSS].value, (a[0].loss / 2 + a[1].loss) / 2.5);
     use_support_close(&s);
 }
 
@@ -310,6 +429,8 @@ int main(void)
         cmocka_unit_test(figures_from_logits),
         cmocka_unit_test(independent_of_how),
         cmocka_unit_test(masked),
+        cmocka_unit_test(pseudo_likelihood),
+        cmocka_unit_test(weights_and_masks),
         cmocka_unit_test(refusals),
         cmocka_unit_test(requirements),
     };

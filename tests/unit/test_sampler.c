@@ -124,6 +124,7 @@ static void inverse_cdf_in_order_of_ids(void **state)
     assert_int_equal(draw(&cfg, logits, 4, 0.7499), 2);
     assert_int_equal(draw(&cfg, logits, 4, 0.7501), 3);
     assert_int_equal(draw(&cfg, logits, 4, 1 - 0x1p-53), 3);
+    assert_int_equal(draw(&cfg, (float[]){0, 0}, 2, 0.5), 1); /* [0, 1/2) is the first one's */
     logits[3] = -INFINITY; /* the last id has no share: rounding must not give it one */
     assert_int_equal(draw(&cfg, logits, 4, 1 - 0x1p-53), 2);
 }
