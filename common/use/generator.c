@@ -26,6 +26,8 @@ const struct opt generator_table[] = {
      4294967295.0},
     {"batch", 0, OPT_INT, FIELD(batch), "N",
      "sequences computed together: speed and memory, not results", OPT_UNRECORDED, 1, 65536},
+    {"context", 0, OPT_INT, FIELD(context), "N",
+     "most tokens of prompt and continuation, for less memory; 0: the model's context", 0, 0, 1e9},
     OPT_END};
 
 const char *generator_finish_name(enum generator_finish f)

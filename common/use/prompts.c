@@ -39,6 +39,8 @@ struct prompts {
     struct run *run;
     const struct opt_list *files;
     size_t next;                 /* text or file that comes next */
+    const char *path;            /* of the current file, */
+    struct opt_list one;         /* and a list of only that */
     struct documents *documents; /* of the current file, or NULL */
 
     struct outfile out;
@@ -68,15 +70,14 @@ static bool is_records(int form)
 
 static enum err open_next(struct errctx *e, struct prompts *p, bool *more)
 {
-    const char *path = "-";
     *more = p->next < (p->files->count ? p->files->count : 1);
     if (!*more) return ERR_OK;
-    if (p->files->count > 0) path = p->files->items[p->next];
-    const struct opt_list one = {.items = &path, .count = 1};
+    p->path = p->files->count > 0 ? p->files->items[p->next] : "-";
+    p->one = (struct opt_list){.items = &p->path, .count = 1};
     struct documents_cfg cfg = p->documents_cfg;
-    cfg.form = form_of(&cfg, path);
+    cfg.form = form_of(&cfg, p->path);
     p->next++;
-    return documents_open(e, p->run, &cfg, &one, &p->documents);
+    return documents_open(e, p->run, &cfg, &p->one, &p->documents);
 }
 
 static enum err next_document(struct errctx *e, struct prompts *p, struct generator_prompt *out,
