@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* generator.c: continues prompts with a causal model.
+/* generate.c: continues prompts with a causal model.
  *
  *     graft generate -m base.model -p 'A lamp is' -n 60 --temperature 0.8
  * --seed 7

@@ -92,7 +92,7 @@ missing() { # WHAT NAME...: fails when there are names
     lacking=()
     for name in $(sources); do
         words=$("graft-$name" --help-words | cut -f1 | sort)
-        shown=$("graft-$name" -h | grep -oE '^  (-.|  ),? --[a-z0-9-]+' | grep -oE -- '--.*' | sort)
+        shown=$("graft-$name" -h | grep -oE '^ +(-., )?--[a-z0-9-]+' | grep -oE -- '--.*' | sort)
         [ "$words" = "$shown" ] || lacking+=("$name")
     done
     missing "--help-words and -h differ" "${lacking[@]}"
