@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stream_salvage.c: see stream_salvage.h. Two walks over the file: the first finds the begin and
+ * the tensors that are whole, the second writes. */
+#include "formats/stream_salvage.h"
+
+#include <string.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "formats/content.h"
+#include "formats/frame.h"
+#include "formats/intake.h"
+#include "formats/record.h"
+#include "formats/rows_view.h"
+#include "formats/stream_begin.h"
+#include "formats/stream_writer.h"
+
+enum { SEARCH_BYTES = 1 << 16, HEAD_BYTES = 18, COPY_BYTES = 1 << 20 };
+#define MAGIC_ZSTD     0xFD2FB528u
+#define MAGIC_SKIP     0x184D2A50u /* and the 15 after it */
+#define MAGIC_SKIP_END 0x184D2A60u
+
+struct rescue {
+    struct infile in;
+    ZSTD_DCtx *zstd;
+    struct bytes packed, raw, body, scratch;
+    bool writing; /* the second walk */
+    struct stream_begin begin;
+    bool has_begin, ours; /* the frames that come belong to a segment with our begin */
+    struct record_cell *cells;
+    struct rows_view view;
+    int64_t tensor, element; /* that come next; element -1: a piece of it was lost */
+    int64_t *target;         /* per tensor: its index in the output, -1: not whole */
+    struct lineage lineage;
+    int64_t ends, begins;
+    struct stream_writer *writer;
+    struct salvage *result;
+};
+
+/* ------------------------------------------------------------------ frames */
+
+static enum err read_some(struct errctx *e, struct rescue *r, uint64_t offset, void *data, size_t n,
+                          size_t *got)
+{
+    return infile_pread_full(e, &r->in, data, n, offset, got);
+}
+
+/* Length of the zstd frame at offset by its block headers, 0 when it has no sound form. */
+static enum err frame_length(struct errctx *e, struct rescue *r, uint64_t offset, size_t *length,
+                             size_t *raw_size)
+{
+    struct errctx ignored = ERRCTX_INIT;
+    uint8_t head[HEAD_BYTES], block[3];
+    struct frame_header h = {0};
+    size_t got, need = 0;
+    *length = 0;
+    TRY(read_some(e, r, offset, head, sizeof head, &got));
+    if (frame_header_parse(&ignored, head, got, &h, &need) != ERR_OK || need > got) return ERR_OK;
+    uint64_t at = h.bytes;
+    for (bool last = false; !last;) {
+        TRY(read_some(e, r, offset + at, block, sizeof block, &got));
+        uint32_t v = (uint32_t)block[0] | (uint32_t)block[1] << 8 | (uint32_t)block[2] << 16;
+        last = v & 1;
+        at += 3 + ((v >> 1 & 3) == 1 ? 1 : v >> 3) + (last ? 4 : 0);
+        if (got < sizeof block || at > FRAME_PACKED_LIMIT || at > r->in.size - offset)
+            return ERR_OK;
+    }
+    *length = (size_t)at;
+    *raw_size = h.raw_size;
+    return ERR_OK;
+}
+
+/* The frame at offset into r->raw; *length 0 when it does not pass. */
+static enum err read_frame(struct errctx *e, struct rescue *r, uint64_t offset, size_t *length)
+{
+    struct errctx damage = ERRCTX_INIT;
+    size_t raw_size = 0, got;
+    TRY(frame_length(e, r, offset, length, &raw_size));
+    if (*length == 0) return ERR_OK;
+    r->packed.len = 0;
+    TRY(bytes_reserve(e, &r->packed, *length));
+    TRY(read_some(e, r, offset, r->packed.data, *length, &got));
+    enum err code = intake_decompress(&damage, r->zstd, r->packed.data, got, raw_size, &r->raw);
+    if (code == ERR_INPUT) {
+        *length = 0;
+        r->result->frames_lost += !r->writing;
+    } else if (code != ERR_OK) {
+        *e = damage;
+    }
+    return e->code;
+}
+
+/* The next byte after offset at which something could begin; the size of the file when there is
+ * none. */
+static enum err search(struct errctx *e, struct rescue *r, uint64_t *offset)
+{
+    uint8_t buffer[SEARCH_BYTES];
+    size_t got;
+    for (uint64_t at = *offset + 1;; at += got - 3) {
+        TRY(read_some(e, r, at, buffer, sizeof buffer, &got));
+        for (size_t i = 0; i + 4 <= got; i++) {
+            uint32_t magic = frame_u32(buffer + i);
+            if (magic != MAGIC_ZSTD && (magic < MAGIC_SKIP || magic >= MAGIC_SKIP_END)) continue;
+            *offset = at + i;
+            return ERR_OK;
+        }
+        if (got < sizeof buffer) break;
+    }
+    *offset = r->in.size;
+    return ERR_OK;
+}
+
+/* ------------------------------------------------------------------ records */
+
+static enum err take_begin(struct errctx *e, struct rescue *r)
+{
+    struct errctx damage = ERRCTX_INIT;
+    struct stream_begin begin;
+    r->begins += !r->writing;
+    rows_view_reset(&r->view);
+    r->tensor = r->element = 0;
+    if (stream_begin_decode(&damage, r->raw.data, r->raw.len, &begin, &r->scratch) != ERR_OK) {
+        r->ours = false;
+        return ERR_OK;
+    }
+    if (r->has_begin) {
+        /* Of streams of tensors there is one; a second walk starts with the one that is known. */
+        r->ours =
+            r->scratch.len == r->body.len && !memcmp(r->scratch.data, r->body.data, r->body.len);
+        stream_begin_fini(&begin);
+        return ERR_OK;
+    }
+    r->begin = begin;
+    r->has_begin = r->ours = true;
+    TRY(bytes_append(e, &r->body, r->scratch.data, r->scratch.len));
+    TRY(rows_view_init(e, &r->view, &r->begin));
+    TRY(mem_new(e, &r->target, (size_t)begin.tensors_count, sizeof *r->target, "tensors"));
+    for (int64_t i = 0; i < begin.tensors_count; i++) r->target[i] = -1;
+    return mem_new(e, &r->cells, (size_t)begin.columns_count, sizeof *r->cells, "columns");
+}
+
+static enum err take_rows(struct errctx *e, struct rescue *r, const struct record *rec)
+{
+    struct errctx damage = ERRCTX_INIT;
+    bool ready;
+    /* Whole rows after a piece whose last one is lost: the row in pieces goes. */
+    if (rec->rows > 0) rows_view_reset(&r->view);
+    if (rows_view_add(&damage, &r->view, rec, r->cells, &ready) != ERR_OK) {
+        r->result->frames_lost += !r->writing;
+        rows_view_reset(&r->view);
+        return damage.code == ERR_INPUT ? ERR_OK : err_set(e, damage.code, "%s", damage.message);
+    }
+    if (!ready) return ERR_OK;
+    if (!r->writing) {
+        r->result->rows += r->view.rows.n;
+        return ERR_OK;
+    }
+    return stream_writer_rows(e, r->writer, &r->view.rows, 0, r->view.rows.n);
+}
+
+static enum err take_tensor(struct errctx *e, struct rescue *r, const struct record *rec)
+{
+    const struct stream_field *f = &r->begin.tensors[r->tensor];
+    int64_t n = (int64_t)(rec->bytes / dtype_size(f->dtype)), total = stream_field_elements(f);
+    if (rec->first != r->element || n > total - rec->first) {
+        r->element = -1;
+        return ERR_OK;
+    }
+    r->element += n;
+    if (r->writing && r->target[r->tensor] >= 0)
+        return stream_writer_tensor(e, r->writer, r->target[r->tensor], rec->data, n);
+    if (!r->writing && r->element == total) r->target[r->tensor] = r->result->tensors++;
+    return ERR_OK;
+}
+
+/* Which tensor a record is of: pieces may be lost, so the one that must come next is not known. */
+static bool find_tensor(struct rescue *r, const uint8_t *data, size_t n, struct record *rec)
+{
+    for (int64_t t = r->tensor; t < r->begin.tensors_count; t++) {
+        struct errctx damage = ERRCTX_INIT;
+        if (record_parse(&damage, &r->begin, t, data, n, rec, r->cells) != ERR_OK) continue;
+        if (rec->type == RECORD_TENSOR && t != r->tensor) {
+            r->tensor = t;
+            r->element = 0;
+        }
+        return true;
+    }
+    return false;
+}
+
+static bool parse(struct rescue *r, const uint8_t *data, size_t n, struct record *rec)
+{
+    struct errctx damage = ERRCTX_INIT;
+    if (r->begin.tensors_count) return find_tensor(r, data, n, rec);
+    return record_parse(&damage, &r->begin, 0, data, n, rec, r->cells) == ERR_OK;
+}
+
+static enum err take_end(struct errctx *e, struct rescue *r, const uint8_t *data, size_t n)
+{
+    struct errctx damage = ERRCTX_INIT;
+    struct record_end end;
+    if (r->writing || record_end_decode(&damage, data, n, &end) != ERR_OK) return ERR_OK;
+    r->ends++;
+    r->result->rows_expected += end.rows;
+    enum err code = lineage_merge(e, &end.lineage, &r->lineage);
+    record_end_fini(&end);
+    return code;
+}
+
+static enum err take_records(struct errctx *e, struct rescue *r)
+{
+    static const char begin[] = "\xa5"
+                                "begin";
+    if (r->raw.len > 7 && !memcmp(r->raw.data + 1, begin, 6)) return take_begin(e, r);
+    for (size_t at = 0; r->ours && at < r->raw.len;) {
+        struct record rec;
+        if (!parse(r, r->raw.data + at, r->raw.len - at, &rec)) {
+            r->result->frames_lost += !r->writing;
+            return ERR_OK;
+        }
+        if (rec.type == RECORD_ROWS) TRY(take_rows(e, r, &rec));
+        if (rec.type == RECORD_TENSOR) TRY(take_tensor(e, r, &rec));
+        if (rec.type == RECORD_END) TRY(take_end(e, r, r->raw.data + at, rec.used));
+        at += rec.used;
+    }
+    return ERR_OK;
+}
+
+/* ------------------------------------------------------------------ the walks */
+
+/* One step; *offset moves on. */
+static enum err step(struct errctx *e, struct rescue *r, uint64_t *offset)
+{
+    uint8_t head[8];
+    size_t got, length = 0;
+    uint64_t from = *offset;
+    TRY(read_some(e, r, from, head, sizeof head, &got));
+    uint32_t magic = got == sizeof head ? frame_u32(head) : 0;
+    uint64_t skip = (uint64_t)8 + frame_u32(head + 4);
+    if (magic >= MAGIC_SKIP && magic < MAGIC_SKIP_END && skip <= r->in.size - from) {
+        *offset += skip;
+        return ERR_OK;
+    }
+    if (magic == MAGIC_ZSTD) TRY(read_frame(e, r, from, &length));
+    if (length > 0) {
+        *offset += length;
+        return take_records(e, r);
+    }
+    TRY(search(e, r, offset));
+    if (!r->writing && r->result->bytes_lost == 0) r->result->first_lost = from;
+    if (!r->writing) r->result->bytes_lost += *offset - from;
+    return ERR_OK;
+}
+
+static enum err walk(struct errctx *e, struct rescue *r)
+{
+    r->ours = false;
+    for (uint64_t offset = 0; offset < r->in.size;) TRY(step(e, r, &offset));
+    return ERR_OK;
+}
+
+/* The begin of the output: all columns, the tensors that are whole. */
+static enum err output_begin(struct errctx *e, struct rescue *r, struct stream_begin *out)
+{
+    TRY(stream_begin_copy(e, &r->begin, out));
+    out->expect = (struct stream_expect){-1, -1};
+    int64_t kept = 0;
+    for (int64_t i = 0; i < out->tensors_count; i++) {
+        if (stream_field_elements(&out->tensors[i]) == 0) r->target[i] = kept; /* nothing to lose */
+        if (r->target[i] < 0) {
+            mem_free(out->tensors[i].name);
+            continue;
+        }
+        r->target[i] = kept;
+        out->tensors[kept++] = out->tensors[i];
+    }
+    r->result->tensors = out->tensors_count = kept;
+    return ERR_OK;
+}
+
+static enum err write_kept(struct errctx *e, struct rescue *r, struct run *run, size_t slot)
+{
+    uint8_t id[16];
+    r->writing = true;
+    TRY(walk(e, r));
+    content_id(stream_writer_content(r->writer), NULL, 0, 0, id);
+    TRY(run_input_done(e, run, slot, id, &r->lineage, r->result->rows, true));
+    struct stream_writer *w = r->writer;
+    r->writer = NULL;
+    return stream_writer_commit(e, w);
+}
+
+static enum err rescue(struct errctx *e, struct rescue *r, struct run *run, size_t slot,
+                       const char *out, const struct stream_writer_cfg *cfg)
+{
+    struct stream_begin begin;
+    if (!r->in.regular)
+        return err_set(e, ERR_USAGE, "'%s': only a file can be salvaged, not a pipe", r->in.name);
+    TRY(walk(e, r));
+    if (!r->has_begin)
+        return err_set(e, ERR_INPUT, "'%s': no begin record is left: nothing can be salvaged",
+                       r->in.name);
+    if (r->ends < r->begins || r->ends == 0) r->result->rows_expected = -1;
+    r->result->tensors_expected = r->begin.tensors_count;
+    enum err code = output_begin(e, r, &begin);
+    if (code == ERR_OK) code = stream_writer_open(e, run, out, &begin, cfg, &r->writer);
+    if (code == ERR_OK) code = write_kept(e, r, run, slot);
+    stream_begin_fini(&begin);
+    return code;
+}
+
+enum err stream_salvage(struct errctx *e, struct run *run, const char *path, const char *out,
+                        const struct stream_writer_cfg *cfg, struct salvage *result)
+{
+    struct rescue r = {.result = result, .zstd = ZSTD_createDCtx()};
+    size_t slot;
+    *result = (struct salvage){0};
+    stream_begin_init(&r.begin, STREAM_TOKENS);
+    enum err code = r.zstd ? infile_open(e, path, &r.in) : err_memory(e, "zstd", 160 << 10);
+    if (code == ERR_OK) {
+        code = run_input_open(e, run, "input", path, &slot);
+        if (code == ERR_OK) code = rescue(e, &r, run, slot, out, cfg);
+        infile_close(&r.in);
+    }
+    stream_writer_abort(r.writer);
+    rows_view_fini(&r.view);
+    mem_free(r.cells);
+    mem_free(r.target);
+    lineage_fini(&r.lineage);
+    stream_begin_fini(&r.begin);
+    bytes_fini(&r.packed);
+    bytes_fini(&r.raw);
+    bytes_fini(&r.body);
+    bytes_fini(&r.scratch);
+    ZSTD_freeDCtx(r.zstd);
+    return code;
+}
