@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dump.c: writes a stream as text, one JSON line per row or piece of a tensor, so that grep, jq and
+ * diff work on it.
+ *
+ *     graft dump a.tokens | head -n 3 | jq .
+ *
+ * The text is common/flow/dump.h's. */
+#include "cmd/cmd.h"
+#include "common/flow/dump.h"
+
+static struct common common = COMMON;
+
+static struct opt_set sets[] = {
+    {"Common", common_threads, &common}, {"Common", common_chatter, &common}, OPT_SET_END};
+
+static enum err work(struct errctx *e, struct cmd *c)
+{
+    enum stream_event event = STREAM_EVENT_ROWS;
+    struct stream_rows rows;
+    struct stream_tensor_piece piece;
+    TRY(dump_begin(e, &c->begin, stdout));
+    for (;;) {
+        TRY(cmd_next(e, c, &event, &rows, &piece));
+        if (event == STREAM_EVENT_END) break;
+        if (event == STREAM_EVENT_ROWS) TRY(dump_rows(e, &c->begin, &rows, stdout));
+        if (event == STREAM_EVENT_TENSOR) TRY(dump_tensor(e, &c->begin, &piece, stdout));
+    }
+    return dump_end(e, stream_reader_summary(c->input), stream_reader_lineage(c->input), stdout);
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    struct cmd c;
+    if (operands->count > 1)
+        return err_set(e, ERR_USAGE, "one stream at a time (graft cat A B | graft dump)");
+    enum err r = cmd_open(e, &c, p, operands, &common, STREAM_ANY);
+    if (r == ERR_OK) r = work(e, &c);
+    return cmd_close(e, &c, r);
+}
+
+int main(int argc, char **argv)
+{
+    const struct prog p = {.name = "dump",
+                           .summary = "write a stream as text",
+                           .synopsis = "[FILE]",
+                           .needs_input = true,
+                           .sets = sets,
+                           .run = run};
+    return prog_main(&p, argc, argv);
+}

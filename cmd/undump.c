@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* undump.c: makes a stream from its text. What graft dump wrote comes back with the same id.
+ *
+ *     graft dump a.tokens | jq -c 'select(.row == null or (.row.ids | length) > 8)' | graft undump
+ * --edited -o b.tokens */
+#include "cmd/cmd.h"
+#include "common/flow/dump.h"
+
+struct opts {
+    struct common common;
+    bool edited;
+};
+static struct opts opts = {.common = COMMON};
+
+static const struct opt table[] = {
+    {"edited", 0, OPT_FLAG, offsetof(struct opts, edited), NULL,
+     "the text was changed: do not hold it to the id in its end line"},
+    OPT_END};
+
+static struct opt_set sets[] = {{"Reading", table, &opts},
+                                {"Common", common_output, &opts.common},
+                                {"Common", common_level, &opts.common},
+                                {"Common", common_threads, &opts.common},
+                                {"Common", common_chatter, &opts.common},
+                                OPT_SET_END};
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    struct stream_writer_cfg cfg = cmd_writer_cfg(&opts.common);
+    struct cmd c;
+    if (operands->count > 1) return err_set(e, ERR_USAGE, "one text at a time");
+    const char *path = operands->count ? operands->items[0] : NULL;
+    enum err r = cmd_open_run(e, &c, p, &opts.common);
+    if (r == ERR_OK) r = undump(e, &c.run, path, opts.common.output, &cfg, opts.edited);
+    return cmd_close(e, &c, r);
+}
+
+int main(int argc, char **argv)
+{
+    const struct prog p = {.name = "undump",
+                           .summary = "make a stream from its text",
+                           .synopsis = "[-o FILE] [--edited] [FILE]",
+                           .needs_input = true,
+                           .sets = sets,
+                           .run = run};
+    return prog_main(&p, argc, argv);
+}
