@@ -1,0 +1,762 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_tokenizer.c: tokenizers against what others make of difficult texts
+ * (tests/parity/tokenizer_cases.json), the laws of encoding and decoding, and with GRAFT_DATA the
+ * published vectors of tiktoken. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/io.h"
+#include "common/base/rng.h"
+#include "common/text/import_tiktoken.h"
+#include "common/text/normalize.h"
+#include "common/text/ops_build.h"
+#include "common/text/pretokenize.h"
+#include "common/text/tokenizer_run.h"
+#include "common/text/utf8.h"
+
+static json_t *cases;
+
+static int load_cases(void **state)
+{
+    (void)state;
+    json_error_t error;
+    cases = json_load_file("tests/parity/tokenizer_cases.json", JSON_ALLOW_NUL, &error);
+    return cases == NULL;
+}
+
+static int free_cases(void **state)
+{
+    (void)state;
+    json_decref(cases);
+    return 0;
+}
+
+static const char *case_text(size_t i, size_t *n)
+{
+    const json_t *t = json_array_get(json_object_get(cases, "texts"), i);
+    *n = json_string_length(t);
+    return json_string_value(t);
+}
+
+static size_t case_count(void)
+{
+    return json_array_size(json_object_get(cases, "texts"));
+}
+
+/* ------------------------------------------------------------------ making specifications */
+
+struct maker {
+    struct tokenizer_spec spec;
+    struct bytes bytes; /* become the specification's */
+};
+
+static void add_token(struct maker *m, const void *bytes, size_t n, uint8_t flags)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct tokenizer_spec *s = &m->spec;
+    assert_int_equal(bytes_append(&e, &m->bytes, bytes, n), ERR_OK);
+    s->start = realloc(s->start, (size_t)(s->vocab + 2) * sizeof *s->start);
+    s->flags = realloc(s->flags, (size_t)(s->vocab + 1));
+    s->start[0] = 0;
+    s->flags[s->vocab++] = flags;
+    s->start[s->vocab] = m->bytes.len;
+}
+
+static void add_merge(struct maker *m, uint32_t left, uint32_t right)
+{
+    struct tokenizer_spec *s = &m->spec;
+    s->merges = realloc(s->merges, (size_t)(2 * s->merges_count + 2) * sizeof *s->merges);
+    s->merges[2 * s->merges_count] = left;
+    s->merges[2 * s->merges_count++ + 1] = right;
+}
+
+static void finish(struct maker *m)
+{
+    struct errctx e = ERRCTX_INIT;
+    m->spec.bytes = m->bytes.data;
+    assert_int_equal(tokenizer_spec_check(&e, &m->spec, "test"), ERR_OK);
+}
+
+static void set_ops_bpe(struct maker *m, const char *pattern, int64_t eos)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct mp_value list, special;
+    mp_array_init(&list);
+    mp_map_init(&special);
+    if (eos >= 0) assert_int_equal(mp_set_int(&e, &special, "eos", eos), ERR_OK);
+    assert_int_equal(ops_pretokenizer(&e, &list, pattern, NULL), ERR_OK);
+    assert_int_equal(ops_byte_bpe(&e, &m->spec.ops, &list, false, &special), ERR_OK);
+    mp_fini(&list);
+    mp_fini(&special);
+}
+
+/* The 256 bytes by value, the merges of the cases, and <|end|>. */
+static void make_small_bpe(struct maker *m)
+{
+    const json_t *merges = json_object_get(json_object_get(cases, "bpe"), "merges");
+    memset(m, 0, sizeof *m);
+    tokenizer_spec_init(&m->spec);
+    for (int b = 0; b < 256; b++) add_token(m, &(uint8_t){(uint8_t)b}, 1, 0);
+    for (size_t i = 0; i < json_array_size(merges); i++) {
+        uint8_t joined[256];
+        uint32_t side[2] = {0, 0};
+        size_t total = 0;
+        for (size_t k = 0; k < 2; k++) {
+            const char *hex = json_string_value(json_array_get(json_array_get(merges, i), k));
+            size_t from = total;
+            for (; *hex != 0; hex += 2) {
+                unsigned v;
+                assert_int_equal(sscanf(hex, "%2x", &v), 1);
+                joined[total++] = (uint8_t)v;
+            }
+            for (int64_t id = m->spec.vocab - 1; id >= 0; id--) {
+                size_t n = (size_t)(m->spec.start[id + 1] - m->spec.start[id]);
+                if (n == total - from &&
+                    memcmp(m->bytes.data + m->spec.start[id], joined + from, n) == 0)
+                    side[k] = (uint32_t)id;
+            }
+        }
+        add_token(m, joined, total, 0);
+        add_merge(m, side[0], side[1]);
+    }
+    add_token(m, "<|end|>", 7, TOKEN_SPECIAL | TOKEN_ADDED);
+    set_ops_bpe(m, "gpt2", m->spec.vocab - 1);
+    finish(m);
+}
+
+static void list_append_op(struct mp_value *list, const char *name)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct mp_value op;
+    mp_map_init(&op);
+    assert_int_equal(mp_set_string(&e, &op, "op", name), ERR_OK);
+    assert_int_equal(mp_append(&e, list, &op), ERR_OK);
+    mp_fini(&op);
+}
+
+static void set_list(struct mp_value *ops, const char *key, const char *names)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct mp_value list;
+    char name[64];
+    int used;
+    mp_array_init(&list);
+    for (; sscanf(names, "%63s%n", name, &used) == 1; names += used) list_append_op(&list, name);
+    assert_int_equal(mp_set(&e, ops, key, &list), ERR_OK);
+    mp_fini(&list);
+}
+
+static void make_wordpiece(struct maker *m, const json_t *c)
+{
+    struct errctx e = ERRCTX_INIT;
+    const json_t *vocab = json_object_get(c, "vocab");
+    struct mp_value model, special;
+    memset(m, 0, sizeof *m);
+    tokenizer_spec_init(&m->spec);
+    for (size_t i = 0; i < json_array_size(vocab); i++) {
+        const char *token = json_string_value(json_array_get(vocab, i));
+        add_token(m, token, strlen(token), token[0] == '[' ? TOKEN_SPECIAL | TOKEN_ADDED : 0);
+    }
+    set_list(&m->spec.ops, "normalizer",
+             json_is_true(json_object_get(c, "lowercase"))
+                 ? "clean_text chinese_chars strip_accents lowercase"
+                 : "clean_text chinese_chars");
+    set_list(&m->spec.ops, "pretokenizer", "bert");
+    mp_map_init(&model);
+    assert_int_equal(mp_set_string(&e, &model, "op", "wordpiece"), ERR_OK);
+    assert_int_equal(mp_set(&e, &m->spec.ops, "model", &model), ERR_OK);
+    mp_fini(&model);
+    set_list(&m->spec.ops, "postprocessor", "");
+    set_list(&m->spec.ops, "decoder", "wordpiece");
+    mp_map_init(&special);
+    assert_int_equal(mp_set_int(&e, &special, "unk", 1), ERR_OK);
+    assert_int_equal(mp_set(&e, &m->spec.ops, "special", &special), ERR_OK);
+    mp_fini(&special);
+    finish(m);
+}
+
+/* ------------------------------------------------------------------ running them */
+
+struct runner {
+    struct tokenizer *t;
+    struct tokenizer_scratch *s;
+    struct id_list ids;
+    struct offset_list ends;
+    struct bytes text;
+};
+
+static void runner_open(struct runner *r, const struct tokenizer_spec *spec)
+{
+    struct errctx e = ERRCTX_INIT;
+    memset(r, 0, sizeof *r);
+    if (tokenizer_new(&e, spec, &r->t) != ERR_OK) fail_msg("%s", e.message);
+    assert_int_equal(tokenizer_scratch_new(&e, r->t, &r->s), ERR_OK);
+}
+
+static void runner_close(struct runner *r)
+{
+    tokenizer_scratch_free(r->s);
+    tokenizer_free(r->t);
+    mem_free(r->ids.data);
+    mem_free(r->ends.data);
+    bytes_fini(&r->text);
+}
+
+static void encode(struct runner *r, const char *text, size_t n, bool special)
+{
+    struct errctx e = ERRCTX_INIT;
+    r->ids.count = r->ends.count = 0;
+    assert_int_equal(tokenizer_encode(&e, r->t, r->s, text, n, special, &r->ids, &r->ends), ERR_OK);
+    assert_int_equal(r->ids.count, r->ends.count);
+}
+
+static void decode(struct runner *r, bool special)
+{
+    struct errctx e = ERRCTX_INIT;
+    r->text.len = 0;
+    assert_int_equal(tokenizer_decode(&e, r->t, r->ids.data, r->ids.count, special, &r->text),
+                     ERR_OK);
+}
+
+static void same_ids(const struct runner *r, const json_t *want, const char *text)
+{
+    bool same = json_array_size(want) == r->ids.count;
+    for (size_t i = 0; same && i < r->ids.count; i++)
+        same = json_integer_value(json_array_get(want, i)) == r->ids.data[i];
+    if (same) return;
+    for (size_t i = 0; i < r->ids.count; i++) print_message("%u ", r->ids.data[i]);
+    char *wanted = json_dumps(want, JSON_COMPACT);
+    fail_msg("other ids for '%s': want %s", text, wanted);
+    free(wanted);
+}
+
+/* ------------------------------------------------------------------ tests */
+
+static void pieces_as_peers(void **state)
+{
+    (void)state;
+    const char *name;
+    json_t *all;
+    json_object_foreach(json_object_get(cases, "pieces"), name, all)
+    {
+        struct errctx e = ERRCTX_INIT;
+        struct mp_value list;
+        struct pretokenizer *p;
+        struct pretokenizer_cursor *c;
+        mp_array_init(&list);
+        assert_int_equal(ops_pretokenizer(&e, &list, name, NULL), ERR_OK);
+        assert_int_equal(pretokenizer_new(&e, &list, &p), ERR_OK);
+        assert_int_equal(pretokenizer_cursor_new(&e, p, &c), ERR_OK);
+        for (size_t i = 0; i < case_count(); i++) {
+            size_t n, from, to, k = 0;
+            const char *text = case_text(i, &n);
+            const json_t *want = json_array_get(all, i);
+            bool more;
+            pretokenizer_start(c, (const uint8_t *)text, n);
+            for (;; k++) {
+                assert_int_equal(pretokenizer_next(&e, c, &from, &to, &more), ERR_OK);
+                if (!more) break;
+                const json_t *piece = json_array_get(want, k);
+                if (to - from != json_string_length(piece) ||
+                    memcmp(text + from, json_string_value(piece), to - from) != 0)
+                    fail_msg("%s: text %zu, piece %zu is '%.*s', not '%s'", name, i, k,
+                             (int)(to - from), text + from, json_string_value(piece));
+            }
+            assert_int_equal(k, json_array_size(want));
+        }
+        pretokenizer_cursor_free(c);
+        pretokenizer_free(p);
+        mp_fini(&list);
+    }
+}
+
+static void normal_forms_as_peers(void **state)
+{
+    (void)state;
+    const char *names;
+    json_t *all;
+    json_object_foreach(json_object_get(cases, "normalizers"), names, all)
+    {
+        struct errctx e = ERRCTX_INIT;
+        struct mp_value ops;
+        struct normalizer z;
+        struct normalized out = {0};
+        mp_map_init(&ops);
+        set_list(&ops, "normalizer", names);
+        assert_int_equal(normalizer_init(&e, mp_get(&ops, "normalizer"), &z), ERR_OK);
+        for (size_t i = 0; i < case_count(); i++) {
+            size_t n;
+            const char *text = case_text(i, &n);
+            const json_t *want = json_array_get(all, i);
+            assert_int_equal(normalizer_apply(&e, &z, (const uint8_t *)text, n, &out), ERR_OK);
+            if (out.text.len != json_string_length(want) ||
+                (out.text.len > 0 && memcmp(out.text.data, json_string_value(want), out.text.len)))
+                fail_msg("%s: text %zu is '%.*s', not '%s'", names, i, (int)out.text.len,
+                         (const char *)out.text.data, json_string_value(want));
+            for (size_t k = 0; k < out.text.len; k++) {
+                assert_in_range(out.end[k], k > 0 ? out.end[k - 1] : 0, n);
+                assert_true(out.end[k] == n || (text[out.end[k]] & 0xc0) != 0x80);
+            }
+        }
+        normalized_fini(&out);
+        mp_fini(&ops);
+    }
+}
+
+static void bpe_as_tiktoken(void **state)
+{
+    (void)state;
+    struct maker m;
+    struct runner r;
+    make_small_bpe(&m);
+    runner_open(&r, &m.spec);
+    for (int twice = 0; twice < 2; twice++) /* the second time from the cache */
+        for (size_t i = 0; i < case_count(); i++) {
+            size_t n;
+            const char *text = case_text(i, &n);
+            encode(&r, text, n, false);
+            same_ids(&r, json_array_get(json_object_get(json_object_get(cases, "bpe"), "ids"), i),
+                     text);
+            if (n > 0) assert_int_equal(r.ends.data[r.ends.count - 1], n);
+            decode(&r, false);
+            assert_int_equal(r.text.len, n);
+            if (n > 0) assert_memory_equal(r.text.data, text, n);
+        }
+    runner_close(&r);
+    tokenizer_spec_fini(&m.spec);
+}
+
+static void wordpiece_as_tokenizers(void **state)
+{
+    (void)state;
+    const json_t *all = json_object_get(cases, "wordpiece");
+    assert_int_equal(json_array_size(all), 2);
+    for (size_t k = 0; k < 2; k++) {
+        const json_t *c = json_array_get(all, k);
+        struct maker m;
+        struct runner r;
+        make_wordpiece(&m, c);
+        runner_open(&r, &m.spec);
+        for (size_t i = 0; i < case_count(); i++) {
+            size_t n;
+            const char *text = case_text(i, &n);
+            const json_t *ends = json_array_get(json_object_get(c, "ends"), i);
+            encode(&r, text, n, false);
+            same_ids(&r, json_array_get(json_object_get(c, "ids"), i), text);
+            for (size_t j = 0; j < r.ends.count;
+                 j++) { /* theirs count characters; a cluster may end later here */
+                size_t chars = utf8_count((const uint8_t *)text, (size_t)r.ends.data[j]);
+                assert_true(chars >= (size_t)json_integer_value(json_array_get(ends, j)));
+                assert_true(j == 0 || r.ends.data[j] >= r.ends.data[j - 1]);
+            }
+        }
+        runner_close(&r);
+        tokenizer_spec_fini(&m.spec);
+    }
+}
+
+static void wordpiece_decodes_words(void **state)
+{
+    (void)state;
+    struct maker m;
+    struct runner r;
+    make_wordpiece(&m, json_array_get(json_object_get(cases, "wordpiece"), 0));
+    runner_open(&r, &m.spec);
+    encode(&r, "The OLD lamps hold.", 19, false);
+    decode(&r, false);
+    assert_int_equal(r.text.len, 19);
+    assert_memory_equal(r.text.data, "the old lamps hold.", 19);
+    runner_close(&r);
+    tokenizer_spec_fini(&m.spec);
+}
+
+static void special_tokens_are_text_unless_asked(void **state)
+{
+    (void)state;
+    struct maker m;
+    struct runner r;
+    const char *text = "a<|end|>b<|end|>";
+    make_small_bpe(&m);
+    runner_open(&r, &m.spec);
+    encode(&r, text, strlen(text), false);
+    for (size_t i = 0; i < r.ids.count; i++) assert_int_not_equal(r.ids.data[i], m.spec.vocab - 1);
+    decode(&r, false);
+    assert_memory_equal(r.text.data, text, strlen(text));
+    encode(&r, text, strlen(text), true);
+    assert_int_equal(r.ids.count, 4);
+    assert_int_equal(r.ids.data[1], m.spec.vocab - 1);
+    assert_int_equal(r.ends.data[1], 8);
+    decode(&r, false);
+    assert_int_equal(r.text.len, 2);
+    decode(&r, true);
+    assert_int_equal(r.text.len, strlen(text));
+    runner_close(&r);
+    tokenizer_spec_fini(&m.spec);
+}
+
+/* Random valid text of every plane: encode, decode, and one id at a time. */
+static void random_text_comes_back(void **state)
+{
+    (void)state;
+    struct rng_key key = rng_key_make(1, RNG_TEST);
+    struct errctx e = ERRCTX_INIT;
+    struct maker m;
+    struct runner r;
+    make_small_bpe(&m);
+    runner_open(&r, &m.spec);
+    for (uint32_t i = 0; i < 300; i++) {
+        uint8_t text[512];
+        size_t n = 0;
+        struct bytes out = {0};
+        struct tokenizer_stream_decoder d = {0};
+        for (uint32_t k = 0; n < sizeof text - 4 && k < 2 * i; k++) {
+            uint32_t w[4];
+            rng_philox(key, (uint32_t[]){i, k, 0, 0}, w);
+            uint32_t c = w[0] % (w[1] % 3 == 0 ? 0x110000 : w[1] % 3 == 1 ? 0x800 : 0x80);
+            if (c >= 0xd800 && c < 0xe000) continue;
+            n += utf8_encode(c, text + n);
+        }
+        encode(&r, (const char *)text, n, false);
+        decode(&r, false);
+        assert_int_equal(r.text.len, n);
+        if (n > 0) assert_memory_equal(r.text.data, text, n);
+        for (size_t k = 0; k < r.ids.count; k++) {
+            assert_int_equal(tokenizer_decode_next(&e, r.t, &d, r.ids.data[k], &out), ERR_OK);
+            assert_int_equal(utf8_valid_prefix(out.data, out.len), out.len);
+        }
+        assert_int_equal(tokenizer_decode_finish(&e, &d, &out), ERR_OK);
+        assert_int_equal(out.len, n);
+        if (n > 0) assert_memory_equal(out.data, text, n);
+        bytes_fini(&out);
+    }
+    runner_close(&r);
+    tokenizer_spec_fini(&m.spec);
+}
+
+static void broken_characters_are_replaced(void **state)
+{
+    (void)state;
+    struct errctx e = ERRCTX_INIT;
+    struct maker m;
+    struct runner r;
+    struct bytes out = {0};
+    struct tokenizer_stream_decoder d = {0};
+    static const uint32_t ids[] = {0xe2, 0x82, 'x', 0xff, 0xf0, 0x9f, 0x99, 0x82, 0xc3};
+    make_small_bpe(&m);
+    runner_open(&r, &m.spec);
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+        assert_int_equal(tokenizer_decode_next(&e, r.t, &d, ids[i], &out), ERR_OK);
+    assert_int_equal(tokenizer_decode_finish(&e, &d, &out), ERR_OK);
+    assert_int_equal(out.len, 3 + 1 + 3 + 4 + 3);
+    assert_memory_equal(out.data, "\xef\xbf\xbdx\xef\xbf\xbd\xf0\x9f\x99\x82\xef\xbf\xbd", out.len);
+    bytes_fini(&out);
+    runner_close(&r);
+    tokenizer_spec_fini(&m.spec);
+}
+
+/* Ids of the parts between safe borders are those of the whole, for every border there is. */
+static void borders_are_safe(void **state)
+{
+    (void)state;
+    struct maker m;
+    struct runner r;
+    make_small_bpe(&m);
+    for (int pattern = 0; pattern < 2; pattern++) {
+        size_t borders = 0;
+        mp_fini(&m.spec.ops);
+        mp_map_init(&m.spec.ops);
+        set_ops_bpe(&m, pattern == 0 ? "gpt2" : "cl100k", -1);
+        runner_open(&r, &m.spec);
+        for (size_t i = 0; i < case_count(); i++) {
+            size_t n, at = 0;
+            const char *text = case_text(i, &n);
+            struct errctx e = ERRCTX_INIT;
+            struct id_list parts = {0};
+            while (at < n) {
+                size_t end = tokenizer_border(r.t, text, n, at + 1, false);
+                assert_int_equal(
+                    tokenizer_encode(&e, r.t, r.s, text + at, end - at, false, &parts, NULL),
+                    ERR_OK);
+                borders += end < n;
+                at = end;
+            }
+            encode(&r, text, n, false);
+            assert_int_equal(parts.count, r.ids.count);
+            if (parts.count > 0)
+                assert_memory_equal(parts.data, r.ids.data, parts.count * sizeof *parts.data);
+            mem_free(parts.data);
+        }
+        assert_in_range(borders, 50, 100000);
+        runner_close(&r);
+    }
+    tokenizer_spec_fini(&m.spec);
+}
+
+/* A word of one letter a megabyte long takes n log n: it would be minutes otherwise. */
+static void long_words_are_quick(void **state)
+{
+    (void)state;
+    struct maker m;
+    struct runner r;
+    size_t n = 1 << 20;
+    char *text = malloc(n);
+    make_small_bpe(&m);
+    runner_open(&r, &m.spec);
+    memset(text, 'x', n);
+    encode(&r, text, n, false);
+    decode(&r, false);
+    assert_int_equal(r.text.len, n);
+    assert_memory_equal(r.text.data, text, n);
+    memset(text, ' ', n);
+    encode(&r, text, n, false);
+    assert_int_equal(r.ends.data[r.ends.count - 1], n);
+    free(text);
+    runner_close(&r);
+    tokenizer_spec_fini(&m.spec);
+}
+
+/* The definition, word for word: join the leftmost pair of the lowest rank, again and again. */
+static size_t merge_by_definition(const struct tokenizer_spec *s, uint32_t *ids, size_t n)
+{
+    for (int64_t k = 0; k < s->merges_count;) {
+        size_t i = 0;
+        while (i + 1 < n && (ids[i] != s->merges[2 * k] || ids[i + 1] != s->merges[2 * k + 1])) i++;
+        if (i + 1 >= n) {
+            k++; /* a merge makes no pair of a lower rank: its parts come before it */
+            continue;
+        }
+        ids[i] = 256 + (uint32_t)k;
+        memmove(ids + i + 1, ids + i + 2, (--n - i - 1) * sizeof *ids);
+    }
+    return n;
+}
+
+/* Short pieces and long ones are merged in different ways; both are the definition. */
+static void merging_is_its_definition(void **state)
+{
+    (void)state;
+    struct maker m;
+    struct runner r;
+    uint32_t want[400];
+    char text[400];
+    size_t joined = 0;
+    make_small_bpe(&m);
+    mp_fini(&m.spec.ops);
+    mp_map_init(&m.spec.ops);
+    set_ops_bpe(&m, "llama3", -1);
+    runner_open(&r, &m.spec);
+    for (size_t n = 1; n < sizeof text; n++) {
+        for (size_t i = 0; i < n; i++) {
+            text[i] = "thinxxandtheerabab"[(i * i + i / 7 + n) % 18];
+            want[i] = (uint8_t)text[i];
+        }
+        size_t count = merge_by_definition(&m.spec, want, n);
+        encode(&r, text, n, false);
+        assert_int_equal(r.ids.count, count);
+        assert_memory_equal(r.ids.data, want, count * sizeof *want);
+        joined += n - count;
+    }
+    assert_in_range(joined, 1000, SIZE_MAX);
+    runner_close(&r);
+    tokenizer_spec_fini(&m.spec);
+}
+
+static void meaning_has_one_identity(void **state)
+{
+    (void)state;
+    struct errctx e = ERRCTX_INIT;
+    struct maker a, b;
+    struct mp_value model;
+    uint8_t ia[16], ib[16];
+    make_small_bpe(&a);
+    make_small_bpe(&b);
+    tokenizer_spec_id(&a.spec, ia);
+    tokenizer_spec_id(&b.spec, ib);
+    assert_memory_equal(ia, ib, 16);
+    /* keys in another order, a default spelled out: the same meaning */
+    mp_map_init(&model);
+    assert_int_equal(mp_set_bool(&e, &model, "ignore_merges", false), ERR_OK);
+    assert_int_equal(mp_set_bool(&e, &model, "byte_level", true), ERR_OK);
+    assert_int_equal(mp_set_string(&e, &model, "op", "bpe"), ERR_OK);
+    assert_int_equal(mp_set(&e, &b.spec.ops, "model", &model), ERR_OK);
+    tokenizer_spec_id(&b.spec, ib);
+    assert_memory_equal(ia, ib, 16);
+    assert_int_equal(mp_set_bool(&e, &model, "ignore_merges", true), ERR_OK);
+    assert_int_equal(mp_set(&e, &b.spec.ops, "model", &model), ERR_OK);
+    tokenizer_spec_id(&b.spec, ib);
+    assert_memory_not_equal(ia, ib, 16);
+    mp_fini(&model);
+    tokenizer_spec_fini(&a.spec);
+    tokenizer_spec_fini(&b.spec);
+}
+
+static void bad_specifications_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list, *op, *message;
+    } bad[] = {
+        {"normalizer", "rot13", "normalizer: operation 'rot13' is not known"},
+        {"pretokenizer", "regex",
+         "pretokenizer: operation 'regex': parameter 'pattern' is missing"},
+        {"decoder", "base64", "decoder: operation 'base64' is not known"},
+        {"postprocessor", "template",
+         "postprocessor: operation 'template': parameter 'before' is missing"},
+        {"extra", "bytes", "key 'extra' is not known"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct errctx e = ERRCTX_INIT;
+        struct maker m;
+        make_small_bpe(&m);
+        set_list(&m.spec.ops, bad[i].list, bad[i].op);
+        assert_int_equal(tokenizer_spec_check(&e, &m.spec, "x"), ERR_INPUT);
+        if (strstr(e.message, bad[i].message) == NULL) fail_msg("%s", e.message);
+        tokenizer_spec_fini(&m.spec);
+    }
+    struct errctx e = ERRCTX_INIT;
+    struct maker m;
+    make_small_bpe(&m);
+    m.spec.merges[1] = (uint32_t)m.spec.vocab;
+    assert_int_equal(tokenizer_spec_check(&e, &m.spec, "x"), ERR_INPUT);
+    m.spec.merges[1] = 0; /* in range, but joins to bytes that are no token */
+    struct tokenizer *t;
+    struct errctx f = ERRCTX_INIT;
+    assert_int_equal(tokenizer_new(&f, &m.spec, &t), ERR_INPUT);
+    assert_non_null(strstr(f.message, "merge 0 joins"));
+    tokenizer_spec_fini(&m.spec);
+}
+
+/* ------------------------------------------------------------------ published files */
+
+static bool slurp(const char *name, struct bytes *out)
+{
+    struct errctx e = ERRCTX_INIT;
+    const char *folder = getenv("GRAFT_DATA");
+    char path[4096];
+    if (folder == NULL) return false;
+    (void)snprintf(path, sizeof path, "%s/tokenizers/tiktoken/%s", folder, name);
+    assert_int_equal(io_slurp(&e, path, (size_t)1 << 26, out), ERR_OK);
+    return true;
+}
+
+static void import(const char *name, struct tokenizer_spec *spec)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct opt_list none = {0};
+    struct import_tiktoken_cfg cfg = {.special = &none};
+    struct bytes data = {0};
+    assert_true(slurp(name, &data));
+    if (import_tiktoken(&e, (const char *)data.data, data.len, &cfg, spec) != ERR_OK)
+        fail_msg("%s", e.message);
+    bytes_fini(&data);
+}
+
+/* TestPlans.txt: EncodingName, Sample, Encoded, and a blank line, again and again; a sample may
+ * hold newlines. */
+static size_t run_plans(const char *plans, const char *encoding, struct runner *r)
+{
+    size_t tests = 0;
+    const char *p = plans;
+    while ((p = strstr(p, "EncodingName: ")) != NULL) {
+        const char *sample = strstr(p, "\nSample: ") + 9, *encoded = strstr(sample, "\nEncoded: ");
+        bool mine = strncmp(p + 14, encoding, strlen(encoding)) == 0;
+        p = encoded;
+        if (!mine) continue;
+        json_t *want = json_loadb(encoded + 10, strcspn(encoded + 10, "\n"), 0, NULL);
+        assert_non_null(want);
+        encode(r, sample, (size_t)(encoded - sample), false);
+        same_ids(r, want, "a sample of TestPlans.txt");
+        json_decref(want);
+        tests++;
+    }
+    return tests;
+}
+
+static void tiktoken_vectors(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"r50k_base", "cl100k_base"};
+    struct errctx e = ERRCTX_INIT;
+    struct bytes plans = {0};
+    if (!slurp("TestPlans.txt", &plans)) {
+        print_message("skipped: GRAFT_DATA is not set\n");
+        skip();
+    }
+    assert_int_equal(bytes_append(&e, &plans, "", 1), ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        struct tokenizer_spec spec;
+        struct runner r;
+        char name[64];
+        (void)snprintf(name, sizeof name, "%s.tiktoken", files[i]);
+        import(name, &spec);
+        assert_int_equal(tokenizer_spec_special(&spec, "eos"), i == 0 ? 50256 : 100257);
+        runner_open(&r, &spec);
+        assert_in_range(run_plans((const char *)plans.data, files[i], &r), 10, 1000);
+        runner_close(&r);
+        tokenizer_spec_fini(&spec);
+    }
+    bytes_fini(&plans);
+}
+
+/* The merges recovered from r50k's ranks are those that GPT-2 was published with. */
+static void recovered_merges(void **state)
+{
+    (void)state;
+    struct errctx e = ERRCTX_INIT;
+    const char *folder = getenv("GRAFT_DATA");
+    struct tokenizer_spec spec;
+    struct bytes published = {0};
+    char path[4096];
+    if (folder == NULL) {
+        print_message("skipped: GRAFT_DATA is not set\n");
+        skip();
+    }
+    (void)snprintf(path, sizeof path, "%s/tokenizers/gpt2/vocab.bpe", folder);
+    assert_int_equal(io_slurp(&e, path, (size_t)1 << 26, &published), ERR_OK);
+    import("r50k_base.tiktoken", &spec);
+    assert_int_equal(spec.merges_count, 50000);
+    const uint8_t *p = (uint8_t *)memchr(published.data, '\n', published.len) + 1;
+    for (int64_t k = 0; k < 2 * spec.merges_count; k++) {
+        uint32_t id = spec.merges[k];
+        for (uint64_t i = spec.start[id]; i < spec.start[id + 1]; i++) {
+            size_t len;
+            uint32_t c = utf8_decode(p, &len), b = spec.bytes[i];
+            bool shown = (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
+            uint32_t hidden = b <= 32 ? b : b == 0xad ? 67 : b - 0x7f + 33;
+            assert_int_equal(c, shown ? b : 256 + hidden);
+            p += len;
+        }
+        assert_int_equal(*p++, k % 2 == 0 ? ' ' : '\n');
+    }
+    tokenizer_spec_fini(&spec);
+    bytes_fini(&published);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pieces_as_peers),
+        cmocka_unit_test(normal_forms_as_peers),
+        cmocka_unit_test(bpe_as_tiktoken),
+        cmocka_unit_test(wordpiece_as_tokenizers),
+        cmocka_unit_test(wordpiece_decodes_words),
+        cmocka_unit_test(special_tokens_are_text_unless_asked),
+        cmocka_unit_test(random_text_comes_back),
+        cmocka_unit_test(broken_characters_are_replaced),
+        cmocka_unit_test(borders_are_safe),
+        cmocka_unit_test(long_words_are_quick),
+        cmocka_unit_test(merging_is_its_definition),
+        cmocka_unit_test(meaning_has_one_identity),
+        cmocka_unit_test(bad_specifications_are_named),
+        cmocka_unit_test(tiktoken_vectors),
+        cmocka_unit_test(recovered_merges),
+    };
+    return cmocka_run_group_tests(tests, load_cases, free_cases);
+}
