@@ -40,8 +40,7 @@ static enum err clean_text(struct errctx *e, struct normalized *out, uint32_t c,
 
     (void)before;
     if (c == '\t' || c == '\n' || c == '\r') return emit_char(e, out, ' ', end);
-    if (c == 0 || c == 0xfffd || category == UTF8PROC_CATEGORY_CN ||
-        category >= UTF8PROC_CATEGORY_CC)
+    if (c == 0 || c == 0xfffd || category >= UTF8PROC_CATEGORY_CC) /* Cc Cf Cs Co, but not Cn */
         return ERR_OK;
     return emit_char(e, out, unicode_class_of(c) & UNICODE_SPACE ? ' ' : c, end);
 }

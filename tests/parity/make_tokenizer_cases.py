@@ -42,7 +42,7 @@ def texts():
     out = ["", " ", "a", " a", "  a", "a ", "a  ", "a\n  ", "\n", "\n\n a", "x" * 40, "ab" * 40, " " * 33, "12345678", ENGLISH,
            "Привет, мир! Как дела?", "こんにちは、世界！お元気ですか？", "안녕하세요, 세상!", "שלום עולם", "नमस्ते दुनिया", "สวัสดีชาวโลก",
            "don't DON'T don\u2019t 'tis 's's 'S", "http://example.org/a?b=c&d=%20#x", "if (x <= 0x1F) { return -1; }\n\treturn 0;",
-           "ÀÉÎõü ÅÄÖ Ω Ⅷ ½ ² ﬁ İstanbul", "中文字符mixed英文words", "a\u0301e\u0301 \u0344 \u1e9b\u0323", "\u00a0\u00a0x\u2003y", "!?!?\r\n\r\nz"]
+           "x\u0378y\ue000\u200bz", "ÀÉÎõü ÅÄÖ Ω Ⅷ ½ ² ﬁ İstanbul", "中文字符mixed英文words", "a\u0301e\u0301 \u0344 \u1e9b\u0323", "\u00a0\u00a0x\u2003y", "!?!?\r\n\r\nz"]
     random.seed(7)
     known = [chr(c) for c in range(0x30000) if unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co")]
     for _ in range(60):
