@@ -73,6 +73,7 @@ struct sampler {
     int stages;
     int64_t vocab;
     double *score;   /* [V] */
+    double *weight;  /* [V] exp of it */
     uint32_t *heap;  /* [V] ids, the best first */
     uint32_t *drawn; /* [V] number of the draw in which the penalty met the id last */
     uint32_t draw;
@@ -149,6 +150,7 @@ enum err sampler_new(struct errctx *e, const struct sampler_cfg *cfg, int64_t vo
     s->vocab = vocab;
     if (chain_parse(e, s) != ERR_OK ||
         mem_new(e, &s->score, n, sizeof *s->score, "scores") != ERR_OK ||
+        mem_new(e, &s->weight, n, sizeof *s->weight, "scores") != ERR_OK ||
         mem_new(e, &s->heap, n, sizeof *s->heap, "scores") != ERR_OK ||
         mem_new(e, &s->drawn, n, sizeof *s->drawn, "scores") != ERR_OK) {
         sampler_free(s);
@@ -162,6 +164,7 @@ void sampler_free(struct sampler *s)
 {
     if (!s) return;
     mem_free(s->score);
+    mem_free(s->weight);
     mem_free(s->heap);
     mem_free(s->drawn);
     mem_free(s);
@@ -244,12 +247,22 @@ static double best_score(const struct sampler *s)
     return best;
 }
 
+/* Unnormalised probabilities of what is left; their sum in order of ids. */
+static double weigh(struct sampler *s)
+{
+    double best = best_score(s), total = 0;
+    for (int64_t v = 0; v < s->vocab; v++) {
+        s->weight[v] = s->score[v] > -INFINITY ? exp(s->score[v] - best) : 0;
+        total += s->weight[v];
+    }
+    return total;
+}
+
 static void apply_top_p(struct sampler *s)
 {
-    double best = best_score(s), total = 0, above = 0;
-    for (int64_t v = 0; v < s->vocab; v++) total += exp(s->score[v] - best);
+    double total = weigh(s), above = 0;
     size_t n = heap_build(s);
-    do above += exp(s->score[heap_pop(s, &n)] - best);
+    do above += s->weight[heap_pop(s, &n)];
     while (n > 0 && above < s->cfg.top_p * total);
     for (size_t i = 0; i < n; i++) s->score[s->heap[i]] = -INFINITY;
 }
@@ -299,17 +312,14 @@ static uint32_t highest(const struct sampler *s)
     return (uint32_t)best;
 }
 
-static uint32_t inverse_cdf(const struct sampler *s, double u)
+static uint32_t inverse_cdf(struct sampler *s, double u)
 {
-    double best = best_score(s), total = 0, sum = 0;
-    for (int64_t v = 0; v < s->vocab; v++) total += exp(s->score[v] - best);
+    double goal = u * weigh(s), sum = 0;
     int64_t last = 0;
-    for (int64_t v = 0; v < s->vocab; v++) {
-        double p = exp(s->score[v] - best);
-        if (p == 0) continue;
-        sum += p;
+    for (int64_t v = 0; v < s->vocab && sum <= goal; v++) {
+        if (s->weight[v] == 0) continue;
+        sum += s->weight[v];
         last = v;
-        if (sum > u * total) break;
     }
     return (uint32_t)last;
 }

@@ -14,6 +14,10 @@ setup_file() {
     head -n 50 corpus.txt | graft tokenize -q -t bpe.tok -f paragraphs --length 128 -o long.tokens
     graft tokenize -q -t bpe.tok -f lines --length 32 -o empty.tokens </dev/null
     graft init -q -t bpe.tok --arch gpt2 --layers 1 --width 32 --heads 2 --context 64 -o gpt2.model
+    graft learn-tokenizer -q --vocab 320 --special 'pad=[PAD]' --special 'cls=[CLS]' --special 'sep=[SEP]' --special 'mask=[MASK]' \
+        -f lines corpus.txt -o mask.tok
+    head -n 60 corpus.txt | graft tokenize -q -t mask.tok -f lines --length 32 -o mask.tokens
+    graft init -q -t mask.tok --arch bert --layers 1 --width 32 --heads 2 --context 64 -o mask.model
 }
 
 setup() {
@@ -146,4 +150,30 @@ figures() { graft eval -q --json "$@" | jq -S -c 'del(.inputs[].name)'; }
     c=$(figures -m base.model --dtype bf16 data/val.tokens | jq .loss)
     jq -n -e "(($a - $b) | fabs) < 1e-5 * $a and (($a - $c) | fabs) < 2e-2 * $a and $a != $c"
     figures -m base.model --dtype bf16 data/val.tokens | jq -e '.mode | startswith("bf16 ")'
+}
+
+@test "a masked model: masks by seed, or each token in turn" {
+    figures -m mask.model mask.tokens >a
+    figures -m mask.model -j 1 --micro-tokens 1Ki mask.tokens >b
+    figures -m mask.model --seed 1 mask.tokens >c
+    same a b
+    [ "$(jq .loss a)" != "$(jq .loss c)" ]
+    jq -e '.bits_per_byte == null and .bits_per_byte_low == null' a
+    figures -m mask.model --mask-exact --mask-fraction 0.5 mask.tokens >half
+    jq -s -e '.[0].tokens * 2.5 < .[1].tokens' a half
+    graft eval -m mask.model mask.tokens | grep -qE '^bits_per_byte +-$'
+    figures -m mask.model --pseudo-likelihood mask.tokens >each
+    jq -e '.bits_per_byte > 0 and .bytes == '"$(head -n 60 corpus.txt | tr -d '\n' | wc -c)" each
+    status_is 2 graft eval -m base.model --pseudo-likelihood data/val.tokens
+    says 'masked models'
+    status_is 2 graft eval -m mask.model --objective causal mask.tokens
+    status_is 4 graft eval -m mask.model --require 'bits_per_byte<9' mask.tokens
+    says 'bits_per_byte has no value here'
+}
+
+@test "--plan says what is needed and reads no data" {
+    status_is 0 graft eval -m base.model --plan
+    grep -qE 'in all$' <<<"$output"
+    more=$(graft eval -m base.model --plan --micro-tokens 64Ki | tail -n 1)
+    [ "$more" != "$(tail -n 1 <<<"$output")" ]
 }

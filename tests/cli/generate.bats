@@ -150,6 +150,10 @@ results() { graft generate -q -m base.model --json -n 12 "$@"; }
     says 'not both'
     status_is 2 graft generate -m base.model -p x --keep id
     status_is 2 graft generate -p x
+    graft learn-tokenizer -q --vocab 300 --special 'cls=[CLS]' --special 'sep=[SEP]' --special 'mask=[MASK]' -f lines corpus.txt -o mask.tok
+    graft init -q -t mask.tok --arch bert --layers 1 --width 32 --heads 2 --context 64 -o mask.model
+    status_is 2 graft generate -m mask.model -p x
+    says 'cannot continue a text'
     status_is 3 graft generate -m bpe.tok -p x
     status_is 3 graft generate -m corpus.txt -p x
     head -c 3000 base.model >cut.model
@@ -167,4 +171,10 @@ results() { graft generate -q -m base.model --json -n 12 "$@"; }
     says 'No space left on device'
     status_is 141 bash -c 'set -o pipefail; graft generate -q -m base.model -n 50 --samples 500 -p x | head -c 1 >/dev/null'
     [ -z "$stderr" ]
+}
+
+@test "--plan counts the cache" {
+    few=$(graft generate -m base.model --plan --batch 1 | tail -n 1)
+    many=$(graft generate -m base.model --plan --batch 64 | tail -n 1)
+    [[ $few == *'in all' && $few != "$many" ]]
 }
