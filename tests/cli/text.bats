@@ -1,0 +1,264 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# text.bats: text to tokens and back through the programs: every form of input, its faults with their places, cuts, threads,
+# pipes. What a document is shows in what detokenize gives back.
+
+load ../run/common
+
+setup_file() {
+    ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+    PATH=${BUILD:-$ROOT/build}/bin:$PATH
+    for i in $(seq 400); do
+        printf 'The lamp number %d, a caf\303\251 by the river: it does not burn.\n' "$i"
+        [ $((i % 7)) -ne 0 ] || printf '\n'
+    done >"$BATS_FILE_TMPDIR/corpus.txt"
+    graft learn-tokenizer -q --vocab 400 "$BATS_FILE_TMPDIR/corpus.txt" -o "$BATS_FILE_TMPDIR/t.tok"
+}
+setup() {
+    graft_setup
+    TOK=$BATS_FILE_TMPDIR/t.tok
+    CORPUS=$BATS_FILE_TMPDIR/corpus.txt
+}
+
+# tokens ARG...: the documents of stdin, each between brackets
+documents() {
+    graft tokenize -q -t "$TOK" "$@" | graft detokenize -t "$TOK" -0 | sed -z 's/.*/[&]/' | tr -d '\0'
+}
+
+gives() { # TEXT ARG...: documents of stdin with ARG are TEXT
+    local want=$1 got
+    shift
+    got=$(documents "$@")
+    [ "$got" = "$want" ] || { printf 'got  %s\nwant %s\n' "$got" "$want" >&2; return 1; }
+}
+
+# ---- forms ----
+
+@test "a file is one document, and an empty one none" {
+    printf 'a\nb\n' | gives $'[a\nb\n]'
+    printf '' | gives ''
+    status_is 0 graft tokenize -t "$TOK" -o x.tokens </dev/null
+    says 'no documents'
+}
+
+@test "lines: empty ones count, the last needs no newline" {
+    printf 'a\n\n b \nc' | gives '[a][][ b ][c]' -f lines
+    printf 'a\r\n' | gives $'[a\r]' -f lines
+}
+
+@test "paragraphs are what stands between blank lines" {
+    printf '\n \na\nb\n\n\t\n\nc\n d' | gives $'[a\nb][c\n d]' -f paragraphs
+    printf '\n\n' | gives '' -f paragraphs
+}
+
+@test "jsonl takes a field, by default text" {
+    printf '{"text": "a\\u00e9"}\n\n{"x": 1, "text": ""}' | gives '[aé][]' -f jsonl
+    printf '{"body": "b", "text": "a"}\n' | gives '[b]' -f jsonl --text body
+    printf '\357\273\277{"text": "a"}\n' | gives '[a]' -f jsonl
+}
+
+@test "csv as RFC 4180 has it" {
+    printf 'id,text\r\n1,"a, ""b""\r\nc"\r\n2,d\r\n' | gives $'[a, "b"\r\nc][d]' -f csv
+    printf 'id,text\n1,""\n\n2,x' | gives '[][x]' -f csv
+    printf 'a,b\nc,d\n' | gives '[b][d]' -f csv --no-header --text 2
+    printf 'text\nx\n""\ny\n' | gives '[x][][y]' -f csv
+}
+
+@test "tsv quotes nothing" {
+    printf 'text\tn\n"a" b\t1\nc"\t2\n' | gives '["a" b][c"]' -f tsv
+}
+
+@test "the form follows from the name" {
+    printf '{"text": "a"}\n' >x.jsonl
+    printf 'text\nb\n' >x.csv
+    printf 'text\tn\nc\t1\n' >x.tsv
+    printf 'd\ne' >x.txt
+    [ "$(documents x.jsonl x.csv x.tsv x.txt)" = $'[a][b][c][d\ne]' ]
+}
+
+@test "--keep carries the other fields" {
+    need python3
+    printf '{"text": "a", "n": 1, "l": [1, null]}\n' >x.jsonl
+    graft tokenize -q -t "$TOK" --keep all x.jsonl -o all.tokens
+    graft tokenize -q -t "$TOK" --keep n x.jsonl -o n.tokens
+    zstd -dcq all.tokens | grep -aqF '{"n":1,"l":[1,null]}'
+    zstd -dcq n.tokens | grep -aqF '{"n":1}'
+    printf 'id,text,label\n7,a,"x ""y"""\n' >x.csv
+    graft tokenize -q -t "$TOK" --keep label,id x.csv -o csv.tokens
+    zstd -dcq csv.tokens | grep -aqF '{"id":"7","label":"x \"y\""}'
+}
+
+# ---- faults ----
+
+fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message, and leaves no file
+    local message=$1
+    shift
+    status_is 3 graft tokenize -t "$TOK" "$@" -o x.tokens
+    one_line
+    says "$message"
+    [ ! -e x.tokens ]
+}
+
+@test "what is not UTF-8 is named by line and byte, or replaced" {
+    printf 'ab\ncd\377e\n' >x.txt
+    fault "'x.txt': line 2, byte 5: not valid UTF-8" x.txt
+    fault "'x.txt': line 2, byte 5: not valid UTF-8" -f lines x.txt
+    printf 'a\303' | fault 'line 1, byte 1: not valid UTF-8'
+    printf '\355\240\200' | fault 'byte 0' # a surrogate
+    printf 'a\303(\360\237\231b\377' | gives $'[a\357\277\275(\357\277\275b\357\277\275]' --invalid replace
+    status_is 3 graft learn-tokenizer --vocab 300 x.txt -o x.tok
+    says "line 2, byte 5"
+    [ ! -e x.tok ]
+    status_is 0 graft learn-tokenizer -q --vocab 258 --invalid replace x.txt -o x.tok
+}
+
+@test "a character that is cut by a block of input is whole" {
+    head -c 1048575 /dev/zero | tr '\0' a >x.txt
+    printf '\303\251\360\237\231\202' >>x.txt
+    graft tokenize -t "$TOK" x.txt | graft detokenize -t "$TOK" | cmp - x.txt
+    { head -c 1048574 x.txt; printf '\377b'; } >y.txt
+    fault 'byte 1048574' y.txt
+}
+
+@test "bad JSON lines" {
+    printf '{"text": "a"}\n{"text": }\n' | fault 'line 2, column' -f jsonl
+    printf '{"text": "a"}\n[1]\n' | fault 'line 2: not a JSON object' -f jsonl
+    printf '{"body": "a", "n": 1}\n' | fault "line 1: no field 'text' (there are: body, n)" -f jsonl
+    printf '{"text": 5}\n' | fault "field 'text' is not a string" -f jsonl
+    printf '{"text": "a", "text": "b"}\n' | fault 'line 1' -f jsonl
+    printf '{"text": "a"}\n' | fault "no field 'z' to keep" -f jsonl --keep z
+}
+
+@test "bad CSV" {
+    printf 'text\na"b\n' | fault 'line 2: a quote inside an unquoted field' -f csv
+    printf 'text\n"a"b\n' | fault 'line 2: text behind a closing quote' -f csv
+    printf 'text\n"a\nb\n' | fault 'line 2: a quoted field does not end' -f csv
+    printf 'text,n\na,1\n"b\nc"\n' | fault 'line 3: 1 fields, but 2 in the first record' -f csv
+    printf 'body\na\n' | fault "no column 'text'" -f csv
+    printf 'a\n' | fault 'there are 1 columns, not 2' -f csv --no-header --text 2
+}
+
+@test "wrong usage" {
+    status_is 2 graft tokenize "$CORPUS" -o x.tokens
+    says 'give one of -t TOKENIZER and -m MODEL'
+    status_is 2 graft tokenize -t "$TOK" -m "$TOK" "$CORPUS" -o x.tokens
+    status_is 2 graft tokenize -t "$TOK" --text body -f lines "$CORPUS" -o x.tokens
+    says '--text is for records'
+    status_is 2 graft tokenize -t "$TOK" --length 1 "$CORPUS" -o x.tokens
+    says 'need 2 or more'
+    status_is 2 graft learn-tokenizer --vocab 200 "$CORPUS" -o x.tok
+    says 'need 257 ids'
+    status_is 2 graft learn-tokenizer --vocab 300 --regex 'a(' "$CORPUS" -o x.tok
+    says "'a(', byte"
+    status_is 2 graft import --format tiktoken "$CORPUS" "$CORPUS" -o x.tok
+    status_is 2 graft import x.gguf -o x.tok
+    says 'only tiktoken'
+    [ ! -e x.tok ] && [ ! -e x.tokens ]
+}
+
+@test "files that are not there, or not what they should be" {
+    status_is 1 graft tokenize -t "$TOK" nothing.txt -o x.tokens
+    says "cannot open 'nothing.txt'"
+    status_is 1 graft tokenize -t nothing.tok "$CORPUS" -o x.tokens
+    status_is 3 graft tokenize -t "$CORPUS" "$CORPUS" -o x.tokens
+    graft tokenize -t "$TOK" "$CORPUS" -o y.tokens
+    status_is 3 graft tokenize -t y.tokens "$CORPUS" -o x.tokens
+    says 'no tokenizer'
+    graft learn-tokenizer -q --vocab 300 "$CORPUS" -o other.tok
+    status_is 3 graft detokenize -t other.tok y.tokens
+    says "was not made with the tokenizer of 'other.tok'"
+    [ ! -e x.tokens ]
+}
+
+@test "a tiktoken file is checked" {
+    printf 'YQ== 0\nYg== x\n' >x.tiktoken
+    status_is 3 graft import --pattern gpt2 x.tiktoken -o x.tok
+    says 'line 2'
+    printf 'YQ== 0\nYg== 0\n' >x.tiktoken
+    status_is 3 graft import --pattern gpt2 x.tiktoken -o x.tok
+    says 'rank 0 stands on an earlier line'
+    printf 'YQ== 0\n' >x.tiktoken
+    status_is 3 graft import --pattern gpt2 x.tiktoken -o x.tok
+    says 'byte 0x00 has no token'
+    status_is 2 graft import x.tiktoken -o x.tok
+    says '--pattern'
+    [ ! -e x.tok ]
+}
+
+# ---- laws ----
+
+@test "text comes back, whole and in cuts, as file and as pipe" {
+    for length in 0 2 3 7 64; do
+        graft tokenize -t "$TOK" --length "$length" "$CORPUS" | graft detokenize -t "$TOK" | cmp - "$CORPUS"
+        graft tokenize -t "$TOK" --length "$length" -f lines "$CORPUS" | graft detokenize -t "$TOK" -l | cmp - "$CORPUS"
+    done
+}
+
+@test "any bytes that are UTF-8 come back" {
+    need python3
+    python3 - <<'PY'
+import random
+random.seed(5)
+points = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+with open("x.txt", "wb") as f:
+    for _ in range(60000):
+        f.write(chr(random.choice(points) if random.random() < 0.5 else random.randrange(128)).encode())
+PY
+    graft tokenize -t "$TOK" x.txt | graft detokenize -t "$TOK" | cmp - x.txt
+    graft tokenize -t "$TOK" --length 5 x.txt | graft detokenize -t "$TOK" | cmp - x.txt
+}
+
+@test "threads and the way input comes do not change the stream" {
+    for _ in $(seq 60); do cat "$CORPUS"; done >big.txt
+    for form in files lines; do
+        for length in 0 100; do
+            graft tokenize -t "$TOK" -f $form --length $length -j 1 big.txt -o 1.tokens
+            graft tokenize -t "$TOK" -f $form --length $length -j 4 big.txt -o 4.tokens
+            same 1.tokens 4.tokens
+            graft tokenize -t "$TOK" -f $form --length $length -j 2 -o p.tokens < <(
+                dd if=big.txt bs=777 count=100 status=none
+                dd if=big.txt bs=777 skip=100 status=none
+            )
+            [ "$(graft detokenize -t "$TOK" -0 1.tokens | md5sum)" = "$(graft detokenize -t "$TOK" -0 p.tokens | md5sum)" ]
+        done
+    done
+    graft learn-tokenizer -j 1 --vocab 700 big.txt -o 1.tok
+    graft learn-tokenizer -j 4 --vocab 700 big.txt -o 4.tok
+    same 1.tok 4.tok
+}
+
+@test "rows flow while the input waits" {
+    mkfifo in
+    graft tokenize -t "$TOK" -f lines <in | graft detokenize -t "$TOK" -l >out &
+    exec 5>in
+    printf 'first\nsecond\n' >&5
+    for _ in $(seq 100); do
+        [ "$(head -n 1 out 2>/dev/null)" = first ] && break
+        sleep 0.05
+    done
+    [ "$(head -n 1 out)" = first ]
+    exec 5>&-
+    wait
+    [ "$(cat out)" = $'first\nsecond' ]
+}
+
+@test "special tokens are text, unless parsed" {
+    printf 'a<|endoftext|>b' | gives '[a<|endoftext|>b]'
+    printf 'a<|endoftext|>b' | gives '[ab]' --parse-special
+    [ "$(printf 'a' | graft tokenize -t "$TOK" | graft detokenize -t "$TOK" --special)" = '<|endoftext|>a<|endoftext|>' ]
+}
+
+@test "an encoder's rows have cls and sep around each cut" {
+    graft learn-tokenizer -q --vocab 300 --special 'cls=[CLS]' --special 'sep=[SEP]' "$CORPUS" -o enc.tok
+    printf 'The lamp' >x.txt
+    graft tokenize -t enc.tok --length 4 x.txt -o x.tokens
+    [ "$(graft detokenize -t enc.tok x.tokens)" = 'The lamp' ]
+    graft detokenize -t enc.tok --special x.tokens | grep -qE '^(\[CLS\][^[]+\[SEP\])+$'
+    status_is 2 graft tokenize -t enc.tok --length 2 x.txt -o y.tokens
+}
+
+@test "a vocabulary that text cannot fill is smaller, and says so" {
+    printf 'ab ab' >x.txt
+    status_is 0 graft learn-tokenizer --vocab 300 x.txt -o x.tok
+    says 'only 258 of 300 ids'
+}
