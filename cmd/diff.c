@@ -3,9 +3,9 @@
  *
  *     graft diff --tolerance 1e-6 a.model b.model
  *
- * The comparing is common/flow/diff.c. */
+ * The comparing is common/flow/differences.c. */
 #include "cmd/cmd.h"
-#include "common/flow/diff.h"
+#include "common/flow/differences.h"
 
 struct opts {
     struct common common;

@@ -4,9 +4,9 @@
  *
  *     graft dump a.tokens | head -n 3 | jq .
  *
- * The text is common/flow/dump.h's. */
+ * The text is common/flow/text_twin.h's. */
 #include "cmd/cmd.h"
-#include "common/flow/dump.h"
+#include "common/flow/text_twin.h"
 
 static struct common common = COMMON;
 

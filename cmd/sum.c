@@ -4,11 +4,11 @@
  *     graft sum all.tokens; graft sum shards/0*.tokens       prints the same twice when nothing was
  * lost
  *
- * The sum is common/flow/sum.c. */
+ * The sum is common/flow/checksum.c. */
 #include <inttypes.h>
 
 #include "cmd/cmd.h"
-#include "common/flow/sum.h"
+#include "common/flow/checksum.h"
 
 struct opts {
     struct common common;

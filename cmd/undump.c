@@ -4,7 +4,7 @@
  *     graft dump a.tokens | jq -c 'select(.row == null or (.row.ids | length) > 8)' | graft undump
  * --edited -o b.tokens */
 #include "cmd/cmd.h"
-#include "common/flow/dump.h"
+#include "common/flow/text_twin.h"
 
 struct opts {
     struct common common;

@@ -256,8 +256,8 @@ enum err stream_writer_tensor(struct errctx *e, struct stream_writer *w, int64_t
 /* Hands everything buffered to the kernel now (a pipe's reader then sees it). On regular files: no
  * effect. */
 enum err stream_writer_flush(struct errctx *e, struct stream_writer *w) MUST_USE;
-/* Nothing will be appended for long, perhaps never: writes what there is, and gives back threads and
- * buffers. So that many files can be open at once. */
+/* Nothing will be appended for long, perhaps never: writes what there is, and gives back threads
+ * and buffers. So that many files can be open at once. */
 enum err stream_writer_rest(struct errctx *e, struct stream_writer *w) MUST_USE;
 /* Writes end (id, lineage from run), seal, table, and makes the data durable; the file is not yet
  * in place. */

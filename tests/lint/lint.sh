@@ -196,12 +196,13 @@ rule_marks() {
 }
 
 # Names are unique in the tree, but for the parallel backends.
+# (cmd/lineage.c is the program of that name, formats/lineage.c the thing itself; nothing else has two meanings.)
 rule_names() {
-    c_files | { grep -vE '^kernels/(ref|cpu|cuda)/' || true; } | awk -F/ '
+    c_files | { grep -vE '^kernels/(ref|cpu|cuda)/|^cmd/lineage\.c$' || true; } | awk -F/ '
         ($NF in seen) { print $0 ":1: the name is taken by " seen[$NF] }
         !($NF in seen) { seen[$NF] = $0 }'
     # A header and its source stand together.
-    c_files | { grep -vE '^(kernels|tests)/' || true; } | awk -F/ '
+    c_files | { grep -vE '^(kernels|tests)/|^cmd/lineage\.c$' || true; } | awk -F/ '
         { stem = $NF; sub(/\.[ch]$/, "", stem); dir = $0; sub(/\/[^\/]*$/, "", dir)
           if (stem in where && where[stem] != dir) print $0 ":1: the stem \x27" stem "\x27 is also in " where[stem]
           where[stem] = dir }'

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_stream_damage.c: a stream cut at any byte, or with a bit flipped at any byte, is bad input with a message that
- * names the file and a byte; nothing crashes, whatever a file claims. */
+/* test_stream_damage.c: a stream cut at any byte, or with a bit flipped at any byte, is bad input
+ * with a message that names the file and a byte; nothing crashes, whatever a file claims. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,12 +76,8 @@ static enum err look(const char *path)
 /* Several frames, ragged columns, continued cells. */
 static void golden(enum stream_kind kind, const char *path)
 {
-    struct case_cfg cfg = {.kind = kind,
-                           .rows = 30,
-                           .long_every = 13,
-                           .batch = 8,
-                           .level = 19,
-                           .record_bytes = 1100};
+    struct case_cfg cfg = {
+        .kind = kind, .rows = 30, .long_every = 13, .batch = 8, .level = 19, .record_bytes = 1100};
     if (kind == STREAM_LOGITS) cfg.record_bytes = 5000;
     case_write(path, &cfg, NULL);
 }
@@ -190,7 +186,8 @@ static void test_other_files(void **state)
         struct errctx e = ERRCTX_INIT;
         put("other", files[i].data, files[i].n);
         assert_int_equal(read_through(&e, "other", 0), ERR_INPUT);
-        if (!strstr(e.message, files[i].says)) fail_msg("'%s' lacks '%s'", e.message, files[i].says);
+        if (!strstr(e.message, files[i].says))
+            fail_msg("'%s' lacks '%s'", e.message, files[i].says);
         assert_int_equal(look("other"), ERR_INPUT);
     }
 }
@@ -218,8 +215,8 @@ static void test_sticky(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flip),        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_cut_joined),  cmocka_unit_test(test_other_files),
+        cmocka_unit_test(test_flip),       cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_cut_joined), cmocka_unit_test(test_other_files),
         cmocka_unit_test(test_sticky),
     };
     return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);

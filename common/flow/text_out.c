@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dump.c: from a stream to text. See dump.h. */
-#include "common/flow/dump.h"
+/* text_out.c: from a stream to text. See text_twin.h. */
+#include "common/flow/text_twin.h"
 
 #include <inttypes.h>
 #include <jansson.h>

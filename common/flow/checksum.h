@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sum.h: a checksum of what a stream holds, free of the order of its rows.
+/* checksum.h: a checksum of what a stream holds, free of the order of its rows.
  *
  *   sum = sum over rows of XXH3-128(row as rowpack.h packs it), modulo 2^128;  tensors: of their
  * XXH3-128(name, 0, data)
@@ -7,8 +7,8 @@
  * Two streams with equal sums and counts hold the same rows, in whatever order, framing and
  * division into files: so shard, shuffle, cat and recompression are seen to lose nothing. It
  * detects accidents, not malice. */
-#ifndef GRAFT_FLOW_SUM_H
-#define GRAFT_FLOW_SUM_H
+#ifndef GRAFT_FLOW_CHECKSUM_H
+#define GRAFT_FLOW_CHECKSUM_H
 
 #include <stdint.h>
 #include "common/base/attr.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* diff.c: see diff.h. */
-#include "common/flow/diff.h"
+/* differences.c: see differences.h. */
+#include "common/flow/differences.h"
 
 #include <math.h>
 #include <string.h>

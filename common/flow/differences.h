@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* diff.h: where two streams differ: begin, rows, tensors.
+/* differences.h: where two streams differ: begin, rows, tensors.
  *
  * Rows are compared in order, cell by cell. Tensors are compared by name: over all elements
  *     max = max |a - b|     relative = |a - b|_2 / |a|_2     cosine = (a . b) / (|a|_2 |b|_2)
  * in double. With a tolerance, floats no further apart than that are equal, and two NaN are. Of
  * tensor streams the first is held in memory. */
-#ifndef GRAFT_FLOW_DIFF_H
-#define GRAFT_FLOW_DIFF_H
+#ifndef GRAFT_FLOW_DIFFERENCES_H
+#define GRAFT_FLOW_DIFFERENCES_H
 
 #include <stdbool.h>
 #include <stdint.h>

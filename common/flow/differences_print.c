@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* diff_print.c: differences for people and for jq. */
+/* differences_print.c: differences for people and for jq. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
 
-#include "common/flow/diff.h"
+#include "common/flow/differences.h"
 
 static void print_rows(const struct diff *d, const char *a, const char *b, FILE *out)
 {

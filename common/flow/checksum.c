@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sum.c: see sum.h. */
-#include "common/flow/sum.h"
+/* checksum.c: see checksum.h. */
+#include "common/flow/checksum.h"
 
 #include <inttypes.h>
 #include <stdio.h>

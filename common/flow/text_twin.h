@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dump.h: the text twin of a stream, and back: JSON lines, one per record, in the stream's order.
+/* text_twin.h: the text twin of a stream, and back: JSON lines, one per record, in the stream's
+ * order.
  *
  *     {"begin": {"graft": 1, "kind": .., "columns": [..], "tensors": [..], "meta": {..}}, "expect":
  * {..}}
@@ -10,8 +11,8 @@
  * Elements are as element.h says, meta as mp_json.h; a ragged U8 cell of printable UTF-8 is a
  * string. Undumping gives the same id. A dump without "end" is truncated; one whose id does not
  * match was edited, which must be said. */
-#ifndef GRAFT_FLOW_DUMP_H
-#define GRAFT_FLOW_DUMP_H
+#ifndef GRAFT_FLOW_TEXT_TWIN_H
+#define GRAFT_FLOW_TEXT_TWIN_H
 
 #include <stdbool.h>
 #include <stdio.h>

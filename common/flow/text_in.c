@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* undump.c: from text to a stream. See dump.h. A line becomes a record when it has been read whole.
+/* text_in.c: from text to a stream. See text_twin.h. A line becomes a record when it has been read
+ * whole.
  */
-#include "common/flow/dump.h"
+#include "common/flow/text_twin.h"
 
 #include <inttypes.h>
 #include <jansson.h>
