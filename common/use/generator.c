@@ -383,10 +383,6 @@ static enum err check_use(struct errctx *e, struct generator *g)
             "causal model");
     if (!spec) return err_set(e, ERR_INPUT, "the model has no tokenizer");
     g->vocab = model_config_of(g->model)->vocab;
-    if (spec->vocab != g->vocab)
-        return err_set(e, ERR_INPUT,
-                       "the model gives %" PRId64 " scores, its tokenizer has %" PRId64 " tokens",
-                       g->vocab, spec->vocab);
     g->context = model_config_of(g->model)->context;
     if (g->cfg->context > g->context)
         return err_set(e, ERR_USAGE, "--context %" PRId64 " is more than the model's %" PRId64,
@@ -407,9 +403,15 @@ static enum err check_use(struct errctx *e, struct generator *g)
 
 static enum err open_samplers(struct errctx *e, struct generator *g, const struct sampler_cfg *cfg)
 {
+    const struct tokenizer_spec *spec = model_tokenizer(g->model);
     g->threads = pool_threads(model_kernels(g->model)->pool);
     TRY(mem_new(e, &g->samplers, (size_t)g->threads, sizeof *g->samplers, "samplers"));
-    for (int t = 0; t < g->threads; t++) TRY(sampler_new(e, cfg, g->vocab, &g->samplers[t]));
+    for (int t = 0; t < g->threads; t++) {
+        TRY(sampler_new(e, cfg, g->vocab, &g->samplers[t]));
+        for (int64_t v = 0; v < g->vocab; v++)
+            if (v >= spec->vocab || (spec->flags[v] & TOKEN_UNUSED))
+                sampler_exclude(g->samplers[t], (uint32_t)v);
+    }
     return ERR_OK;
 }
 

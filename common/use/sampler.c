@@ -77,6 +77,7 @@ struct sampler {
     uint32_t *heap;  /* [V] ids, the best first */
     uint32_t *drawn; /* [V] number of the draw in which the penalty met the id last */
     uint32_t draw;
+    uint8_t *excluded; /* [V] */
 };
 
 /* ---- the chain ---- */
@@ -150,6 +151,7 @@ enum err sampler_new(struct errctx *e, const struct sampler_cfg *cfg, int64_t vo
     s->vocab = vocab;
     if (chain_parse(e, s) != ERR_OK ||
         mem_new(e, &s->score, n, sizeof *s->score, "scores") != ERR_OK ||
+        mem_new(e, &s->excluded, n, 1, "scores") != ERR_OK ||
         mem_new(e, &s->weight, n, sizeof *s->weight, "scores") != ERR_OK ||
         mem_new(e, &s->heap, n, sizeof *s->heap, "scores") != ERR_OK ||
         mem_new(e, &s->drawn, n, sizeof *s->drawn, "scores") != ERR_OK) {
@@ -167,7 +169,13 @@ void sampler_free(struct sampler *s)
     mem_free(s->weight);
     mem_free(s->heap);
     mem_free(s->drawn);
+    mem_free(s->excluded);
     mem_free(s);
+}
+
+void sampler_exclude(struct sampler *s, uint32_t id)
+{
+    s->excluded[id] = 1;
 }
 
 /* ---- a heap of ids: the highest score on top, of equals the lowest id ---- */
@@ -292,15 +300,15 @@ static void apply_chain(struct sampler *s, const uint32_t *history, size_t n)
 
 static enum err load_logits(struct errctx *e, struct sampler *s, const float *logits)
 {
-    bool finite = false;
+    bool any = false;
     for (int64_t v = 0; v < s->vocab; v++) {
         if (isnan(logits[v]) || logits[v] == INFINITY)
             return err_set(e, ERR_INPUT, "the model's score of token %lld is %s", (long long)v,
                            isnan(logits[v]) ? "not a number" : "infinite");
-        finite |= logits[v] > -INFINITY;
-        s->score[v] = logits[v];
+        s->score[v] = s->excluded[v] ? -INFINITY : logits[v];
+        any |= s->score[v] > -INFINITY;
     }
-    if (!finite) return err_set(e, ERR_INPUT, "the model excludes every token");
+    if (!any) return err_set(e, ERR_INPUT, "the model excludes every token");
     return ERR_OK;
 }
 

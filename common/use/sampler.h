@@ -43,6 +43,8 @@ struct sampler;
 enum err sampler_new(struct errctx *e, const struct sampler_cfg *cfg, int64_t vocab,
                      struct sampler **out) MUST_USE;
 void sampler_free(struct sampler *s);
+/* Never draws this id: a hole in a vocabulary, a score without a token. */
+void sampler_exclude(struct sampler *s, uint32_t id);
 
 /* Draws an id from logits [V] at u in [0, 1), after history[0 .. n) (prompt and what has been
  * drawn; ids < V). ERR_INPUT when no logit is finite or one is NaN or +infinity. */

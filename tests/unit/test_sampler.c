@@ -166,6 +166,27 @@ static void top_p_breaks_ties_by_id(void **state)
     assert_int_equal(draw(&cfg, logits, 3, 0.999), 1);
 }
 
+static void excluded_is_never_drawn(void **state)
+{
+    (void)state;
+    struct errctx e = ERRCTX_INIT;
+    struct sampler_cfg cfg = SAMPLER_CFG;
+    const float logits[3] = {0, 9, 1};
+    struct sampler *s;
+    uint32_t id;
+    for (cfg.temperature = 0; cfg.temperature <= 1; cfg.temperature++) {
+        assert_int_equal(sampler_new(&e, &cfg, 3, &s), ERR_OK);
+        sampler_exclude(s, 1);
+        assert_int_equal(sampler_draw(&e, s, logits, NULL, 0, 0.9, &id), ERR_OK);
+        assert_int_equal(id, 2);
+        sampler_exclude(s, 0);
+        sampler_exclude(s, 2);
+        assert_int_equal(sampler_draw(&e, s, logits, NULL, 0, 0.9, &id), ERR_INPUT);
+        err_clear(&e);
+        sampler_free(s);
+    }
+}
+
 static void bad_numbers(void **state)
 {
     (void)state;
@@ -214,6 +235,7 @@ int main(void)
         cmocka_unit_test(inverse_cdf_in_order_of_ids),
         cmocka_unit_test(frequencies),
         cmocka_unit_test(top_p_breaks_ties_by_id),
+        cmocka_unit_test(excluded_is_never_drawn),
         cmocka_unit_test(bad_numbers),
         cmocka_unit_test(bad_chains),
     };
