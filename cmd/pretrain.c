@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "common/base/io.h"
 #include "common/flow/join.h"
 #include "common/model/compute.h"
 #include "common/train/trainer.h"
@@ -183,6 +184,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     opts.trainer.seed = opts.common.seed;
     opts.trainer.log = opts.common.log;
     TRY(check_ignored(e));
+    if (opts.trainer.checkpoint) TRY(io_defer_signals(e)); /* before anything waits for input */
     enum err r = opts.common.plan ? cmd_open_run(e, &c, p, &opts.common)
                                   : cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);
     if (r == ERR_OK) {

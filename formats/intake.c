@@ -73,15 +73,17 @@ static void *fetch_main(void *arg)
 static bool wait_for_input(void *ctx)
 {
     struct intake *in = ctx;
-    struct pollfd p[2] = {{.fd = in->in->fd, .events = POLLIN},
-                          {.fd = in->wake[0], .events = POLLIN}};
+    struct pollfd p[3] = {
+        {.fd = in->in->fd, .events = POLLIN},
+        {.fd = in->wake[0], .events = POLLIN},
+        {.fd = io_signal_descriptor(), .events = POLLIN}}; /* the read reports it */
     if (poll(p, 1, 0) != 0) return true;
     if (in->threads == 0) {
         if (in->flush) (void)!in->flush(&in->flush_error, in->ctx);
         return true;
     }
     belt_poke(in->belt, true);
-    while (poll(p, 2, -1) < 0 && errno == EINTR) continue;
+    while (poll(p, 3, -1) < 0 && errno == EINTR) continue;
     belt_poke(in->belt, false);
     return !(p[1].revents & POLLIN);
 }

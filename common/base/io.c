@@ -101,6 +101,11 @@ int io_pending_signal(void)
     return pending_signal;
 }
 
+int io_signal_descriptor(void)
+{
+    return wake_pipe[0];
+}
+
 /* Waits until the pipe has something to read or a signal is pending; false for the latter. */
 static bool wait_readable(int fd)
 {

@@ -90,5 +90,7 @@ void io_install_cleanup(void);
  * once. */
 enum err io_defer_signals(struct errctx *e) MUST_USE;
 int io_pending_signal(void);
+/* Readable once a signal is pending, for a poll of one's own; -1 when signals are not deferred. */
+int io_signal_descriptor(void);
 
 #endif

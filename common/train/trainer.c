@@ -499,7 +499,6 @@ static enum err resume(struct errctx *e, struct trainer *t)
                                     .lock = -1};
         memcpy(t->ck.val, t->val.id, sizeof t->ck.val);
         TRY(checkpoint_lock(e, &t->ck));
-        TRY(io_defer_signals(e));
         TRY(checkpoint_load(e, &t->ck, &t->s, &found));
     }
     if (t->cfg->stop_after && t->s.step > t->cfg->stop_after)

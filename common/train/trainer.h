@@ -80,7 +80,8 @@ struct trainer_job {
 
 /* Trains. The input is read to its end whatever stops the training. A loss that is not finite, or
  * a spike, is ERR_IO with step and rows, after the state before that step has gone to the
- * checkpoint. SIGINT and SIGTERM likewise, when there is a checkpoint. Goes on from cfg->checkpoint
+ * checkpoint. SIGINT and SIGTERM likewise, when there is a checkpoint and
+ * the caller has called io_defer_signals before it opened the input. Goes on from cfg->checkpoint
  * when it exists: reads the rows it has used again, which must be the same, and cuts the log back.
  */
 enum err trainer_run(struct errctx *e, const struct trainer_job *job,

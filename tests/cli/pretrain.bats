@@ -193,7 +193,7 @@ nothing_left() { # no output, no temporary, no lock
 
 @test "SIGTERM: a checkpoint, then death by the signal; so also when waiting for a pipe" {
     mkfifo hold
-    graft pretrain "${FAST[@]}" --batch-tokens 64 --steps 20 --checkpoint run.ck --log log -o out.model <hold 2>err 3>&- &
+    graft pretrain "${FAST[@]}" --batch-tokens 64 --steps 500 --checkpoint run.ck --log log -o out.model <hold 2>err 3>&- &
     pid=$!
     exec 4>hold
     # all but the end: it trains on what it has and waits
@@ -208,8 +208,8 @@ nothing_left() { # no output, no temporary, no lock
     [ ! -e out.model ]
     [ "$(wc -l <err)" -eq 1 ]
     grep -q "is saved in 'run.ck'" err
-    graft pretrain -q "${FAST[@]}" --batch-tokens 64 --steps 20 --checkpoint run.ck --log log train.tokens -o out.model
-    graft pretrain -q "${FAST[@]}" --batch-tokens 64 --steps 20 train.tokens -o whole.model
+    graft pretrain -q "${FAST[@]}" --batch-tokens 64 --steps 500 --checkpoint run.ck --log log train.tokens -o out.model
+    graft pretrain -q "${FAST[@]}" --batch-tokens 64 --steps 500 train.tokens -o whole.model
     [ "$(graft inspect --json out.model | jq .id)" = "$(graft inspect --json whole.model | jq .id)" ]
     # without a checkpoint there is nothing to save
     mkfifo hold2
