@@ -51,8 +51,8 @@ int main(int argc, char **argv)
     const struct prog p = {
         .name = "shard",
         .summary = "divide a stream by count, size or named split",
-        .synopsis =
-            "{--split NAME=F,... | --count N | --size BYTES} -o DIR [OPTION ...] [FILE ...]",
+        .synopsis = "{--split NAME=F,... | --parts N | --count N | --size BYTES} -o DIR "
+                    "[OPTION ...] [FILE ...]",
         .needs_input = true,
         .sets = sets,
         .run = run,

@@ -19,18 +19,23 @@
 #include "common/base/rng.h"
 #include "common/flow/rowpack.h"
 
+/* Parts by hash are all written at once. */
+enum { PARTS_LIMIT = 4096, PARTS_BYTES = 16 << 20 };
+
 #define SHARD_FIELD(f) offsetof(struct sharding_cfg, f)
 
 const struct opt sharding_opts[] = {
     {"split", 0, OPT_STRING, SHARD_FIELD(split), "NAME=FRACTION,...",
      "named parts, by hash of group or document; the fractions add up to 1", 0},
+    {"parts", 0, OPT_INT, SHARD_FIELD(parts), "N",
+     "so many numbered parts of about the same size, by the same hash", 0, 1, PARTS_LIMIT},
     {"count", 0, OPT_INT, SHARD_FIELD(count), "N", "parts of so many rows, in order", 0, 1, 1e15},
     {"size", 0, OPT_INT, SHARD_FIELD(size), "BYTES",
      "parts of at most so many bytes of raw data, in order", 0, 1, 1e18},
     {"output", 'o', OPT_STRING, SHARD_FIELD(directory), "DIR",
      "directory of the parts, made when it is not there", OPT_UNRECORDED | OPT_PATH | OPT_REQUIRED},
-    {"prefix", 0, OPT_STRING, SHARD_FIELD(prefix), "NAME",
-     "name of parts by count or size, before -00000", OPT_UNRECORDED},
+    {"prefix", 0, OPT_STRING, SHARD_FIELD(prefix), "NAME", "name of numbered parts, before -00000",
+     OPT_UNRECORDED},
     OPT_END};
 
 struct part {
@@ -54,6 +59,7 @@ struct sharding {
     size_t count, capacity;
     uint8_t *scratch;
     size_t scratch_capacity;
+    bool by_hash; /* split or parts: all are open from the beginning */
     bool made_directory;
 };
 
@@ -183,12 +189,33 @@ static enum err split_part(struct errctx *e, struct sharding *s, const struct st
     return ERR_OK;
 }
 
-/* ---- --count, --size ---- */
+/* ---- numbered parts ---- */
 
 /* The name of the next part, "part-00003". */
 static enum err numbered_name(struct errctx *e, const struct sharding *s, char **name)
 {
     return mem_printf(e, name, "%s-%05zu", s->cfg.prefix, s->count);
+}
+
+static enum err split_equally(struct errctx *e, struct sharding *s)
+{
+    for (int64_t i = 1; i <= s->cfg.parts; i++) {
+        char *name;
+        double upto = i < s->cfg.parts ? (double)i / (double)s->cfg.parts : INFINITY;
+        TRY(numbered_name(e, s, &name));
+        enum err r = part_add(e, s, name, upto);
+        mem_free(name);
+        if (r != ERR_OK) return r;
+    }
+    return ERR_OK;
+}
+
+/* Parts that are written at once share threads and memory. */
+static void share_resources(struct sharding *s)
+{
+    int threads = s->writer.threads, count = (int)s->count;
+    if (count > 1) s->writer.threads = count <= threads ? threads / count : count <= 16 ? 1 : 0;
+    if (count > 16) s->writer.record_bytes = PARTS_BYTES / s->count;
 }
 
 static enum err next_part(struct errctx *e, struct sharding *s)
@@ -210,11 +237,12 @@ static bool part_is_full(const struct sharding *s, const struct part *p, uint64_
 
 enum err sharding_cfg_check(struct errctx *e, const struct sharding_cfg *cfg)
 {
-    int ways = (cfg->split != NULL) + (cfg->count != OPT_UNSET) + (cfg->size != OPT_UNSET);
+    int ways = (cfg->split != NULL) + (cfg->parts != OPT_UNSET) + (cfg->count != OPT_UNSET) +
+               (cfg->size != OPT_UNSET);
     if (ways != 1)
-        return err_set(
-            e, ERR_USAGE,
-            "say how to divide: one of --split NAME=FRACTION,..., --count N and --size BYTES");
+        return err_set(e, ERR_USAGE,
+                       "say how to divide: one of --split NAME=FRACTION,..., --parts N, --count N "
+                       "and --size BYTES");
     if (!cfg->directory || !*cfg->directory)
         return err_set(e, ERR_USAGE, "say where the parts go: -o DIR");
     if (!name_is_safe(cfg->prefix))
@@ -255,11 +283,15 @@ static enum err sharding_start(struct errctx *e, struct sharding *s,
     TRY(rowpack_init(e, &s->begin, name, &s->pack));
     s->hash_column = hash_column(&s->begin, "group");
     if (s->hash_column < 0) s->hash_column = hash_column(&s->begin, "doc");
+    s->by_hash = s->cfg.split || s->cfg.parts != OPT_UNSET;
     if (s->cfg.split) TRY(split_parse(e, s));
+    if (s->cfg.parts != OPT_UNSET) TRY(split_equally(e, s));
     TRY(make_directory(e, s));
     if (!s->cfg.split) raise_descriptor_limit();
+    if (!s->by_hash) return next_part(e, s);
+    share_resources(s);
     for (size_t i = 0; i < s->count; i++) TRY(part_open(e, s, &s->parts[i]));
-    return s->cfg.split ? ERR_OK : next_part(e, s);
+    return ERR_OK;
 }
 
 enum err sharding_new(struct errctx *e, const struct sharding_cfg *cfg, struct run *run,
@@ -301,7 +333,7 @@ static enum err add_row(struct errctx *e, struct sharding *s, const struct strea
 {
     struct part *p;
     uint64_t bytes = s->cfg.size != OPT_UNSET ? rowpack_raw_bytes(&s->pack, rows, i) : 0;
-    if (s->cfg.split) {
+    if (s->by_hash) {
         TRY(split_part(e, s, rows, i, &p));
     } else {
         p = &s->parts[s->count - 1];
@@ -327,7 +359,7 @@ enum err sharding_add(struct errctx *e, struct sharding *s, const struct stream_
 static enum err check_leftover(struct errctx *e, const struct sharding *s)
 {
     char *name, *path = NULL;
-    if (s->cfg.split) return ERR_OK;
+    if (s->cfg.split) return ERR_OK; /* names are not a sequence */
     TRY(numbered_name(e, s, &name));
     enum err r = part_path(e, s, name, &path);
     mem_free(name);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sharding.h: one stream divided into several files: by names and fractions, by rows, or by bytes.
+/* sharding.h: one stream divided into several files: by names and fractions, into so many equal
+ * parts, by rows, or by bytes.
  *
  * A split goes by hash: u = Philox(seed, RNG_SPLIT; x) in [0, 1), where x is the row's `group`,
  * else its `doc`, else the XXH3 of the row; and the row goes to the first part whose fractions,
- * added up, exceed u. So all cuts of a document, all copies of it, and all documents of a group are
- * on one side, now and in every later run over more data. Parts by rows or bytes are the input in
- * pieces, in order.
+ * added up, exceed u (of P equal parts each has 1/P). So all cuts of a document, all copies of it,
+ * and all documents of a group are on one side, now and in every later run over more data. Parts by
+ * rows or bytes are the input in pieces, in order.
  *
- *   by split    DIR/NAME.tokens             by rows, bytes    DIR/PREFIX-00000.tokens, ...-00001...
+ *   by split    DIR/NAME.tokens             otherwise    DIR/PREFIX-00000.tokens, ...-00001...
  *
  * All parts are complete and on disk before the first gets its name. Each records in its lineage
  * which part it is. Ownership: sharding_new/_free; without sharding_finish, or when that fails, no
@@ -25,17 +26,19 @@
 struct sharding_cfg {
     int64_t seed;
     const char *split;     /* "NAME=FRACTION,...", or NULL */
+    int64_t parts;         /* so many, by the same hash; OPT_UNSET: not so */
     int64_t count, size;   /* rows, bytes of raw data per part; OPT_UNSET: not by that */
     const char *directory; /* made when it is not there */
     const char *prefix;
 };
 #define SHARDING_CFG                                                                               \
-    ((struct sharding_cfg){.count = OPT_UNSET, .size = OPT_UNSET, .prefix = "part"})
+    ((struct sharding_cfg){                                                                        \
+        .parts = OPT_UNSET, .count = OPT_UNSET, .size = OPT_UNSET, .prefix = "part"})
 extern const struct opt sharding_opts[];
 
 struct sharding;
 
-/* ERR_USAGE unless cfg says exactly one of split, count and size, and where. */
+/* ERR_USAGE unless cfg says exactly one of split, parts, count and size, and where. */
 enum err sharding_cfg_check(struct errctx *e, const struct sharding_cfg *cfg) MUST_USE;
 /* `run` must outlive it. name: of the input, for messages. */
 enum err sharding_new(struct errctx *e, const struct sharding_cfg *cfg, struct run *run,

@@ -51,6 +51,7 @@ struct deal { /* buckets by one group of bits of the key */
 struct item {
     struct head head;
     uint64_t at; /* in the arena */
+    uint64_t key;
 };
 
 struct order {
@@ -74,7 +75,8 @@ struct shuffling {
     uint8_t *arena;
     struct item *items;
     struct order *order;
-    size_t arena_capacity, items_capacity, order_capacity;
+    uint32_t *places; /* of sort_items */
+    size_t arena_capacity, items_capacity, order_capacity, places_capacity;
 };
 
 /* ---- keys ---- */
@@ -197,6 +199,7 @@ void shuffling_free(struct shuffling *s)
     mem_free(s->arena);
     mem_free(s->items);
     mem_free(s->order);
+    mem_free(s->places);
     mem_free(s);
 }
 
@@ -242,7 +245,8 @@ struct tally {
         uint64_t low, high;
         uint32_t count; /* 0: empty */
     } * entries;
-    size_t slots, used, limit; /* slots is a power of two; used <= limit, half of it */
+    size_t room;               /* entries there is memory for, a power of two */
+    size_t slots, used, limit; /* of them in use for a bucket, and how many may be filled: half */
 };
 
 /* The entry of this hash, a new one if need be; NULL when there is no room for that. */
@@ -258,10 +262,13 @@ static struct tally_entry *tally_find(struct tally *t, const struct head *h)
     return &t->entries[i];
 }
 
-static void tally_clear(struct tally *t)
+/* Empty, and no larger than so many rows need: what is small stays in the processor's cache. */
+static void tally_clear(struct tally *t, uint64_t rows)
 {
-    memset(t->entries, 0, t->slots * sizeof *t->entries);
+    for (t->slots = 64; t->slots < t->room && t->slots / 2 < rows;) t->slots *= 2;
+    t->limit = t->slots / 2;
     t->used = 0;
+    memset(t->entries, 0, t->slots * sizeof *t->entries);
 }
 
 enum counted { COUNTED_DISTINCT, COUNTED_COPIES, COUNTED_TOO_MANY };
@@ -272,7 +279,7 @@ static enum err count_copies(struct errctx *e, struct shuffling *s, const struct
 {
     struct spill_cursor heads = {.chain = &b->heads};
     enum err r = ERR_OK;
-    tally_clear(t);
+    tally_clear(t, b->heads.bytes / sizeof(struct head));
     *answer = COUNTED_DISTINCT;
     for (uint64_t n = b->heads.bytes / sizeof(struct head); n > 0 && *answer != COUNTED_TOO_MANY;
          n--) {
@@ -310,7 +317,7 @@ static enum err move_copies(struct errctx *e, struct shuffling *s, struct bucket
     struct spill_cursor heads = {.chain = &b->heads};
     uint64_t body_at = 0;
     enum err r = ERR_OK;
-    tally_clear(t);
+    tally_clear(t, b->heads.bytes / sizeof(struct head));
     for (uint64_t n = b->heads.bytes / sizeof(struct head); n > 0 && r == ERR_OK; n--) {
         struct head h;
         uint64_t head_at = heads.offset, at = body_at;
@@ -350,12 +357,11 @@ static enum err resolve_bucket(struct errctx *e, struct shuffling *s, struct buc
 
 static enum err resolve_copies(struct errctx *e, struct shuffling *s)
 {
-    struct tally t = {.slots = 64};
-    while (t.slots * 2 * sizeof *t.entries <= (size_t)s->cfg.memory / 8 &&
-           (int64_t)t.slots < s->rows * 2)
-        t.slots *= 2;
-    t.limit = t.slots / 2;
-    enum err r = mem_new(e, &t.entries, t.slots, sizeof *t.entries, "the table of copies");
+    struct tally t = {.room = 64};
+    while (t.room * 2 * sizeof *t.entries <= (size_t)s->cfg.memory / 8 &&
+           (int64_t)t.room < s->rows * 2)
+        t.room *= 2;
+    enum err r = mem_new_aligned(e, &t.entries, t.room, sizeof *t.entries, "the table of copies");
     for (size_t i = 0; i < (size_t)1 << s->bits && r == ERR_OK; i++) {
         r = resolve_bucket(e, s, &s->current.buckets[i], &t);
         prog_progress("looking for copies: %zu of %d", i + 1, 1 << s->bits);
@@ -391,7 +397,7 @@ static enum err load_bodies(struct errctx *e, struct shuffling *s, const struct 
 
 /* Reads all heads, and the bodies of those that have not moved in as few reads as can be. */
 static enum err load_rows(struct errctx *e, struct shuffling *s, const struct bucket *b,
-                          struct spill_cursor *heads)
+                          int64_t epoch, struct spill_cursor *heads)
 {
     struct item *item = s->items;
     uint64_t at = 0, from = 0, used = 0; /* bodies [from, at) are wanted and not yet read */
@@ -402,7 +408,7 @@ static enum err load_rows(struct errctx *e, struct shuffling *s, const struct bu
             TRY(load_bodies(e, s, b, from, at, &used));
             from = at + h.bytes;
         } else {
-            *item++ = (struct item){.head = h, .at = used + (at - from)};
+            *item++ = (struct item){h, used + (at - from), row_key(s, &h, epoch)};
         }
         at += h.bytes;
     }
@@ -420,21 +426,42 @@ static int order_compare(const void *a, const void *b)
     return (p->occurrence > q->occurrence) - (p->occurrence < q->occurrence);
 }
 
+/* Keys are uniform below the bits that all rows of the bucket share: so the next bits put each row
+ * almost at its place. n places of about one row each, then a sort of those that share a place. */
+static void sort_items(struct shuffling *s, size_t n, int shift)
+{
+    int bits = 1;
+    while (bits < shift && bits < 24 && (size_t)1 << bits < n) bits++;
+    const size_t places = (size_t)1 << bits;
+    const int down = shift > bits ? shift - bits : 0;
+    uint32_t *end = s->places;
+    memset(end, 0, places * sizeof *end);
+    for (size_t i = 0; i < n; i++) end[(s->items[i].key >> down) & (places - 1)]++;
+    for (size_t i = 1; i < places; i++) end[i] += end[i - 1];
+    for (size_t i = n; i-- > 0;) {
+        const struct item *item = &s->items[i];
+        s->order[--end[(item->key >> down) & (places - 1)]] = (struct order){item->key, item};
+    }
+    for (size_t i = 0; i < places; i++) { /* end[i] has become the start of place i */
+        size_t next = i + 1 < places ? end[i + 1] : n;
+        if (next - end[i] > 1)
+            qsort(s->order + end[i], next - end[i], sizeof *s->order, order_compare);
+    }
+}
+
 static enum err sort_bucket(struct errctx *e, struct shuffling *s, const struct bucket *b,
-                            int64_t epoch)
+                            int shift, int64_t epoch)
 {
     struct spill_cursor heads = {.chain = &b->heads};
     size_t n = (size_t)b->rows;
     TRY(workspace(e, &s->arena, &s->arena_capacity, (size_t)b->bytes, 1));
     TRY(workspace(e, &s->items, &s->items_capacity, n, sizeof *s->items));
     TRY(workspace(e, &s->order, &s->order_capacity, n, sizeof *s->order));
-    enum err r = load_rows(e, s, b, &heads);
+    TRY(workspace(e, &s->places, &s->places_capacity, 2 * n, sizeof *s->places));
+    enum err r = load_rows(e, s, b, epoch, &heads);
     spill_cursor_fini(&heads);
-    if (r != ERR_OK) return r;
-    for (size_t i = 0; i < n; i++)
-        s->order[i] = (struct order){row_key(s, &s->items[i].head, epoch), &s->items[i]};
-    qsort(s->order, n, sizeof *s->order, order_compare);
-    return ERR_OK;
+    if (r == ERR_OK && n > 0) sort_items(s, n, shift);
+    return r;
 }
 
 static enum err write_sorted(struct errctx *e, struct shuffling *s, int64_t rows, int64_t epoch,
@@ -504,12 +531,12 @@ static enum err write_in_parts(struct errctx *e, struct shuffling *s, struct buc
 static enum err write_bucket(struct errctx *e, struct shuffling *s, struct bucket *b, int shift,
                              int64_t epoch, struct stream_writer *w)
 {
-    const uint64_t row = sizeof(struct item) + sizeof(struct order);
+    const uint64_t row = sizeof(struct item) + sizeof(struct order) + 2 * sizeof *s->places;
     uint64_t cost = b->bytes + (uint64_t)b->rows * row;
     if (b->rows > 1 && cost > (uint64_t)s->cfg.memory / 4 && shift >= s->bits)
         return write_in_parts(e, s, b, shift, epoch, w);
     int64_t rows = b->rows;
-    TRY(sort_bucket(e, s, b, epoch));
+    TRY(sort_bucket(e, s, b, shift, epoch));
     bucket_clear(s, b);
     return write_sorted(e, s, rows, epoch, w);
 }

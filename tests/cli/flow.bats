@@ -67,7 +67,7 @@ setup() {
 
 @test "shard says how it wants to be asked" {
     status_is 2 graft shard -o out a.tokens
-    says 'one of --split NAME=FRACTION,..., --count N and --size BYTES'
+    says 'one of --split NAME=FRACTION,..., --parts N, --count N and --size BYTES'
     status_is 2 graft shard --count 3 --size 3 -o out a.tokens
     status_is 2 graft shard --count 3 a.tokens
     says '-o'

@@ -170,6 +170,34 @@ static void numbered(void **state)
     }
 }
 
+/* About equal parts; documents whole. */
+static void equal_parts(void **state)
+{
+    enum { PARTS = 40, ROWS = 40000 };
+    struct sharding_cfg cfg = SHARDING_CFG;
+    int side[ROWS / 4] = {0}, total = 0;
+    (void)state;
+    cfg.directory = "out";
+    cfg.parts = PARTS;
+    must(&cfg, ROWS);
+    for (int p = 0; p < PARTS; p++) {
+        char path[32];
+        int64_t count;
+        snprintf(path, sizeof path, "out/part-%05d.tokens", p);
+        uint64_t *values = take(path, &count);
+        assert_in_range(count, 750, 1250);
+        for (int64_t i = 0; i < count; i++) {
+            int *s = &side[values[i] / 4];
+            if (*s == 0) *s = p + 1;
+            assert_int_equal(*s, p + 1);
+        }
+        total += (int)count;
+        free(values);
+    }
+    assert_int_equal(total, ROWS);
+    assert_int_equal(rmdir("out"), 0);
+}
+
 static void a_row_larger_than_a_part(void **state)
 {
     struct sharding_cfg cfg = SHARDING_CFG;
@@ -251,7 +279,7 @@ int main(void)
         cmocka_unit_test(named_split),    cmocka_unit_test(sides_are_kept),
         cmocka_unit_test(numbered),       cmocka_unit_test(a_row_larger_than_a_part),
         cmocka_unit_test(all_or_nothing), cmocka_unit_test(leftovers_are_refused),
-        cmocka_unit_test(bad_requests),
+        cmocka_unit_test(equal_parts),    cmocka_unit_test(bad_requests),
     };
     return cmocka_run_group_tests_name("shard", tests, enter, leave);
 }
