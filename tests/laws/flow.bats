@@ -36,6 +36,12 @@ rows() { graft inspect --json "$@" | jq -r .rows; }
 
 sum() { graft sum "$@" | cut -d ' ' -f 1; }
 
+# many.tokens: more than 1 MiB of rows.
+many() {
+    local a=all.tokens
+    cat $a $a $a $a $a $a $a $a $a $a >many.tokens
+}
+
 # Standard input in pieces of odd sizes, with pauses so that readers see each.
 dribble() {
     python3 -c '
@@ -75,7 +81,7 @@ while at < len(data):
     want=$(id s.tokens)
     [ "$(graft shuffle --seed 1 <all.tokens | id)" = "$want" ]
     [ "$(dribble <all.tokens | graft shuffle --seed 1 | id)" = "$want" ]
-    for i in 1 2 3 4 5 6 7 8 9 10; do cat all.tokens; done >many.tokens # enough to be spilled
+    many
     graft shuffle --seed 1 --epochs 2 many.tokens -o s.tokens
     graft shuffle --seed 1 --epochs 2 --memory 1Mi many.tokens -o t.tokens
     same s.tokens t.tokens
@@ -94,7 +100,7 @@ while at < len(data):
 
 @test "shuffle: nothing is left in TMPDIR, whatever happens" {
     mkdir tmp
-    for i in 1 2 3 4 5 6 7 8 9 10; do cat all.tokens; done >many.tokens
+    many
     TMPDIR=$PWD/tmp graft shuffle --memory 1Mi --epochs 4 many.tokens -o s.tokens
     [ -z "$(ls -A tmp)" ]
     mkfifo in
@@ -110,7 +116,8 @@ while at < len(data):
 }
 
 @test "shuffle: no room in TMPDIR: exit 1, a hint, nothing left" {
-    for i in 1 2 3 4 5 6 7 8 9 10; do cat all.tokens; done >many.tokens
+    many
+    # shellcheck disable=SC2016
     status_is 1 bash -c 'ulimit -f 600; exec graft shuffle --memory 1Mi --epochs 30 many.tokens | wc -c >/dev/null; exit "${PIPESTATUS[0]}"'
     one_line
     says 'set TMPDIR to a directory with more room'
@@ -122,7 +129,7 @@ while at < len(data):
     [ "$(id -u)" -eq 0 ] || skip "only root can mount a small file system"
     mkdir small
     mount -t tmpfs -o size=1m none small 2>/dev/null || skip "no tmpfs can be mounted here"
-    for i in 1 2 3 4 5 6 7 8 9 10; do cat all.tokens; done >many.tokens
+    many
     status_is 1 env TMPDIR="$PWD/small" graft shuffle --memory 1Mi many.tokens -o s.tokens
     umount small
     one_line
@@ -134,7 +141,7 @@ while at < len(data):
     graft shard --split train=0.7,val=0.2,test=0.1 --seed 3 -o data all.tokens
     [ "$(sum data/*.tokens)" = "$(sum all.tokens)" ]
     for part in train val test; do
-        graft dump data/$part.tokens | jq -r '.doc // empty' | sort -u >$part.docs
+        graft dump data/$part.tokens | jq -r 'select(.row).row.doc' | sort -u >$part.docs
         [ -s $part.docs ]
     done
     [ -z "$(cat train.docs val.docs test.docs | sort | uniq -d)" ]
