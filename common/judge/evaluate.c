@@ -110,7 +110,6 @@ void evaluate_fit(struct model_use *use, const struct model_config *c)
     int64_t most = cfg->micro_tokens > c->context ? cfg->micro_tokens : c->context;
     if (most < cfg->grain) most = cfg->grain;
     use->tokens = batch_padded(most, cfg->grain, c->context);
-    use->rows = most;
 }
 
 static enum err choose_objective(struct errctx *e, struct evaluation *v,

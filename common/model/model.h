@@ -23,7 +23,6 @@ struct model_use {
     bool training;    /* gradients */
     bool recompute;   /* keep only block inputs, compute the rest again in the backward pass */
     int64_t tokens;   /* most tokens in a micro-batch (padded), 0: no forward pass */
-    int64_t rows;     /* most rows in it */
     double dropout; /* training only; after the embeddings, and after `out` and `down` of each block
                      * (GPT-2's embd and resid dropout, BERT's hidden dropout). Dropout of attention
                      * probabilities is not offered. */
