@@ -191,8 +191,8 @@ static enum err check_prompt(struct errctx *e, const struct generator *g)
 {
     size_t valid = utf8_valid_prefix(g->prompt.data, g->prompt.len);
     if (valid == g->prompt.len) return ERR_OK;
-    return err_set(e, ERR_INPUT, "prompt %" PRId64 " is not UTF-8: byte %zu", g->prompts,
-                   valid + 1);
+    return err_set(e, ERR_INPUT, "prompt %" PRId64 " is not valid UTF-8: byte %zu", g->prompts,
+                   valid);
 }
 
 static enum err encode_prompt(struct errctx *e, struct generator *g, struct sequence *s)

@@ -176,6 +176,44 @@ static void batched_is_alone(void **state)
     use_support_close(&s);
 }
 
+/* What is said of the drawn tokens is what the model gives them when it reads the whole text at
+ * once. */
+static void logprob_is_the_loss(void **state)
+{
+    (void)state;
+    struct use_support s;
+    struct generator_cfg cfg = GENERATOR_CFG;
+    struct sampler_cfg sampler = SAMPLER_CFG;
+    struct errctx e = ERRCTX_INIT;
+    struct batch b;
+    double sum = 0;
+    uint32_t ids[32] = {0}; /* end of text, then the empty prompt */
+    int32_t targets[32];
+    cfg.tokens = 20;
+    sampler.temperature = 1.5;
+    use_support_open(&s, "llama", 2);
+    const struct model_use use = {.dtype = DTYPE_F32, .tokens = 32, .rows = 1};
+    struct model *m = use_support_model(&s, &use);
+    struct log *l = generate_one(m, &cfg, &sampler, "");
+    const size_t n = l->results[0].ids_count;
+    for (size_t i = 0; i < n; i++) {
+        targets[i] = (int32_t)l->results[0].ids[i];
+        ids[i + 1] = l->results[0].ids[i];
+    }
+    assert_int_equal(n, 20);
+    const float weights[32] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    assert_int_equal(batch_init(&e, &b, 32, 1), ERR_OK);
+    assert_int_equal(batch_append(&e, &b, 1024, (int64_t)n, ids, NULL, targets, weights, 0),
+                     ERR_OK);
+    assert_int_equal(batch_close(&e, &b), ERR_OK);
+    assert_int_equal(model_forward(&e, m, &b, 0), ERR_OK);
+    assert_int_equal(model_loss(&e, m, &b, false, NULL, NULL, &sum), ERR_OK);
+    assert_true(fabs(sum + l->results[0].logprob) < 1e-4 * sum);
+    batch_fini(&b);
+    model_free(m);
+    use_support_close(&s);
+}
+
 /* Nothing that has been begun stays behind while input is waited for. */
 static void works_while_waiting(void **state)
 {
@@ -292,7 +330,7 @@ static void refusals(void **state)
     e = ERRCTX_INIT;
     l = (struct log){.prompts = not_utf8, .count = 2};
     assert_int_equal(generate(&e, m, &cfg, &sampler, &l), ERR_INPUT);
-    assert_string_equal(e.message, "prompt 2 is not UTF-8: byte 3");
+    assert_string_equal(e.message, "prompt 2 is not valid UTF-8: byte 2");
     assert_int_equal(l.done, 1);
 
     const char *empty[] = {""};
@@ -321,11 +359,9 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batched_is_alone),
-        cmocka_unit_test(works_while_waiting),
-        cmocka_unit_test(characters_stay_whole),
-        cmocka_unit_test(ways_to_end),
-        cmocka_unit_test(refusals),
+        cmocka_unit_test(batched_is_alone),    cmocka_unit_test(logprob_is_the_loss),
+        cmocka_unit_test(works_while_waiting), cmocka_unit_test(characters_stay_whole),
+        cmocka_unit_test(ways_to_end),         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
