@@ -104,6 +104,7 @@ results() { graft generate -q -m base.model --json -n 12 "$@"; }
 
 @test "a line is answered before the next one comes" {
     coproc graft generate -q -m base.model -n 5 --json
+    pid=$COPROC_PID
     echo 'The old lamp' >&"${COPROC[1]}"
     read -r -t 20 first <&"${COPROC[0]}"
     [ "$(jq -r .prompt <<<"$first")" = 'The old lamp' ]
@@ -111,7 +112,7 @@ results() { graft generate -q -m base.model --json -n 12 "$@"; }
     read -r -t 20 second <&"${COPROC[0]}"
     [ "$(jq -r .prompt <<<"$second")" = 'The river' ]
     eval "exec ${COPROC[1]}>&-"
-    wait "$COPROC_PID"
+    wait "$pid"
 }
 
 @test "the context is the end, and said to be under -v" {
