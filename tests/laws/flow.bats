@@ -28,7 +28,7 @@ setup() {
     ln -s "$BATS_FILE_TMPDIR"/*.tokens .
 }
 
-id() { # [FILE]: the id of a stream, at its end or on standard input
+stream_id() { # [FILE]: the id of a stream, at its end or on standard input
     graft inspect --json "$@" | jq -r .id
 }
 
@@ -58,18 +58,18 @@ while at < len(data):
 @test "shuffle: the same rows, in another order" {
     graft shuffle --seed 1 all.tokens -o s.tokens
     [ "$(sum s.tokens)" = "$(sum all.tokens)" ]
-    [ "$(id s.tokens)" != "$(id all.tokens)" ]
+    [ "$(stream_id s.tokens)" != "$(stream_id all.tokens)" ]
     graft shuffle --seed 2 all.tokens -o t.tokens
     [ "$(sum t.tokens)" = "$(sum all.tokens)" ]
-    [ "$(id s.tokens)" != "$(id t.tokens)" ]
+    [ "$(stream_id s.tokens)" != "$(stream_id t.tokens)" ]
 }
 
 @test "shuffle: the order of the input does not matter" {
-    want=$(graft shuffle --seed 1 all.tokens | id)
-    [ "$(graft shuffle --seed 1 a.tokens b.tokens | id)" = "$want" ]
-    [ "$(graft shuffle --seed 1 b.tokens a.tokens | id)" = "$want" ]
-    [ "$(graft shuffle --seed 9 all.tokens | graft shuffle --seed 1 | id)" = "$want" ]
-    [ "$(cat b.tokens a.tokens | graft shuffle --seed 1 | id)" = "$want" ]
+    want=$(graft shuffle --seed 1 all.tokens | stream_id)
+    [ "$(graft shuffle --seed 1 a.tokens b.tokens | stream_id)" = "$want" ]
+    [ "$(graft shuffle --seed 1 b.tokens a.tokens | stream_id)" = "$want" ]
+    [ "$(graft shuffle --seed 9 all.tokens | graft shuffle --seed 1 | stream_id)" = "$want" ]
+    [ "$(cat b.tokens a.tokens | graft shuffle --seed 1 | stream_id)" = "$want" ]
 }
 
 @test "shuffle: threads, pipes, their chunks, and memory do not matter" {
@@ -78,9 +78,9 @@ while at < len(data):
         graft shuffle --seed 1 -j$j all.tokens -o t.tokens
         same s.tokens t.tokens
     done
-    want=$(id s.tokens)
-    [ "$(graft shuffle --seed 1 <all.tokens | id)" = "$want" ]
-    [ "$(dribble <all.tokens | graft shuffle --seed 1 | id)" = "$want" ]
+    want=$(stream_id s.tokens)
+    [ "$(graft shuffle --seed 1 <all.tokens | stream_id)" = "$want" ]
+    [ "$(dribble <all.tokens | graft shuffle --seed 1 | stream_id)" = "$want" ]
     many
     graft shuffle --seed 1 --epochs 2 many.tokens -o s.tokens
     graft shuffle --seed 1 --epochs 2 --memory 1Mi many.tokens -o t.tokens
@@ -92,7 +92,7 @@ while at < len(data):
     graft shuffle --seed 1 --epochs 3 all.tokens -o three.tokens
     n=$(rows all.tokens)
     [ "$(rows three.tokens)" -eq $((3 * n)) ]
-    [ "$(graft head -n "$n" three.tokens | id)" = "$(id one.tokens)" ]
+    [ "$(graft head -n "$n" three.tokens | stream_id)" = "$(stream_id one.tokens)" ]
     [ "$(sum three.tokens)" = "$(sum all.tokens all.tokens all.tokens)" ]
     [ "$(graft head -n $((2 * n)) three.tokens | sum)" = "$(sum all.tokens all.tokens)" ]
     [ "$(graft inspect --json three.tokens | jq .expect_rows)" = "$(rows three.tokens)" ]
@@ -153,7 +153,7 @@ while at < len(data):
     graft shard -j1 --split x=0.5,y=0.5 --seed 3 -o three a.tokens b.tokens
     for part in x y; do
         [ "$(sum one/$part.tokens)" = "$(sum two/$part.tokens)" ]
-        [ "$(id one/$part.tokens)" = "$(id three/$part.tokens)" ]
+        [ "$(stream_id one/$part.tokens)" = "$(stream_id three/$part.tokens)" ]
     done
     graft shard --split x=0.5,y=0.5 --seed 4 -o four all.tokens
     [ "$(sum one/x.tokens)" != "$(sum four/x.tokens)" ]
@@ -164,7 +164,7 @@ while at < len(data):
         # shellcheck disable=SC2086
         graft shard $how -o parts all.tokens
         [ "$(find parts -type f | wc -l)" -gt 5 ]
-        [ "$(graft cat parts/part-*.tokens | id)" = "$(id all.tokens)" ]
+        [ "$(graft cat parts/part-*.tokens | stream_id)" = "$(stream_id all.tokens)" ]
         rm -r parts
     done
 }
@@ -181,10 +181,10 @@ while at < len(data):
 @test "mix: with --stop all nothing is lost; the result depends on seed, weights and content" {
     graft mix --stop all --seed 1 a.tokens:2 b.tokens:1 -o m.tokens
     [ "$(sum m.tokens)" = "$(sum a.tokens b.tokens)" ]
-    want=$(id m.tokens)
-    [ "$(graft mix --stop all --seed 1 -j1 a.tokens:0.5 <(dribble <b.tokens):0.25 | id)" = "$want" ]
-    [ "$(graft mix --stop all --seed 2 a.tokens:2 b.tokens:1 | id)" != "$want" ]
-    [ "$(graft mix --stop all --seed 1 a.tokens:3 b.tokens:1 | id)" != "$want" ]
+    want=$(stream_id m.tokens)
+    [ "$(graft mix --stop all --seed 1 -j1 a.tokens:0.5 <(dribble <b.tokens):0.25 | stream_id)" = "$want" ]
+    [ "$(graft mix --stop all --seed 2 a.tokens:2 b.tokens:1 | stream_id)" != "$want" ]
+    [ "$(graft mix --stop all --seed 1 a.tokens:3 b.tokens:1 | stream_id)" != "$want" ]
 }
 
 @test "mix: what is left out is read to its end all the same" {
@@ -201,12 +201,12 @@ while at < len(data):
 @test "sample: so many, in order, the same however it comes" {
     graft sample -n 500 --seed 5 all.tokens -o s.tokens
     [ "$(rows s.tokens)" -eq 500 ]
-    want=$(id s.tokens)
-    [ "$(dribble <all.tokens | graft sample -n 500 --seed 5 -j1 | id)" = "$want" ]
-    [ "$(graft sample -n 500 --seed 5 --memory 1Mi a.tokens b.tokens | id)" = "$want" ]
-    [ "$(graft sample -n 500 --seed 6 all.tokens | id)" != "$want" ]
-    [ "$(graft sample --fraction 1 all.tokens | id)" = "$(id all.tokens)" ]
-    [ "$(graft sample -n 1000000 -q all.tokens | id)" = "$(id all.tokens)" ]
+    want=$(stream_id s.tokens)
+    [ "$(dribble <all.tokens | graft sample -n 500 --seed 5 -j1 | stream_id)" = "$want" ]
+    [ "$(graft sample -n 500 --seed 5 --memory 1Mi a.tokens b.tokens | stream_id)" = "$want" ]
+    [ "$(graft sample -n 500 --seed 6 all.tokens | stream_id)" != "$want" ]
+    [ "$(graft sample --fraction 1 all.tokens | stream_id)" = "$(stream_id all.tokens)" ]
+    [ "$(graft sample -n 1000000 -q all.tokens | stream_id)" = "$(stream_id all.tokens)" ]
 }
 
 @test "input that is cut: exit 3, and no output, for all four" {

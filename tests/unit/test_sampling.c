@@ -106,6 +106,19 @@ static void so_many_rows(void **state)
     free(before);
 }
 
+/* So many rows that several keys fall into one bin of the histogram. */
+static void many_rows(void **state)
+{
+    const int64_t n = 400000;
+    struct sampling_cfg cfg = by_rows(1000, 3, 1 << 20);
+    (void)state;
+    for (cfg.rows = 1000; cfg.rows < 1010; cfg.rows++) {
+        int64_t count;
+        free(sampled(&cfg, n, &count));
+        assert_int_equal(count, cfg.rows);
+    }
+}
+
 static void fractions(void **state)
 {
     const int64_t n = 50000;
@@ -171,9 +184,8 @@ static void says_how_much(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(so_many_rows),
-        cmocka_unit_test(fractions),
-        cmocka_unit_test(pairs_are_uniform),
+        cmocka_unit_test(so_many_rows),  cmocka_unit_test(many_rows),
+        cmocka_unit_test(fractions),     cmocka_unit_test(pairs_are_uniform),
         cmocka_unit_test(says_how_much),
     };
     snprintf(path, sizeof path, "/tmp/graft-test-sample-%ld.tokens", (long)getpid());

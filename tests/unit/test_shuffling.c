@@ -141,6 +141,7 @@ static void spilled_is_the_same(void **state)
     exercise(20000, 1, true);
     exercise(100000, 1, true); /* buckets of more than their share are dealt again */
     exercise(20000, 3, true);
+    exercise(140000, 2, true); /* more rows in a bucket than the table of copies holds */
 }
 
 /* One row 60,000 times over, and everything in one bucket at first. */
