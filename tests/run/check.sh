@@ -10,7 +10,7 @@ set -u
 run_one() { # JOB: writes its TAP to a log, then one line of counts beside it
     local job=$1 name status
     name=${job//[!A-Za-z0-9_-]/_}
-    local log=$GRAFT_CHECK_LOGS/$name.log
+    local log=$GRAFT_CHECK_LOGS/$name.log begin=$SECONDS
     case $job in
     *.sh) timeout -k 10 "$GRAFT_CHECK_LIMIT" "$job" "$BUILD" ;;
     *.bats) timeout -k 10 "$GRAFT_CHECK_LIMIT" bats --tap "$job" ;;
@@ -32,16 +32,17 @@ run_one() { # JOB: writes its TAP to a log, then one line of counts beside it
             if (why != "") failed++
             printf "%d %d %d %s|%s\n", passed, failed, skipped, job, why
         }' "$log" >"$GRAFT_CHECK_LOGS/$name.count"
-    report "$log" "$GRAFT_CHECK_LOGS/$name.count"
+    report "$log" "$GRAFT_CHECK_LOGS/$name.count" $((SECONDS - begin))
 }
 
-report() { # LOG COUNT: one line when all is well, else also what went wrong
+report() { # LOG COUNT SECONDS: one line when all is well, else also what went wrong
     local passed failed skipped rest
     read -r passed failed skipped rest <"$2"
     local job=${rest%%|*} why=${rest#*|} text
     if [ "$failed" = 0 ]; then
         text="ok    $job: $passed passed"
         [ "$skipped" = 0 ] || text="$text, $skipped skipped"
+        [ "$3" -lt 5 ] || text="$text ($3 s)"
     else
         text="FAIL  $job: $passed passed, $failed failed${why:+ ($why)}"
         # Failed tests with their comments; everything when the job gave no proper account.
