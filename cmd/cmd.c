@@ -157,23 +157,21 @@ enum err cmd_output_check(struct errctx *e, const struct cmd *c)
 }
 
 /* minimap2's habit: the last line says what the run cost. */
-static void account(const struct cmd *c, int64_t rows, uint64_t written)
+static void account(const struct cmd *c)
 {
     char in[32], out[32], memory[32];
-    prog_note("%" PRId64 " rows out, %s in, %s out; %.3f s real, %.3f s CPU; peak memory %s", rows,
-              prog_format_bytes((double)c->bytes_read, in), prog_format_bytes((double)written, out),
-              prog_seconds() - c->started, prog_cpu_seconds(),
-              prog_format_bytes((double)prog_peak_memory(), memory));
+    prog_note("%" PRId64 " rows out, %s in, %s out; %.3f s real, %.3f s CPU; peak memory %s",
+              c->rows_written, prog_format_bytes((double)c->bytes_read, in),
+              prog_format_bytes((double)c->bytes_written, out), prog_seconds() - c->started,
+              prog_cpu_seconds(), prog_format_bytes((double)prog_peak_memory(), memory));
 }
 
 enum err cmd_close(struct errctx *e, struct cmd *c, enum err r)
 {
-    int64_t rows = 0;
-    uint64_t written = 0;
     if (c->output && r == ERR_OK) r = stream_writer_finish(e, c->output);
     if (c->output && r == ERR_OK) {
-        rows = stream_writer_summary(c->output)->rows;
-        written = stream_writer_summary(c->output)->compressed;
+        c->rows_written += stream_writer_summary(c->output)->rows;
+        c->bytes_written += stream_writer_summary(c->output)->compressed;
         r = stream_writer_commit(e, c->output);
     } else {
         stream_writer_abort(c->output);
@@ -186,6 +184,6 @@ enum err cmd_close(struct errctx *e, struct cmd *c, enum err r)
     }
     stream_begin_fini(&c->begin);
     run_fini(&c->run);
-    if (r == ERR_OK) account(c, rows, written);
+    if (r == ERR_OK) account(c);
     return r;
 }

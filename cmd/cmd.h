@@ -73,6 +73,8 @@ struct cmd {
     int64_t rows_before;          /* rows of the operands that are done */
     struct stream_begin begin;    /* copy of the first input's */
     uint64_t bytes_read;
+    int64_t rows_written; /* and bytes: by outputs that the program closes itself */
+    uint64_t bytes_written;
     double started;
 };
 

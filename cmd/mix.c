@@ -28,7 +28,7 @@ static enum err work(struct errctx *e, struct cmd *c, struct mixing_sources *m)
     TRY(stream_begin_copy(e, stream_reader_begin(m->items[0].reader), &c->begin));
     c->begin.expect = mixing_expect(&opts.mix, m);
     TRY(cmd_output(e, c, &c->begin));
-    return mixing_run(e, &opts.mix, m, c->output);
+    return mixing_run(e, &opts.mix, m, c->output, &c->bytes_read);
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)

@@ -57,6 +57,8 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     struct sampling *s = NULL;
     opts.sample.seed = opts.common.seed;
     TRY(sampling_cfg_check(e, &opts.sample));
+    if (opts.sample.rows == OPT_UNSET && opts_given(sets, "memory"))
+        return err_set(e, ERR_USAGE, "--memory changes nothing with --fraction: no rows are held");
     enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
     if (r == ERR_OK) r = sampling_new(e, &opts.sample, &c.begin, stream_reader_name(c.input), &s);
     if (r == ERR_OK) r = opts.sample.rows == OPT_UNSET ? by_fraction(e, &c, s) : by_rows(e, &c, s);

@@ -25,9 +25,23 @@ static enum err read_rows(struct errctx *e, struct cmd *c, struct sharding *s)
         struct stream_rows rows;
         struct stream_tensor_piece piece;
         TRY(cmd_next(e, c, &event, &rows, &piece));
-        if (event == STREAM_EVENT_END) return sharding_finish(e, s);
+        if (event == STREAM_EVENT_END)
+            return sharding_finish(e, s, &c->rows_written, &c->bytes_written);
         TRY(sharding_add(e, s, &rows));
     }
+}
+
+/* What would be ignored is refused. */
+static enum err check_options(struct errctx *e)
+{
+    bool numbered = !opts.shard.split,
+         by_hash = opts.shard.count == OPT_UNSET && opts.shard.size == OPT_UNSET;
+    TRY(sharding_cfg_check(e, &opts.shard));
+    if (!numbered && opts_given(sets, "prefix"))
+        return err_set(e, ERR_USAGE, "--prefix names numbered parts; --split names its own");
+    if (!by_hash && opts_given(sets, "seed"))
+        return err_set(e, ERR_USAGE, "--seed changes nothing: parts by count or size go in order");
+    return ERR_OK;
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
@@ -36,7 +50,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     struct sharding *s = NULL;
     const struct stream_writer_cfg writer = cmd_writer_cfg(&opts.common);
     opts.shard.seed = opts.common.seed;
-    TRY(sharding_cfg_check(e, &opts.shard));
+    TRY(check_options(e));
     enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
     if (r == ERR_OK)
         r = sharding_new(e, &opts.shard, &c.run, &c.begin, stream_reader_name(c.input), &writer,

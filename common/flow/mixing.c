@@ -223,7 +223,7 @@ static void report(const struct mixing *m)
 }
 
 enum err mixing_run(struct errctx *e, const struct mixing_cfg *cfg, struct mixing_sources *sources,
-                    struct stream_writer *w)
+                    struct stream_writer *w, uint64_t *bytes)
 {
     const struct stream_begin *begin = stream_reader_begin(sources->items[0].reader);
     const char *path = sources->items[0].path, *kind = stream_kind_name(begin->kind);
@@ -246,7 +246,9 @@ enum err mixing_run(struct errctx *e, const struct mixing_cfg *cfg, struct mixin
         if (m.rows % 4096 == 0) prog_progress("%" PRId64 " rows", m.rows);
     }
     report(&m);
-    for (size_t i = 0; i < m.n; i++)
+    for (size_t i = 0; i < m.n; i++) {
         if (!m.sources[i].ended) TRY(stream_reader_drain(e, m.sources[i].reader));
+        *bytes += stream_reader_summary(m.sources[i].reader)->compressed;
+    }
     return ERR_OK;
 }

@@ -66,8 +66,8 @@ void mixing_sources_close(struct mixing_sources *m);
 /* How much will come out, as far as the sources' own hints say. */
 struct stream_expect mixing_expect(const struct mixing_cfg *cfg, const struct mixing_sources *m);
 
-/* Draws until the end that cfg demands, then drains the readers. */
+/* Draws until the end that cfg demands, then drains the readers. Adds to *bytes what was read. */
 enum err mixing_run(struct errctx *e, const struct mixing_cfg *cfg, struct mixing_sources *m,
-                    struct stream_writer *w) MUST_USE;
+                    struct stream_writer *w, uint64_t *bytes) MUST_USE;
 
 #endif

@@ -385,12 +385,14 @@ static enum err record_part(struct errctx *e, struct run *run, const char *name)
     return run_option(e, run, "part", name);
 }
 
-enum err sharding_finish(struct errctx *e, struct sharding *s)
+enum err sharding_finish(struct errctx *e, struct sharding *s, int64_t *rows, uint64_t *bytes)
 {
     TRY(check_leftover(e, s));
     for (size_t i = 0; i < s->count; i++) {
         TRY(record_part(e, s->run, s->parts[i].name));
         TRY(stream_writer_finish(e, s->parts[i].writer));
+        *rows += s->parts[i].rows;
+        *bytes += stream_writer_summary(s->parts[i].writer)->compressed;
         prog_progress("part %zu of %zu", i + 1, s->count);
     }
     for (size_t i = 0; i < s->count; i++) {

@@ -49,7 +49,9 @@ void sharding_free(struct sharding *s);
 enum err sharding_add(struct errctx *e, struct sharding *s,
                       const struct stream_rows *rows) MUST_USE;
 
-/* After the end of the input: completes all parts, then puts them in place. Warns of empty ones. */
-enum err sharding_finish(struct errctx *e, struct sharding *s) MUST_USE;
+/* After the end of the input: completes all parts, then puts them in place. Warns of empty ones.
+ * Adds to *rows and *bytes what the files hold. */
+enum err sharding_finish(struct errctx *e, struct sharding *s, int64_t *rows,
+                         uint64_t *bytes) MUST_USE;
 
 #endif

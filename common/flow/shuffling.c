@@ -155,7 +155,8 @@ enum err shuffling_need(struct errctx *e, const char *const *paths, size_t n, ui
     for (size_t i = 0; i < n; i++) {
         struct stat st;
         uint64_t one = 0;
-        if (stat(paths[i], &st) == 0 && S_ISREG(st.st_mode)) TRY(file_need(e, paths[i], &one));
+        if (strcmp(paths[i], "-") != 0 && stat(paths[i], &st) == 0 && S_ISREG(st.st_mode))
+            TRY(file_need(e, paths[i], &one));
         if (one == 0 || __builtin_add_overflow(*need, one, need)) {
             *need = 0;
             break;

@@ -77,6 +77,10 @@ setup() {
     says 'add up to 1.1'
     status_is 2 graft shard --split ../x=0.5,y=0.5 -o out a.tokens
     says 'cannot be the name of a part'
+    status_is 2 graft shard --count 3 --seed 1 -o out a.tokens
+    says '--seed changes nothing'
+    status_is 2 graft shard --split x=1 --prefix p -o out a.tokens
+    says '--prefix names numbered parts'
     echo keep >file
     status_is 2 graft shard --count 3 -o file a.tokens
     says 'not a directory'
@@ -114,6 +118,8 @@ setup() {
     says 'either -n N or --fraction F'
     status_is 2 graft sample -n 3 --fraction 0.5 a.tokens
     status_is 2 graft sample --fraction 2 a.tokens
+    status_is 2 graft sample --fraction 0.2 --memory 1G a.tokens
+    says '--memory changes nothing'
     status_is 2 graft shuffle --epochs 0 a.tokens
     status_is 2 graft shuffle --memory 1000 a.tokens
     status_is 0 graft sample -n 1000 a.tokens -o out

@@ -51,12 +51,13 @@ static uint64_t *mixed(const struct mixing_cfg *cfg, size_t n, const char **oper
     struct stream_reader_cfg reader = STREAM_READER_CFG;
     struct mixing_sources m;
     struct run run;
+    uint64_t bytes = 0;
     struct stream_writer *w = rows_fixture_writer("out", 0);
     reader.threads = 0;
     assert_int_equal(run_init(&e, &run, "test", "0"), ERR_OK);
     assert_int_equal(mixing_sources_parse(&e, &list, &m), ERR_OK);
     if (mixing_sources_open(&e, &m, &run, &reader) != ERR_OK) fail_msg("%s", e.message);
-    if (mixing_run(&e, cfg, &m, w) != ERR_OK) fail_msg("%s", e.message);
+    if (mixing_run(&e, cfg, &m, w, &bytes) != ERR_OK) fail_msg("%s", e.message);
     mixing_sources_close(&m);
     run_fini(&run);
     assert_int_equal(stream_writer_commit(&e, w), ERR_OK);

@@ -54,7 +54,11 @@ static enum err divide(struct errctx *e, const struct sharding_cfg *cfg, int64_t
         for (int64_t i = 0; i < n; i++) values[i] = (uint64_t)i;
         rows_fixture_each(values, n, add_rows, s);
         free(values);
-        if (finish) r = sharding_finish(e, s);
+        int64_t rows = 0;
+        uint64_t bytes = 0;
+        if (finish) r = sharding_finish(e, s, &rows, &bytes);
+        assert_int_equal(rows, finish && r == ERR_OK ? n : 0);
+        assert_int_equal(bytes > 0, rows > 0);
     }
     sharding_free(s);
     run_fini(&run);
