@@ -78,6 +78,52 @@ static void round_trip(void **state)
     }
 }
 
+/* Tensors of 16 bits are widened. */
+static void half_precision(void **state)
+{
+    (void)state;
+    static const enum dtype types[] = {DTYPE_BF16, DTYPE_F16};
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        struct errctx e = ERRCTX_INIT;
+        struct fixture f;
+        struct stream_begin b;
+        struct stream_writer *w;
+        struct model *back;
+        struct mp_value config;
+        const struct stream_writer_cfg cfg = STREAM_WRITER_CFG;
+        uint16_t half[1024];
+        open_fixture(&f, "llama");
+        const struct param_table *t = model_params(f.m);
+        float *numbers = support_numbers(f.m, model_weights(f.m));
+        stream_begin_init(&b, STREAM_MODEL);
+        mp_map_init(&config);
+        assert_int_equal(model_config_to_meta(&e, model_config_of(f.m), &config), ERR_OK);
+        assert_int_equal(mp_set(&e, &b.meta, "config", &config), ERR_OK);
+        for (int64_t p = 0; p < t->count; p++)
+            assert_int_equal(stream_begin_tensor(&e, &b, t->items[p].name, types[i],
+                                                 t->items[p].dims, t->items[p].shape),
+                             ERR_OK);
+        assert_int_equal(stream_writer_open(&e, &f.run, f.path, &b, &cfg, &w), ERR_OK);
+        for (int64_t p = 0; p < t->count; p++) {
+            float *x = numbers + t->items[p].offset;
+            assert_true(t->items[p].elements <= 1024);
+            for (int64_t j = 0; j < t->items[p].elements; j++) {
+                half[j] = i ? f32_to_f16(x[j]) : f32_to_bf16(x[j]);
+                x[j] = i ? f16_to_f32(half[j]) : bf16_to_f32(half[j]);
+            }
+            assert_int_equal(stream_writer_tensor(&e, w, p, half, t->items[p].elements), ERR_OK);
+        }
+        assert_int_equal(stream_writer_commit(&e, w), ERR_OK);
+        if (model_load(&e, &f.s.k, NULL, f.path, &use, &back) != ERR_OK) fail_msg("%s", e.message);
+        assert_memory_equal(support_numbers(back, model_weights(back)), numbers,
+                            (size_t)t->elements * sizeof(float));
+        model_free(back);
+        mp_fini(&config);
+        stream_begin_fini(&b);
+        close_fixture(&f);
+    }
+}
+
 /* What is wrong with a stream. */
 enum fault {
     FAULT_NONE,
@@ -246,7 +292,8 @@ static void bad_rows(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip), cmocka_unit_test(refusals),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip),
+                                       cmocka_unit_test(half_precision), cmocka_unit_test(refusals),
                                        cmocka_unit_test(bad_rows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,21 +67,30 @@ static void check(struct model *m, const struct batch *b, float step, double tol
     free(g);
 }
 
-static void check_arch(const char *arch, bool tied, double dropout)
+static void check_config(const struct model_config *c, double dropout, bool recompute)
 {
     struct support s;
     struct batch b;
-    struct model_config c = support_config(arch);
-    c.tied = tied;
-    const struct model_use use = {
-        .dtype = DTYPE_F32, .training = true, .tokens = 192, .dropout = dropout, .seed = 5};
+    const struct model_use use = {.dtype = DTYPE_F32,
+                                  .training = true,
+                                  .recompute = recompute,
+                                  .tokens = 192,
+                                  .dropout = dropout,
+                                  .seed = 5};
     support_open(&s, "ref", 1);
-    struct model *m = support_model(&s, &c, &use);
-    support_batch(&b, &c, 16, ARRAY_LEN(lengths), lengths, 0);
+    struct model *m = support_model(&s, c, &use);
+    support_batch(&b, c, 16, ARRAY_LEN(lengths), lengths, 0);
     check(m, &b, 1e-3f, 3e-3);
     batch_fini(&b);
     model_free(m);
     support_close(&s);
+}
+
+static void check_arch(const char *arch, bool tied, double dropout)
+{
+    struct model_config c = support_config(arch);
+    c.tied = tied;
+    check_config(&c, dropout, false);
 }
 
 static void gpt2(void **state)
@@ -111,9 +120,45 @@ static void with_dropout(void **state)
     check_arch("bert", true, 0.2);
 }
 
+/* Fields are independent: values that no named architecture puts together. */
+static void mixtures(void **state)
+{
+    (void)state;
+    struct errctx e = ERRCTX_INIT;
+    struct model_config c = support_config("bert");
+    c.norm = NORM_RMS;
+    c.norm_post = false;
+    c.final_norm = true;
+    c.position = POSITION_ROPE;
+    c.rope_theta = 100;
+    c.rope_dims = 2;
+    c.kv_heads = 1;
+    c.act = ACT_TANH;
+    c.gated = true;
+    c.tied = c.qkv_bias = false;
+    assert_int_equal(model_config_finish(&e, &c), ERR_OK);
+    check_config(&c, 0, false);
+
+    c = support_config("gpt2");
+    c.norm_post = true;
+    c.final_norm = false;
+    c.position = POSITION_NONE;
+    c.window = 5;
+    c.kv_heads = 2;
+    c.head_size = 6;
+    c.act = ACT_SILU;
+    c.out_bias = c.tied = false;
+    c.types = 2;
+    c.mlm_head = true;
+    c.attention_scale = 0.7;
+    assert_int_equal(model_config_finish(&e, &c), ERR_OK);
+    check_config(&c, 0.2, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(gpt2), cmocka_unit_test(llama),
-                                       cmocka_unit_test(bert), cmocka_unit_test(with_dropout)};
+                                       cmocka_unit_test(bert), cmocka_unit_test(with_dropout),
+                                       cmocka_unit_test(mixtures)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
