@@ -13,6 +13,7 @@ enum {
     SEGMENT_BYTES = 256 << 10, /* a longer document is cut */
     SEGMENT_LIMIT = 16 << 20,  /* cut at any character when there is no better place */
     BATCH_BYTES_PER_THREAD = 4 << 20,
+    PIECES = 64, /* taken from the pre-tokeniser at once */
 };
 
 struct counter { /* one per thread */
@@ -147,14 +148,18 @@ void learner_free(struct learner *l)
 
 static enum err count_plain(struct counter *c, const uint8_t *text, size_t n)
 {
-    size_t from, to;
-    bool more;
+    struct piece pieces[PIECES];
+    size_t count;
 
     pretokenizer_start(c->cursor, text, n);
     for (;;) {
-        TRY(pretokenizer_next(&c->error, c->cursor, &from, &to, &more));
-        if (!more) return ERR_OK;
-        if (to - from > 1) TRY(word_table_add(&c->error, &c->words, text + from, to - from, 1));
+        TRY(pretokenizer_next(&c->error, c->cursor, pieces, PIECES, &count));
+        if (count == 0) return ERR_OK;
+        for (size_t i = 0; i < count; i++) {
+            size_t len = pieces[i].to - pieces[i].from;
+            if (len > 1)
+                TRY(word_table_add(&c->error, &c->words, text + pieces[i].from, len, 1));
+        }
     }
 }
 

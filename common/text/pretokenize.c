@@ -22,8 +22,16 @@
     "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n" L_N "]?+\\p{L}++|\\p{N}{1,3}+| ?[^" WS L_N "]++[\\r\\n]*+|"
 #define O200K_TAIL "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
 
-typedef size_t scan_fn(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p);
-static scan_fn scan_gpt2, scan_cl100k, scan_llama3;
+/* Classes by byte for ASCII (0 for the bytes of longer characters), and by character. */
+struct scan_table {
+    uint8_t ascii[256];
+    struct unicode_table all;
+};
+
+/* Pieces of s[at..n) into out, offsets from s; their number. */
+typedef size_t cut_fn(const struct scan_table *t, const uint8_t *s, size_t n, size_t at,
+                      struct piece *out, size_t room);
+static cut_fn cut_gpt2, cut_cl100k, cut_llama3;
 
 enum border_rule {
     BORDER_NONE,       /* nothing is known */
@@ -35,17 +43,17 @@ enum border_rule {
 static const struct op_type {
     const char *name;
     const char *pattern; /* NULL: a parameter (regex), or no expression (bert) */
-    scan_fn *scan;       /* NULL: the expression is run */
+    cut_fn *cut;         /* the scanner; NULL: the expression is run */
     enum border_rule border;
     bool drops_space;
 } op_types[] = {
     {"gpt2",
      "'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^" WS L_N "]++|[" WS "]++\\z|[" WS "]+(?![^" WS
      "])|[" WS "]",
-     scan_gpt2, BORDER_SPACE, false},
+     cut_gpt2, BORDER_SPACE, false},
     {"cl100k", CL100K_WORDS "[" WS "]++\\z|[" WS "]*[\\r\\n]|[" WS "]+(?![^" WS "])|[" WS "]",
-     scan_cl100k, BORDER_WORD_SPACE, false},
-    {"llama3", CL100K_WORDS "[" WS "]*[\\r\\n]+|[" WS "]+(?![^" WS "])|[" WS "]+", scan_llama3,
+     cut_cl100k, BORDER_WORD_SPACE, false},
+    {"llama3", CL100K_WORDS "[" WS "]*[\\r\\n]+|[" WS "]+(?![^" WS "])|[" WS "]+", cut_llama3,
      BORDER_WORD_SPACE, false},
     {"o200k",
      "[^\\r\\n" L_N
@@ -67,7 +75,7 @@ struct pretokenizer {
     struct op ops[PRETOKENIZER_MAX_OPS];
     int count;
     enum border_rule border;
-    struct unicode_table classes;
+    struct scan_table classes;
 };
 
 /* The range that an operation is cutting, and how far it is; offsets into the text. */
@@ -93,24 +101,27 @@ const char *pretokenizer_pattern(const char *op)
 
 /* ------------------------------------------------------------------ scanners */
 
-static inline uint8_t class_at(const struct unicode_table *t, const uint8_t *s, size_t p,
+static inline uint8_t class_at(const struct scan_table *t, const uint8_t *s, size_t p,
                                size_t *len)
 {
     if (s[p] < 0x80) {
         *len = 1;
-        return t->plane[s[p]];
+        return t->ascii[s[p]];
     }
-    return unicode_table_class(t, utf8_decode(s + p, len));
+    return unicode_table_class(&t->all, utf8_decode(s + p, len));
 }
 
 /* End of the run of characters of a class in `mask` that begins at p. */
-static inline size_t run_of(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p,
+static inline size_t run_of(const struct scan_table *t, const uint8_t *s, size_t n, size_t p,
                             unsigned mask)
 {
     size_t len;
 
-    while (p < n && (class_at(t, s, p, &len) & mask)) p += len;
-    return p;
+    for (;;) {
+        while (p < n && (t->ascii[s[p]] & mask)) p++;
+        if (p == n || s[p] < 0x80 || !(class_at(t, s, p, &len) & mask)) return p;
+        p += len;
+    }
 }
 
 /* Length of 's 't 'm 'd 're 've 'll behind the apostrophe at p, or 0. */
@@ -131,7 +142,7 @@ static size_t contraction(const uint8_t *s, size_t n, size_t p, bool fold)
 
 /* The run of whitespace at p: whole at the end of the text, else without its last character unless
  * that is all. */
-static size_t whitespace(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p)
+static size_t whitespace(const struct scan_table *t, const uint8_t *s, size_t n, size_t p)
 {
     size_t last = p, end = p, len;
 
@@ -142,7 +153,7 @@ static size_t whitespace(const struct unicode_table *t, const uint8_t *s, size_t
     return end == n || last == p ? end : last;
 }
 
-static size_t scan_gpt2(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p)
+static size_t scan_gpt2(const struct scan_table *t, const uint8_t *s, size_t n, size_t p)
 {
     size_t len, q = p;
     uint8_t class;
@@ -158,7 +169,7 @@ static size_t scan_gpt2(const struct unicode_table *t, const uint8_t *s, size_t 
 }
 
 /* What cl100k and llama3 share: the end of the piece, or 0 when it is whitespace. */
-static inline size_t scan_words(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p)
+static inline size_t scan_words(const struct scan_table *t, const uint8_t *s, size_t n, size_t p)
 {
     size_t len, next;
     uint8_t class = class_at(t, s, p, &len);
@@ -186,7 +197,7 @@ static inline size_t scan_words(const struct unicode_table *t, const uint8_t *s,
 }
 
 /* End of the last newline in the run of whitespace at p, or p; *end gets the end of the run. */
-static size_t last_newline(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p,
+static size_t last_newline(const struct scan_table *t, const uint8_t *s, size_t n, size_t p,
                            size_t *end)
 {
     size_t newline = p, len;
@@ -199,7 +210,7 @@ static size_t last_newline(const struct unicode_table *t, const uint8_t *s, size
     return newline;
 }
 
-static size_t scan_cl100k(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p)
+static size_t scan_cl100k(const struct scan_table *t, const uint8_t *s, size_t n, size_t p)
 {
     size_t end = scan_words(t, s, n, p), newline;
 
@@ -209,13 +220,47 @@ static size_t scan_cl100k(const struct unicode_table *t, const uint8_t *s, size_
     return newline > p ? newline : whitespace(t, s, n, p);
 }
 
-static size_t scan_llama3(const struct unicode_table *t, const uint8_t *s, size_t n, size_t p)
+static size_t scan_llama3(const struct scan_table *t, const uint8_t *s, size_t n, size_t p)
 {
     size_t end = scan_words(t, s, n, p), newline;
 
     if (end > 0) return end;
     newline = last_newline(t, s, n, p, &end);
     return newline > p ? newline : whitespace(t, s, n, p);
+}
+
+typedef size_t scan_fn(const struct scan_table *t, const uint8_t *s, size_t n, size_t p);
+
+/* Inlined with its scanner, so that a piece costs no call. */
+static inline size_t cut_by(scan_fn *scan, const struct scan_table *t, const uint8_t *s, size_t n,
+                            size_t at, struct piece *out, size_t room)
+{
+    size_t count = 0;
+
+    for (; at < n && count < room; count++) {
+        size_t end = scan(t, s, n, at);
+        out[count] = (struct piece){at, end};
+        at = end;
+    }
+    return count;
+}
+
+static size_t cut_gpt2(const struct scan_table *t, const uint8_t *s, size_t n, size_t at,
+                       struct piece *out, size_t room)
+{
+    return cut_by(scan_gpt2, t, s, n, at, out, room);
+}
+
+static size_t cut_cl100k(const struct scan_table *t, const uint8_t *s, size_t n, size_t at,
+                         struct piece *out, size_t room)
+{
+    return cut_by(scan_cl100k, t, s, n, at, out, room);
+}
+
+static size_t cut_llama3(const struct scan_table *t, const uint8_t *s, size_t n, size_t at,
+                         struct piece *out, size_t room)
+{
+    return cut_by(scan_llama3, t, s, n, at, out, room);
 }
 
 /* ------------------------------------------------------------------ operations */
@@ -249,7 +294,7 @@ static enum err op_init(struct errctx *e, const struct mp_value *map, struct op 
         if (strcmp(op_types[i].name, name) == 0) op->type = &op_types[i];
     if (op->type == NULL)
         return err_set(e, ERR_INPUT, "pretokenizer: operation '%s' is not known", name);
-    if (op->type->scan != NULL || op->type->drops_space) return ERR_OK;
+    if (op->type->cut != NULL || op->type->drops_space) return ERR_OK;
     pattern = op->type->pattern;
     if (pattern == NULL) TRY(mp_get_string(e, map, "pattern", &pattern));
     return op_compile(e, pattern, strlen(pattern), &op->code);
@@ -264,7 +309,8 @@ enum err pretokenizer_new(struct errctx *e, const struct mp_value *ops, struct p
         return err_set(e, ERR_INPUT, "pretokenizer: not a list of at most %d operations",
                        PRETOKENIZER_MAX_OPS);
     TRY(mem_new(e, &p, 1, sizeof *p, "pretokenizer"));
-    unicode_table_fill(&p->classes);
+    unicode_table_fill(&p->classes.all);
+    memcpy(p->classes.ascii, p->classes.all.plane, 128);
     p->border = ops->as.list.count == 0 ? BORDER_NONE : BORDER_SPACE;
     for (size_t i = 0; i < ops->as.list.count; i++) {
         p->count++;
@@ -340,7 +386,7 @@ static enum err regex_step(struct errctx *e, struct pretokenizer_cursor *c, cons
 
 /* Words and single punctuation characters; whitespace is dropped. False when only whitespace is
  * left. */
-static bool bert_step(const struct unicode_table *t, const uint8_t *s, size_t n, size_t *from,
+static bool bert_step(const struct scan_table *t, const uint8_t *s, size_t n, size_t *from,
                       size_t *to)
 {
     size_t p = run_of(t, s, n, *from, UNICODE_SPACE), len;
@@ -356,25 +402,33 @@ static bool bert_step(const struct unicode_table *t, const uint8_t *s, size_t n,
     return true;
 }
 
-/* The next piece of a level's range; false at its end. */
-static enum err level_step(struct errctx *e, struct pretokenizer_cursor *c, const struct op *op,
-                           struct level *l, size_t *from, size_t *to, bool *more)
+/* The next pieces of a level's range. */
+static enum err level_cut(struct errctx *e, struct pretokenizer_cursor *c, const struct op *op,
+                          struct level *l, struct piece *out, size_t room, size_t *count)
 {
     const uint8_t *s = c->text + l->from;
-    size_t n = l->to - l->from, at = l->at - l->from, end = n;
+    size_t n = l->to - l->from, at = l->at - l->from, k = 0;
 
-    *more = at < n;
-    if (!*more) return ERR_OK;
-    if (op->type->scan != NULL) {
-        end = op->type->scan(&c->p->classes, s, n, at);
-    } else if (op->type->drops_space) {
-        *more = bert_step(&c->p->classes, s, n, &at, &end);
+    if (op->type->cut != NULL) {
+        k = op->type->cut(&c->p->classes, s, n, at, out, room);
+        if (k > 0) at = out[k - 1].to;
     } else {
-        TRY(regex_step(e, c, op->code, s, n, at, &end));
+        for (; at < n && k < room; k++) {
+            size_t end = n;
+            if (!op->type->drops_space)
+                TRY(regex_step(e, c, op->code, s, n, at, &end));
+            else if (!bert_step(&c->p->classes, s, n, &at, &end))
+                break;
+            out[k] = (struct piece){at, end};
+            at = end;
+        }
     }
-    *from = l->from + at;
-    *to = l->from + end;
-    l->at = *to;
+    for (size_t i = 0; l->from > 0 && i < k; i++) {
+        out[i].from += l->from;
+        out[i].to += l->from;
+    }
+    l->at = l->from + at;
+    *count = k;
     return ERR_OK;
 }
 
@@ -385,29 +439,33 @@ void pretokenizer_start(struct pretokenizer_cursor *c, const uint8_t *text, size
     c->levels[0].to = n;
 }
 
-enum err pretokenizer_next(struct errctx *e, struct pretokenizer_cursor *c, size_t *from,
-                           size_t *to, bool *more)
+enum err pretokenizer_next(struct errctx *e, struct pretokenizer_cursor *c, struct piece *out,
+                           size_t room, size_t *count)
 {
     int last = c->p->count - 1, k = last;
+    struct piece whole = {c->levels[0].at, c->levels[0].to};
+    size_t got;
 
     if (last < 0) { /* no operation: the text is one piece */
-        struct level *l = &c->levels[0];
-        *more = l->at < l->to;
-        *from = l->at;
-        *to = l->to;
-        l->at = l->to;
+        *count = whole.from < whole.to;
+        *out = whole;
+        c->levels[0].at = whole.to;
         return ERR_OK;
     }
     for (;;) {
-        TRY(level_step(e, c, &c->p->ops[k], &c->levels[k], from, to, more));
-        if (*more && k == last) return ERR_OK;
-        if (!*more && k == 0) return ERR_OK;
-        if (*more) {
-            k++;
-            c->levels[k] = (struct level){*from, *to, *from};
-        } else {
+        if (k == last) {
+            TRY(level_cut(e, c, &c->p->ops[k], &c->levels[k], out, room, count));
+            if (*count > 0 || k == 0) return ERR_OK;
             k--;
+            continue;
         }
+        TRY(level_cut(e, c, &c->p->ops[k], &c->levels[k], &whole, 1, &got));
+        if (got == 0 && k == 0) {
+            *count = 0;
+            return ERR_OK;
+        }
+        k += got > 0 ? 1 : -1;
+        if (got > 0) c->levels[k] = (struct level){whole.from, whole.to, whole.from};
     }
 }
 

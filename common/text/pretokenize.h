@@ -36,10 +36,12 @@ void pretokenizer_cursor_free(struct pretokenizer_cursor *c);
 
 /* Begins with text[0..n), valid UTF-8 that must stay until the last piece. */
 void pretokenizer_start(struct pretokenizer_cursor *c, const uint8_t *text, size_t n);
-/* The next piece text[*from..*to); *more is false after the last. What lies between two pieces is
- * dropped. */
-enum err pretokenizer_next(struct errctx *e, struct pretokenizer_cursor *c, size_t *from,
-                           size_t *to, bool *more) MUST_USE;
+/* The next pieces, at most `room` of them; *count is 0 after the last. What lies between two pieces is dropped. */
+struct piece {
+    size_t from, to; /* text[from .. to) */
+};
+enum err pretokenizer_next(struct errctx *e, struct pretokenizer_cursor *c, struct piece *out,
+                           size_t room, size_t *count) MUST_USE;
 
 /* The first place >= from where text may be cut so that both sides give the pieces of the whole; n
  * when there is none or the operations promise nothing (regular expressions of the user). _last:

@@ -15,7 +15,7 @@
 #include "common/text/utf8.h"
 #include "common/text/wordpiece.h"
 
-enum { WORD_LIMIT = 31, WORD_IDS = 7, CACHE_WORDS = 1 << 15 };
+enum { WORD_LIMIT = 31, WORD_IDS = 7, CACHE_WORDS = 1 << 15, PIECES = 64 };
 
 struct word {        /* one cache line */
     uint64_t key[4]; /* the piece, padded with zeros; the last byte is its length */
@@ -265,19 +265,20 @@ static enum err encode_plain(struct errctx *e, const struct tokenizer *t,
                              const uint64_t *origin, uint64_t base, struct id_list *ids,
                              struct offset_list *ends)
 {
-    size_t from, to;
-    bool more;
+    struct piece pieces[PIECES];
+    size_t count;
 
     pretokenizer_start(s->cursor, text, n);
     for (;;) {
-        TRY(pretokenizer_next(e, s->cursor, &from, &to, &more));
-        if (!more) return ERR_OK;
-        size_t first = ids->count;
-        if (ids->capacity - first < to - from + WORD_IDS + 1)
-            TRY(mem_grow(e, &ids->data, &ids->capacity, first + (to - from) + WORD_IDS + 1,
-                         sizeof *ids->data, "token ids"));
-        TRY(encode_piece(e, t, s, text + from, to - from, n - from, ids));
-        if (ends != NULL) TRY(push_ends(e, t, ids, first, from, to, origin, base, ends));
+        TRY(pretokenizer_next(e, s->cursor, pieces, PIECES, &count));
+        if (count == 0) return ERR_OK;
+        size_t need = ids->count + (pieces[count - 1].to - pieces[0].from) + WORD_IDS + 1;
+        TRY(mem_grow(e, &ids->data, &ids->capacity, need, sizeof *ids->data, "token ids"));
+        for (size_t i = 0; i < count; i++) {
+            size_t from = pieces[i].from, to = pieces[i].to, first = ids->count;
+            TRY(encode_piece(e, t, s, text + from, to - from, n - from, ids));
+            if (ends != NULL) TRY(push_ends(e, t, ids, first, from, to, origin, base, ends));
+        }
     }
 }
 

@@ -47,10 +47,10 @@ static void cutter_close(struct cutter *k)
 static size_t next(struct cutter *k)
 {
     struct errctx e = ERRCTX_INIT;
-    size_t from, to = 0;
-    bool more;
-    assert_int_equal(pretokenizer_next(&e, k->c, &from, &to, &more), ERR_OK);
-    return more ? to : SIZE_MAX;
+    struct piece piece;
+    size_t count;
+    assert_int_equal(pretokenizer_next(&e, k->c, &piece, 1, &count), ERR_OK);
+    return count > 0 ? piece.to : SIZE_MAX;
 }
 
 static void compare(const char *name, struct cutter *scanner, struct cutter *regex,
