@@ -17,6 +17,7 @@ struct bpe {
     const struct vocab_map *vocab;
     bool ignore_merges;
     uint32_t byte_id[256];
+    uint32_t byte_rank[65536]; /* of the pairs of bytes that begin every piece: left << 8 | right */
     struct merge *table;
     size_t mask;
 };
@@ -79,6 +80,8 @@ static enum err fill(struct errctx *e, struct bpe *b, const struct tokenizer_spe
     for (size_t i = 0; i < slots; i++) b->table[i] = (struct merge){NO_KEY, NO_RANK, 0};
     for (int64_t r = 0; r < s->merges_count && code == ERR_OK; r++)
         code = add_merge(e, b, s, r, &joined);
+    for (unsigned pair = 0; pair < 65536; pair++)
+        b->byte_rank[pair] = find(b, b->byte_id[pair >> 8], b->byte_id[pair & 255])->rank;
     bytes_fini(&joined);
     return code;
 }
@@ -116,11 +119,11 @@ void bpe_scratch_fini(struct bpe_scratch *s)
     memset(s, 0, sizeof *s);
 }
 
-static size_t merge_short(const struct bpe *b, uint32_t *ids, size_t n)
+static size_t merge_short(const struct bpe *b, const uint8_t *piece, uint32_t *ids, size_t n)
 {
     uint32_t rank[SHORT_PIECE];
 
-    for (size_t i = 0; i + 1 < n; i++) rank[i] = find(b, ids[i], ids[i + 1])->rank;
+    for (size_t i = 0; i + 1 < n; i++) rank[i] = b->byte_rank[piece[i] << 8 | piece[i + 1]];
     while (n > 1) {
         size_t best = 0;
         for (size_t i = 1; i + 1 < n; i++)
@@ -225,6 +228,6 @@ enum err bpe_encode(struct errctx *e, const struct bpe *b, struct bpe_scratch *s
     }
     for (size_t i = 0; i < n; i++) ids[i] = b->byte_id[piece[i]];
     if (n > SHORT_PIECE) return merge_long(e, b, s, ids, n, count);
-    *count = merge_short(b, ids, n);
+    *count = merge_short(b, piece, ids, n);
     return ERR_OK;
 }

@@ -101,8 +101,7 @@ const char *pretokenizer_pattern(const char *op)
 
 /* ------------------------------------------------------------------ scanners */
 
-static inline uint8_t class_at(const struct scan_table *t, const uint8_t *s, size_t p,
-                               size_t *len)
+static inline uint8_t class_at(const struct scan_table *t, const uint8_t *s, size_t p, size_t *len)
 {
     if (s[p] < 0x80) {
         *len = 1;

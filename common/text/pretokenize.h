@@ -36,7 +36,8 @@ void pretokenizer_cursor_free(struct pretokenizer_cursor *c);
 
 /* Begins with text[0..n), valid UTF-8 that must stay until the last piece. */
 void pretokenizer_start(struct pretokenizer_cursor *c, const uint8_t *text, size_t n);
-/* The next pieces, at most `room` of them; *count is 0 after the last. What lies between two pieces is dropped. */
+/* The next pieces, at most `room` of them; *count is 0 after the last. What lies between two pieces
+ * is dropped. */
 struct piece {
     size_t from, to; /* text[from .. to) */
 };
