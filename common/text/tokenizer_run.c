@@ -15,7 +15,7 @@
 #include "common/text/utf8.h"
 #include "common/text/wordpiece.h"
 
-enum { WORD_LIMIT = 31, WORD_IDS = 7, CACHE_WORDS = 1 << 15, PIECES = 64 };
+enum { WORD_LIMIT = 31, WORD_IDS = 7, CACHE_WORDS = 1 << 17, PIECES = 64 };
 
 struct word {        /* one cache line */
     uint64_t key[4]; /* the piece, padded with zeros; the last byte is its length */
@@ -43,7 +43,8 @@ struct tokenizer_scratch {
     struct bpe_scratch bpe;
     struct bytes buffer;
     struct normalized normalized;
-    struct word *cache;
+    struct word *cache; /* CACHE_WORDS of them, aligned, in: */
+    struct word *cache_memory;
 };
 
 const struct tokenizer_spec *tokenizer_spec_of(const struct tokenizer *t)
@@ -149,9 +150,12 @@ enum err tokenizer_scratch_new(struct errctx *e, const struct tokenizer *t,
     *out = NULL;
     TRY(mem_new(e, &s, 1, sizeof *s, "tokenizer"));
     s->t = t;
+    /* zeroed by the system page by page, so that a short text does not pay for all of it */
     if (pretokenizer_cursor_new(e, t->pretokenizer, &s->cursor) == ERR_OK &&
-        mem_new_aligned(e, &s->cache, CACHE_WORDS, sizeof *s->cache, "word cache") == ERR_OK) {
-        memset(s->cache, 0, CACHE_WORDS * sizeof *s->cache);
+        mem_new(e, &s->cache_memory, CACHE_WORDS + 1, sizeof *s->cache, "word cache") == ERR_OK) {
+        uintptr_t at = (uintptr_t)s->cache_memory;
+        s->cache =
+            (struct word *)((at + sizeof *s->cache - 1) / sizeof *s->cache * sizeof *s->cache);
         *out = s;
         return ERR_OK;
     }
@@ -166,7 +170,7 @@ void tokenizer_scratch_free(struct tokenizer_scratch *s)
     bpe_scratch_fini(&s->bpe);
     bytes_fini(&s->buffer);
     normalized_fini(&s->normalized);
-    mem_free(s->cache);
+    mem_free(s->cache_memory);
     mem_free(s);
 }
 
