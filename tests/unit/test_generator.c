@@ -192,7 +192,7 @@ static void logprob_is_the_loss(void **state)
     cfg.tokens = 20;
     sampler.temperature = 1.5;
     use_support_open(&s, "llama", 2);
-    const struct model_use use = {.dtype = DTYPE_F32, .tokens = 32, .rows = 1};
+    const struct model_use use = {.dtype = DTYPE_F32, .tokens = 32};
     struct model *m = use_support_model(&s, &use);
     struct log *l = generate_one(m, &cfg, &sampler, "");
     const size_t n = l->results[0].ids_count;
