@@ -9,16 +9,16 @@
 #include <assert.h>
 #include <string.h>
 #include "common/base/dtype.h"
-#include "kernels/internal.h"
+#include "kernels/cpu/cpu.h"
 
 /* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln(2) / 2: e^r = 1 + r + r^2 P(r), 2e-8. At most 2 ulp
- * (tests/kernels). */
+ * (tests/kernels); what would be below the least normal float is 0, as subnormal results cost a
+ * hundred cycles each. */
 static inline vf vf_exp(vf x)
 {
-    x = vf_max(vf_set(-110.0f),
-               vf_min(vf_set(100.0f), x)); /* both sides saturate: 0 and infinity */
-    vf n = vf_round(vf_mul(x, vf_set(1.44269504f)));
-    vf r = vf_fnma(n, vf_set(0.693359375f), x);
+    vf least_normal = vf_set(-87.33654f), y = vf_max(least_normal, vf_min(vf_set(100.0f), x));
+    vf n = vf_round(vf_mul(y, vf_set(1.44269504f)));
+    vf r = vf_fnma(n, vf_set(0.693359375f), y);
     r = vf_fnma(n, vf_set(-2.12194440e-4f), r);
     vf p = vf_set(0.00139262034f);
     p = vf_fma(p, r, vf_set(0.00836319488f));
@@ -26,7 +26,8 @@ static inline vf vf_exp(vf x)
     p = vf_fma(p, r, vf_set(0.166665769f));
     p = vf_fma(p, r, vf_set(0.5f));
     p = vf_fma(vf_mul(r, r), p, r);
-    return vf_scale2(vf_add(p, vf_set(1.0f)), n);
+    p = vf_scale2(vf_add(p, vf_set(1.0f)), n);
+    return vf_select(vf_less(x, least_normal), vf_set(0.0f), p);
 }
 
 /* 1 / (1 + e^-x) */
@@ -173,6 +174,14 @@ static inline vf floats_get(const float *p, int64_t i, int64_t n)
 static inline void floats_put(float *p, int64_t i, int64_t n, vf x)
 {
     n >= VF ? vf_store(p + i, x) : vf_store_n(p + i, x, n);
+}
+
+/* Columns of a task where tasks own columns: a share for each thread, and few enough for the sums
+ * to stay in the first cache. A column's sum is the same whichever its neighbours are. */
+static inline int64_t columns_per_task(const struct kernels *k, int64_t C)
+{
+    int64_t share = tasks_of(C > 0 ? C : 1, state_of(k)->threads);
+    return least(tasks_of(share, VF) * VF, 1024);
 }
 
 #endif
