@@ -54,6 +54,10 @@ endif
 PROGRAMS := $(patsubst cmd/%.c,%,$(filter-out cmd/cmd.c cmd/graft.c,$(wildcard cmd/*.c)))
 TESTS    := $(wildcard tests/unit/test_*.c tests/kernels/test_*.c)
 TEST_SUPPORT := $(filter-out $(TESTS),$(wildcard tests/unit/*.c tests/kernels/*.c))
+ifneq ($(ARCH),x86_64)
+TESTS        := $(filter-out %/test_vec_math.c,$(TESTS))
+TEST_SUPPORT := $(filter-out %_avx2.c %_avx512.c,$(TEST_SUPPORT))
+endif
 
 # ---- flags ----
 

@@ -16,7 +16,7 @@
 enum { KERNEL_SCRATCH = 4 << 20, SUM_BLOCK = 1 << 15, SUM_BLOCKS = 4096 };
 
 struct kmem {
-    unsigned char *data;
+    unsigned char *block, *data; /* as allocated; aligned to 64 bytes */
     size_t bytes;
 };
 

@@ -4,6 +4,8 @@
 #include "common/base/mem.h"
 #include "kernels/internal.h"
 
+enum { MEM_ALIGN = 64 };
+
 struct buf buf_at(struct buf b, size_t offset, size_t bytes)
 {
     assert(b.mem && offset <= b.bytes && bytes <= b.bytes - offset);
@@ -16,12 +18,15 @@ static enum err mem_alloc(struct kernels *k, struct errctx *e, size_t bytes, str
     *out = (struct buf){0};
     struct kmem *m;
     TRY(mem_new(e, &m, 1, sizeof *m, "a tensor"));
-    enum err r = mem_new_aligned(e, &m->data, bytes, 1, "tensors");
+    /* From calloc, as large blocks then take memory only where they are touched. */
+    enum err r = bytes < SIZE_MAX - MEM_ALIGN
+                     ? mem_new(e, &m->block, bytes + MEM_ALIGN, 1, "tensors")
+                     : err_memory(e, "tensors", bytes);
     if (r != ERR_OK) {
         mem_free(m);
         return r;
     }
-    memset(m->data, 0, bytes);
+    m->data = m->block + (MEM_ALIGN - (uintptr_t)m->block % MEM_ALIGN);
     m->bytes = bytes;
     *out = (struct buf){m, 0, bytes};
     return ERR_OK;
@@ -31,7 +36,7 @@ static void mem_release(struct kernels *k, struct buf b)
 {
     (void)k;
     if (!b.mem) return;
-    mem_free(b.mem->data);
+    mem_free(b.mem->block);
     mem_free(b.mem);
 }
 

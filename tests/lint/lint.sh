@@ -15,7 +15,7 @@ files() { # FIND-EXPRESSION...
     [ ${#dirs[@]} -gt 0 ] || return 0
     find "${dirs[@]}" -type f \( "$@" \) | sort
 }
-c_files() { files -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh'; }
+c_files() { files -name '*.[ch]' -o -name '*.inc' -o -name '*.cu' -o -name '*.cuh'; }
 
 # Reads names of C files; prints "file:line:code" with comments and the insides of strings blanked.
 code() {
