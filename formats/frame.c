@@ -133,7 +133,7 @@ enum err frame_header_parse(struct errctx *e, const uint8_t *data, size_t n, str
 enum err frame_scanner_init(struct errctx *e, struct frame_scanner *s, struct infile *in)
 {
     *s = (struct frame_scanner){.in = in, .segment_frames = -1};
-    TRY(mem_new(e, &s->buffer, BUFFER_BYTES, 1, "a read buffer"));
+    TRY(mem_new_aligned(e, &s->buffer, BUFFER_BYTES, 1, "a read buffer"));
     s->seal = XXH3_createState();
     if (!s->seal) return err_memory(e, "a hash", 1024);
     XXH3_64bits_reset(s->seal);

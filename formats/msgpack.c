@@ -279,9 +279,8 @@ static enum err list_from_objects(struct errctx *e, const msgpack_object *o, str
         const msgpack_object *item = !map         ? &o->via.array.ptr[i]
                                      : i % 2 == 0 ? &o->via.map.ptr[i / 2].key
                                                   : &o->via.map.ptr[i / 2].val;
-        enum err code = from_object(e, item, &v->as.list.items[i]);
-        if (code != ERR_OK) return code;
-        v->as.list.count = i + 1;
+        v->as.list.count = i + 1; /* what is begun is freed with the rest */
+        TRY(from_object(e, item, &v->as.list.items[i]));
     }
     return ERR_OK;
 }

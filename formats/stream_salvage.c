@@ -238,6 +238,7 @@ static enum err step(struct errctx *e, struct rescue *r, uint64_t *offset)
     uint32_t magic = got == sizeof head ? frame_u32(head) : 0;
     uint64_t skip = (uint64_t)8 + frame_u32(head + 4);
     if (magic >= MAGIC_SKIP && magic < MAGIC_SKIP_END && skip <= r->in.size - from) {
+        r->ours = false; /* between segments: a begin must say what follows */
         *offset += skip;
         return ERR_OK;
     }

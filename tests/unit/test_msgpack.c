@@ -160,6 +160,7 @@ static void test_round_trip(void **state)
     assert_int_equal(mp_encode(&e, &v, &b), ERR_OK);
     assert_int_equal(mp_decode(&e, b.data, b.len, &back), ERR_OK);
     assert_same_tree(&v, &back);
+    mp_fini(&back);
     assert_int_equal(mp_copy(&e, &v, &copy), ERR_OK);
     assert_same_tree(&v, &copy);
     assert_int_equal(mp_set_int(&e, &copy, "more", 1), ERR_OK);
