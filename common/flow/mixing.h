@@ -54,8 +54,7 @@ struct mixing_sources {
     size_t count;
 };
 
-/* Operands FILE:WEIGHT; ERR_USAGE when one is not that. mixing_sources_close also after a failure.
- */
+/* Operands FILE:WEIGHT, else ERR_USAGE. mixing_sources_close also after a failure. */
 enum err mixing_sources_parse(struct errctx *e, const struct opt_list *operands,
                               struct mixing_sources *m) MUST_USE;
 /* Opens them in order, sees that their begins agree, and records the weights in `run`. */

@@ -5,13 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-static size_t field_bytes(const struct stream_field *f)
-{
-    size_t n = dtype_size(f->dtype);
-    for (int d = 0; d < f->dims; d++)
-        if (f->shape[d] >= 0) n *= (size_t)f->shape[d];
-    return n;
-}
+#include "formats/stream_begin.h"
 
 enum err rowpack_init(struct errctx *e, const struct stream_begin *begin, const char *name,
                       struct rowpack *p)
@@ -27,8 +21,8 @@ enum err rowpack_init(struct errctx *e, const struct stream_begin *begin, const 
     TRY(mem_new(e, &p->elements, n, sizeof *p->elements, "columns"));
     for (int64_t c = 0; c < p->columns; c++) {
         const struct stream_field *f = &begin->columns[c];
-        p->element_bytes[c] = field_bytes(f);
-        p->is_ragged[c] = f->dims > 0 && f->shape[0] == -1;
+        p->element_bytes[c] = stream_field_cell(f);
+        p->is_ragged[c] = stream_field_ragged(f);
         p->ragged += p->is_ragged[c];
     }
     return ERR_OK;
@@ -114,6 +108,5 @@ void rowpack_view(struct rowpack *p, const uint8_t *packed)
 int64_t rowpack_tokens_column(const struct stream_begin *begin)
 {
     int64_t c = begin->kind == STREAM_TOKENS ? stream_begin_find_column(begin, "ids") : -1;
-    bool ragged = c >= 0 && begin->columns[c].dims == 1 && begin->columns[c].shape[0] == -1;
-    return ragged ? c : -1;
+    return c >= 0 && stream_field_ragged(&begin->columns[c]) ? c : -1;
 }

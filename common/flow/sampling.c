@@ -144,6 +144,7 @@ enum err sampling_add(struct errctx *e, struct sampling *s, const struct stream_
         else if (rng_words_to_double((uint32_t)(key >> 32), (uint32_t)key) < s->cfg.fraction)
             TRY(stream_writer_rows(e, w, rows, i, i + 1));
     }
+    prog_progress("%" PRId64 " rows read", s->seen);
     return ERR_OK;
 }
 

@@ -7,8 +7,8 @@
  * correspond (tokens and the features made from them) give samples that correspond.
  *
  * For N rows of an input whose length is not known, a histogram of all keys so far bounds the Nth
- * smallest from above; rows below the bound are kept, in memory and then in TMPDIR: about N (1 +
- * ln(rows / N)) of them.
+ * smallest from above; rows below the bound are kept, in memory and then in TMPDIR:
+ * about N (1 + ln(rows / N)) of them.
  *
  * Ownership: sampling_new/_free. One thread. */
 #ifndef GRAFT_FLOW_SAMPLING_H
@@ -47,9 +47,7 @@ void sampling_free(struct sampling *s);
 enum err sampling_add(struct errctx *e, struct sampling *s, const struct stream_rows *rows,
                       struct stream_writer *w) MUST_USE;
 
-/* By rows, after the last: settles which they are; *expect says how much sampling_write will put
- * out.
- */
+/* By rows, after the last: settles which they are, and how much sampling_write will put out. */
 enum err sampling_settle(struct errctx *e, struct sampling *s,
                          struct stream_expect *expect) MUST_USE;
 enum err sampling_write(struct errctx *e, struct sampling *s, struct stream_writer *w) MUST_USE;

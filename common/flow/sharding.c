@@ -351,6 +351,7 @@ static enum err add_row(struct errctx *e, struct sharding *s, const struct strea
 enum err sharding_add(struct errctx *e, struct sharding *s, const struct stream_rows *rows)
 {
     for (int64_t i = 0; i < rows->n; i++) TRY(add_row(e, s, rows, i));
+    prog_progress("%" PRId64 " rows read", rows->first + rows->n);
     return ERR_OK;
 }
 

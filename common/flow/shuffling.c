@@ -31,9 +31,8 @@ struct head {
     uint32_t bytes;
     uint32_t occurrence;
 };
-#define MOVED                                                                                      \
-    UINT32_MAX /* occurrence of a copy that has gone to another bucket: its bytes are passed over  \
-                */
+/* The occurrence of a copy that has gone to another bucket: its bytes are passed over. */
+#define MOVED UINT32_MAX
 
 /* The rows whose keys agree in all bits above `shift`. */
 struct bucket {
@@ -222,6 +221,7 @@ enum err shuffling_add(struct errctx *e, struct shuffling *s, const struct strea
         TRY(bucket_append(e, s, bucket_of(s, &s->current, row_key(s, &h, 0)), &h, s->scratch));
     }
     s->rows += rows->n;
+    prog_progress("%" PRId64 " rows read", s->rows);
     if (s->ids >= 0) s->tokens += rows->start[s->ids][rows->n] - rows->start[s->ids][0];
     return ERR_OK;
 }
