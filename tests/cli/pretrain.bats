@@ -57,13 +57,12 @@ nothing_left() { # no output, no temporary, no lock
 }
 
 @test "an id out of range: row, place, id" {
-    graft dump train.tokens >text
-    # the first row's first id becomes one too many
-    V=$(graft inspect --json t.tok | jq '.meta.vocab // 290')
-    awk -v v="$V" '!done && /ids/ && /\[[0-9]+/ { sub(/\[[0-9]+/, "[" v); done = 1 } 1' text | graft undump -o bad.tokens || skip 'dump has another look'
-    cmp -s bad.tokens train.tokens && skip 'dump has another look'
-    status_is 3 graft pretrain "${FAST[@]}" bad.tokens -o out.model
-    says 'row 0'
+    graft dump train.tokens | jq -c 'if .row and .row.doc == $doc then .row.ids[3] = 290 else . end' \
+        --arg doc "$(graft dump train.tokens | jq -r 'select(.row).row.doc' | sed -n 3p)" | graft undump --edited -o bad.tokens
+    status_is 3 graft pretrain "${FAST[@]}" --steps 2 bad.tokens -o out.model
+    one_line
+    says 'row 2'
+    says 290
     nothing_left
 }
 
