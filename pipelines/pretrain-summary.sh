@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # pretrain-summary.sh WORK PROMPT...: what came out of pretrain.mk, on a page: figures, samples, lineage, and where to go from here.
 set -eu -o pipefail
-work=$1
+work=${1#"$PWD/"}
 shift
+bin=$(dirname "$(command -v graft)")
+case $bin in "$PWD"/*) bin=\$PWD/${bin#"$PWD/"} ;; esac
 
 figure() { # MODEL NAME: of the judgement on the held-out text
     jq -r ".$2" "$work/$1.json"
 }
 
 interval() { # MODEL NAME
-    jq -r "[.$2, .$2_low, .$2_high] | map(. * 1000 | round / 1000) | \"\(.[0])  (95 % between \(.[1]) and \(.[2]))\"" "$work/$1.json"
+    jq -r "[.$2, .$2_low, .$2_high] | @tsv" "$work/$1.json" | awk '{ printf "%.3f  (95 %% between %.3f and %.3f)\n", $1, $2, $3 }'
 }
 
 printf '\n== The model, judged on %s bytes of text it has never seen\n\n' "$(figure base bytes)"
@@ -19,7 +21,7 @@ printf '  before training     %s\n' "$(interval init loss)"
 printf '  after training      %s\n\n' "$(interval base loss)"
 printf '                      bits per byte of text\n'
 printf '  the model           %s\n' "$(interval base bits_per_byte)"
-printf '  xz -9, which knows  %s\n' "$(cat "$work/xz.txt")"
+printf '  xz -9, which knows  %s\n' "$(printf %.3f "$(cat "$work/xz.txt")")"
 printf '    the training text\n'
 
 printf '\n== Three entries it makes up\n'
@@ -39,7 +41,7 @@ cat <<END
 
 == What to type next
 
-  PATH=$(dirname "$(command -v graft)"):\$PATH
+  PATH=$bin:\$PATH
   graft help
   graft inspect $work/base.model
   graft generate -m $work/base.model -p 'Cat \\Cat\\, n.' -n 60 --temperature 0.7

@@ -88,7 +88,7 @@ $(WORK)/base.model: $(WORK)/init.model $(WORK)/data/done
 
 # What xz needs for the text that was kept aside, given the text that was learned from.
 $(WORK)/xz.txt: $(WORK)/data/done
-	$(call say,'The same text for xz -9, which has seen the training text, too')
+	$(call say,'The same text for xz -9 which has seen the training text as well')
 	@cd $(WORK); \
 	    { graft detokenize -q -l -t bpe.tok data/train.tokens | xz -9 | wc -c >xz.train.tmp; } & \
 	    graft detokenize -q -l -t bpe.tok data/train.tokens data/val.tokens | xz -9 | wc -c >xz.both.tmp; \

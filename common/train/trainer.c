@@ -101,6 +101,10 @@ enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, const struct 
                        "the rate goes down towards an end that is not known: a pipe does not say "
                        "how long it is (but graft shuffle's does); give --steps N, or --schedule "
                        "constant");
+    if (adamw->schedule != SCHEDULE_CONSTANT && adamw->warmup >= cfg->horizon)
+        prog_warn("the rate rises over %" PRId64 " steps, but the schedule ends at step %" PRId64
+                  ": give --warmup",
+                  adamw->warmup, cfg->horizon);
     return record_horizon(e, run, cfg->horizon);
 }
 
