@@ -25,6 +25,7 @@ VOCAB   ?= 4096
 CONTEXT ?= 256
 MODEL   ?= --arch llama --layers 6 --width 256 --heads 4 --kv-heads 2
 BATCH   ?= 4Ki
+EPOCHS  ?= 1
 STEPS   ?= 300
 WARMUP  ?= 30
 LR      ?= 3e-3
@@ -81,7 +82,7 @@ $(WORK)/init.model: $(WORK)/bpe.tok
 
 $(WORK)/base.model: $(WORK)/init.model $(WORK)/data/done
 	$(call say,'Training: $(STEPS) steps of $(BATCH) tokens')
-	@graft shuffle --seed 1 $(WORK)/data/train.tokens | \
+	@graft shuffle --epochs $(EPOCHS) --seed 1 $(WORK)/data/train.tokens | \
 	    graft pretrain -v -m $(WORK)/init.model --steps $(STEPS) --batch-tokens $(BATCH) --lr $(LR) --warmup $(WARMUP) \
 	        --val $(WORK)/data/val.tokens --val-rows 200 --val-every 50 \
 	        --checkpoint $(WORK)/run.ck --checkpoint-minutes 0.5 --log $(WORK)/run.jsonl -o $@

@@ -39,7 +39,7 @@ setup() {
 }
 
 @test "interrupted while it trains, it goes on where it was" {
-    setsid "${DEMO[@]}" STEPS=400 >/dev/null 2>&1 3>&- &
+    setsid "${DEMO[@]}" EPOCHS=10 STEPS=400 >/dev/null 2>&1 3>&- &
     pid=$!
     for _ in $(seq 300); do [ "$(grep -c . "$W/run.jsonl" 2>/dev/null)" -gt 20 ] 2>/dev/null && break || sleep 0.1; done
     kill -TERM -- -$pid # a background job ignores SIGINT
@@ -48,11 +48,11 @@ setup() {
     [ ! -e "$W/base.model" ]
     [ -e "$W/run.ck" ]
     rows=$(wc -l <"$W/run.jsonl")
-    "${DEMO[@]}" STEPS=400 >/dev/null
+    "${DEMO[@]}" EPOCHS=10 STEPS=400 >/dev/null
     [ "$(jq -s 'map(select(.loss)) | length' "$W/run.jsonl")" -eq 400 ]
     [ "$rows" -gt 20 ]
     mv "$W/base.model" "$BATS_TEST_TMPDIR/resumed.model"
     rm "$W/run.ck"
-    "${DEMO[@]}" STEPS=400 >/dev/null
+    "${DEMO[@]}" EPOCHS=10 STEPS=400 >/dev/null
     same "$W/base.model" "$BATS_TEST_TMPDIR/resumed.model"
 }
