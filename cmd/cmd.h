@@ -95,7 +95,8 @@ enum err cmd_next_input(struct errctx *e, struct cmd *c, bool *more) MUST_USE;
 /* Reads all that is left without looking at it, or with `stop` records how far reading went. */
 enum err cmd_drain(struct errctx *e, struct cmd *c, bool stop) MUST_USE;
 enum err cmd_output(struct errctx *e, struct cmd *c, const struct stream_begin *begin) MUST_USE;
-/* For programs that read everything before cmd_output: fails now if that could not open its file. */
+/* For programs that read everything before cmd_output: fails now if that could not open its file.
+ */
 enum err cmd_output_check(struct errctx *e, const struct cmd *c) MUST_USE;
 /* Commits the output when all went well, otherwise leaves nothing of it; closes everything; under
  * -v accounts for the run. Returns the first error. */

@@ -71,7 +71,7 @@ unset FAULT GRAFT_TRACE GRAFT_EXEC_PATH
 
 printf '%s\0' "$@" | xargs -0 -n 1 -P "$(nproc)" "$0" --one
 
-grep -ihE '^(not )?ok .*# *skip' "$GRAFT_CHECK_LOGS"/*.log | sed -E 's/^(not )?ok [0-9]* *-? */skipped: /'
+grep -ihE '^(not )?ok .*# *skip' "$GRAFT_CHECK_LOGS"/*.log | sed -E 's/^(not )?ok [0-9]* *-? *(# *SKIP *)?/skipped: /'
 cat "$GRAFT_CHECK_LOGS"/*.count | awk '
     { passed += $1; failed += $2; skipped += $3 }
     END {
