@@ -218,7 +218,7 @@ static enum err check_raw(struct errctx *e, struct documents *d)
         TRY(bytes_append(e, &d->buffer, "\xef\xbf\xbd", 3));
         at += bad;
     }
-    memmove(d->raw.data, d->raw.data + at, n - at);
+    if (at > 0) memmove(d->raw.data, d->raw.data + at, n - at);
     d->raw.len = n - at;
     d->raw_offset += at;
     return ERR_OK;
@@ -234,7 +234,7 @@ static enum err fill(struct errctx *e, struct documents *d)
                        d->in.name, (unsigned long long)d->line, DOCUMENT_LIMIT,
                        d->form == DOCUMENT_FILES ? " (-f lines or -f paragraphs cuts the file)"
                                                  : "");
-    memmove(d->buffer.data, d->buffer.data + d->at, have);
+    if (d->at > 0) memmove(d->buffer.data, d->buffer.data + d->at, have);
     d->buffer.len = have;
     d->scanned -= d->at;
     d->at = 0;
