@@ -17,6 +17,7 @@
 #include "common/base/rng.h"
 #include "common/flow/rowpack.h"
 #include "common/flow/spill.h"
+#include "common/flow/tally.h"
 
 const struct opt shuffling_opts[] = {
     {"epochs", 0, OPT_INT, offsetof(struct shuffling_cfg, epochs), "N",
@@ -24,6 +25,10 @@ const struct opt shuffling_opts[] = {
     {"memory", 0, OPT_INT, offsetof(struct shuffling_cfg, memory), "BYTES",
      "rows to hold in memory; what is over goes to TMPDIR", OPT_UNRECORDED, 1 << 20, 1e15},
     OPT_END};
+
+/* So many rows, or bytes of them, are packed and hashed before the first is looked up: by then what
+ * it asks for is in the cache. */
+enum { AHEAD = 32, AHEAD_BYTES = 64 << 10 };
 
 /* What is known of a row without its bytes. */
 struct head {
@@ -65,10 +70,12 @@ struct shuffling {
     struct spill *spill;
     int bits; /* a deal has 1 << bits buckets */
     struct deal current, next;
-    int64_t ids; /* column whose elements are counted as tokens, or -1 */
+    struct tally tally; /* of the rows that came; then of those of one bucket */
+    bool uncounted;     /* there are rows that found no place in it */
+    int64_t ids;        /* column whose elements are counted as tokens, or -1 */
     int64_t rows, tokens;
     int64_t written;
-    uint8_t *scratch; /* one row */
+    uint8_t *scratch; /* some rows */
     size_t scratch_capacity;
     /* the bucket that is being sorted */
     uint8_t *arena;
@@ -179,6 +186,7 @@ enum err shuffling_new(struct errctx *e, const struct shuffling_cfg *cfg,
     for (s->bits = 2; s->bits < 7 && (block * 4 << s->bits) <= (size_t)cfg->memory / 8;) s->bits++;
     enum err r = rowpack_init(e, begin, name, &s->pack);
     if (r == ERR_OK) r = spill_new(e, block, (uint64_t)cfg->memory / 8 * 3, need, &s->spill);
+    if (r == ERR_OK) r = tally_init(e, &s->tally, (uint64_t)cfg->memory / 8);
     if (r == ERR_OK) r = deal_new(e, s, 64 - s->bits, &s->current);
     if (r == ERR_OK) return ERR_OK;
     shuffling_free(s);
@@ -195,6 +203,7 @@ void shuffling_free(struct shuffling *s)
     }
     spill_free(s->spill);
     rowpack_fini(&s->pack);
+    tally_fini(&s->tally);
     mem_free(s->scratch);
     mem_free(s->arena);
     mem_free(s->items);
@@ -208,17 +217,54 @@ uint64_t shuffling_spilled(const struct shuffling *s)
     return spill_written(s->spill);
 }
 
+/* The number of this row among its like, when the tally knows. It goes on as 0 otherwise. */
+static enum err count_row(struct errctx *e, struct tally *t, struct head *h, bool *known)
+{
+    struct tally_entry *entry = tally_find(t, h->low, h->high);
+    *known = entry != NULL;
+    if (!entry) return ERR_OK;
+    h->occurrence = entry->count++;
+    if (h->occurrence < MOVED) return ERR_OK;
+    return err_set(e, ERR_INPUT, "a row stands there more than %" PRIu32 " times", MOVED - 1);
+}
+
+/* Packs and hashes some rows from `from` on, and begins to fetch what will be asked about them. */
+static enum err pack_some(struct errctx *e, struct shuffling *s, const struct stream_rows *rows,
+                          int64_t from, struct head heads[AHEAD], int *count)
+{
+    size_t used = 0;
+    for (*count = 0; *count < AHEAD && from + *count < rows->n && used < AHEAD_BYTES; ++*count) {
+        struct head *h = &heads[*count];
+        *h = (struct head){0};
+        TRY(rowpack_size(e, &s->pack, rows, from + *count, &h->bytes));
+        if (used + h->bytes > s->scratch_capacity) TRY(scratch_reserve(e, s, used + h->bytes));
+        rowpack_put(&s->pack, rows, from + *count, s->scratch + used);
+        XXH128_hash_t hash = XXH3_128bits(s->scratch + used, h->bytes);
+        h->low = hash.low64;
+        h->high = hash.high64;
+        tally_prefetch(&s->tally, h->low);
+        used += h->bytes;
+    }
+    return ERR_OK;
+}
+
 enum err shuffling_add(struct errctx *e, struct shuffling *s, const struct stream_rows *rows)
 {
-    for (int64_t i = 0; i < rows->n; i++) {
-        struct head h = {0};
-        TRY(rowpack_size(e, &s->pack, rows, i, &h.bytes));
-        if (h.bytes > s->scratch_capacity) TRY(scratch_reserve(e, s, h.bytes));
-        rowpack_put(&s->pack, rows, i, s->scratch);
-        XXH128_hash_t hash = XXH3_128bits(s->scratch, h.bytes);
-        h.low = hash.low64;
-        h.high = hash.high64;
-        TRY(bucket_append(e, s, bucket_of(s, &s->current, row_key(s, &h, 0)), &h, s->scratch));
+    struct head heads[AHEAD];
+    for (int64_t i = 0; i < rows->n;) {
+        int count;
+        const uint8_t *body;
+        TRY(pack_some(e, s, rows, i, heads, &count));
+        body = s->scratch;
+        for (int k = 0; k < count; k++) {
+            bool known;
+            TRY(count_row(e, &s->tally, &heads[k], &known));
+            if (!known) s->uncounted = true;
+            struct bucket *b = bucket_of(s, &s->current, row_key(s, &heads[k], 0));
+            TRY(bucket_append(e, s, b, &heads[k], body));
+            body += heads[k].bytes;
+        }
+        i += count;
     }
     s->rows += rows->n;
     prog_progress("%" PRId64 " rows read", s->rows);
@@ -236,62 +282,37 @@ struct stream_expect shuffling_expect(const struct shuffling *s)
 
 /* ---- copies ----
  *
- * All copies of a row came into one bucket, that of occurrence 0. The hashes of the bucket are
- * counted in a table of bounded size: of those in a range of hashes, which is halved until its
- * distinct rows fit. A copy's occurrence is its count; it moves to the bucket of its new key, and
- * is marked as moved where it was. Nothing but heads is read where there are no copies. */
-
-struct tally {
-    struct tally_entry {
-        uint64_t low, high;
-        uint32_t count; /* 0: empty */
-    } * entries;
-    size_t room;               /* entries there is memory for, a power of two */
-    size_t slots, used, limit; /* of them in use for a bucket, and how many may be filled: half */
-};
-
-/* The entry of this hash, a new one if need be; NULL when there is no room for that. */
-static struct tally_entry *tally_find(struct tally *t, const struct head *h)
-{
-    size_t i = (size_t)h->low & (t->slots - 1);
-    for (; t->entries[i].count; i = (i + 1) & (t->slots - 1))
-        if (t->entries[i].low == h->low && t->entries[i].high == h->high) return &t->entries[i];
-    if (t->used == t->limit) return NULL;
-    t->used++;
-    t->entries[i].low = h->low;
-    t->entries[i].high = h->high;
-    return &t->entries[i];
-}
-
-/* Empty, and no larger than so many rows need: what is small stays in the processor's cache. */
-static void tally_clear(struct tally *t, uint64_t rows)
-{
-    for (t->slots = 64; t->slots < t->room && t->slots / 2 < rows;) t->slots *= 2;
-    t->limit = t->slots / 2;
-    t->used = 0;
-    memset(t->entries, 0, t->slots * sizeof *t->entries);
-}
+ * As long as the tally has room, copies are counted as they come. All copies of a row that came
+ * later are in one bucket, that of occurrence 0. So the hashes of each bucket are counted by
+ * themselves: of those in a range of hashes, which is halved until its distinct rows fit into the
+ * tally. A copy moves to the bucket of its own key, and is marked as moved where it was. Nothing
+ * but heads is read where there are no copies. */
 
 enum counted { COUNTED_DISTINCT, COUNTED_COPIES, COUNTED_TOO_MANY };
 
+static uint64_t heads_count(const struct bucket *b)
+{
+    return b->heads.bytes / sizeof(struct head);
+}
+
 /* Are there copies among the rows whose hashes lie in [from, to]? */
 static enum err count_copies(struct errctx *e, struct shuffling *s, const struct bucket *b,
-                             struct tally *t, uint64_t from, uint64_t to, enum counted *answer)
+                             uint64_t from, uint64_t to, enum counted *answer)
 {
     struct spill_cursor heads = {.chain = &b->heads};
     enum err r = ERR_OK;
-    tally_clear(t, b->heads.bytes / sizeof(struct head));
+    tally_clear(&s->tally, heads_count(b));
     *answer = COUNTED_DISTINCT;
-    for (uint64_t n = b->heads.bytes / sizeof(struct head); n > 0 && *answer != COUNTED_TOO_MANY;
-         n--) {
+    for (uint64_t n = heads_count(b); n > 0 && *answer != COUNTED_TOO_MANY; n--) {
         struct head h;
+        bool known;
         r = spill_cursor_read(e, s->spill, &heads, &h, sizeof h);
+        if (r == ERR_OK && (h.occurrence > 0 || h.high < from || h.high > to)) continue;
+        if (r == ERR_OK) r = count_row(e, &s->tally, &h, &known);
         if (r != ERR_OK) break;
-        if (h.occurrence > 0 || h.high < from || h.high > to) continue;
-        struct tally_entry *entry = tally_find(t, &h);
-        if (!entry)
+        if (!known)
             *answer = COUNTED_TOO_MANY;
-        else if (entry->count++ > 0)
+        else if (h.occurrence > 0)
             *answer = COUNTED_COPIES;
     }
     spill_cursor_fini(&heads);
@@ -312,44 +333,40 @@ static enum err move_copy(struct errctx *e, struct shuffling *s, struct bucket *
     return bucket_append(e, s, bucket_of(s, &s->current, row_key(s, h, 0)), h, s->scratch);
 }
 
-static enum err move_copies(struct errctx *e, struct shuffling *s, struct bucket *b,
-                            struct tally *t, uint64_t from, uint64_t to)
+static enum err move_copies(struct errctx *e, struct shuffling *s, struct bucket *b, uint64_t from,
+                            uint64_t to)
 {
     struct spill_cursor heads = {.chain = &b->heads};
     uint64_t body_at = 0;
     enum err r = ERR_OK;
-    tally_clear(t, b->heads.bytes / sizeof(struct head));
-    for (uint64_t n = b->heads.bytes / sizeof(struct head); n > 0 && r == ERR_OK; n--) {
+    tally_clear(&s->tally, heads_count(b));
+    for (uint64_t n = heads_count(b); n > 0 && r == ERR_OK; n--) {
         struct head h;
+        bool known;
         uint64_t head_at = heads.offset, at = body_at;
         r = spill_cursor_read(e, s->spill, &heads, &h, sizeof h);
         if (r != ERR_OK) break;
         body_at += h.bytes;
         if (h.occurrence > 0 || h.high < from || h.high > to) continue;
-        struct tally_entry *entry = tally_find(t, &h);
-        h.occurrence = entry->count++;
-        if (h.occurrence == MOVED)
-            r = err_set(e, ERR_INPUT, "a row stands there more than %" PRIu32 " times", MOVED - 1);
-        else if (h.occurrence > 0)
-            r = move_copy(e, s, b, &h, head_at, at);
+        r = count_row(e, &s->tally, &h, &known);
+        if (r == ERR_OK && h.occurrence > 0) r = move_copy(e, s, b, &h, head_at, at);
     }
     spill_cursor_fini(&heads);
     return r;
 }
 
-static enum err resolve_bucket(struct errctx *e, struct shuffling *s, struct bucket *b,
-                               struct tally *t)
+static enum err resolve_bucket(struct errctx *e, struct shuffling *s, struct bucket *b)
 {
     uint64_t from = 0, width = UINT64_MAX; /* hashes from .. from + width */
     for (;;) {
         enum counted answer;
         uint64_t to = from + width;
-        TRY(count_copies(e, s, b, t, from, to, &answer));
+        TRY(count_copies(e, s, b, from, to, &answer));
         if (answer == COUNTED_TOO_MANY && width > 0) {
             width /= 2;
             continue;
         }
-        if (answer == COUNTED_COPIES) TRY(move_copies(e, s, b, t, from, to));
+        if (answer == COUNTED_COPIES) TRY(move_copies(e, s, b, from, to));
         if (to == UINT64_MAX) return ERR_OK;
         from = to + 1;
         if (width > UINT64_MAX - from) width = UINT64_MAX - from;
@@ -358,17 +375,12 @@ static enum err resolve_bucket(struct errctx *e, struct shuffling *s, struct buc
 
 static enum err resolve_copies(struct errctx *e, struct shuffling *s)
 {
-    struct tally t = {.room = 64};
-    while (t.room * 2 * sizeof *t.entries <= (size_t)s->cfg.memory / 8 &&
-           (int64_t)t.room < s->rows * 2)
-        t.room *= 2;
-    enum err r = mem_new_aligned(e, &t.entries, t.room, sizeof *t.entries, "the table of copies");
-    for (size_t i = 0; i < (size_t)1 << s->bits && r == ERR_OK; i++) {
-        r = resolve_bucket(e, s, &s->current.buckets[i], &t);
+    for (size_t i = 0; s->uncounted && i < (size_t)1 << s->bits; i++) {
+        TRY(resolve_bucket(e, s, &s->current.buckets[i]));
         prog_progress("looking for copies: %zu of %d", i + 1, 1 << s->bits);
     }
-    mem_free(t.entries);
-    return r;
+    tally_fini(&s->tally);
+    return ERR_OK;
 }
 
 /* ---- putting out ---- */
@@ -402,7 +414,7 @@ static enum err load_rows(struct errctx *e, struct shuffling *s, const struct bu
 {
     struct item *item = s->items;
     uint64_t at = 0, from = 0, used = 0; /* bodies [from, at) are wanted and not yet read */
-    for (uint64_t n = b->heads.bytes / sizeof(struct head); n > 0; n--) {
+    for (uint64_t n = heads_count(b); n > 0; n--) {
         struct head h;
         TRY(spill_cursor_read(e, s->spill, heads, &h, sizeof h));
         if (h.occurrence == MOVED) {
@@ -488,7 +500,7 @@ static enum err write_sorted(struct errctx *e, struct shuffling *s, int64_t rows
 static enum err deal_again(struct errctx *e, struct shuffling *s, struct bucket *b, int64_t epoch,
                            struct deal *d, struct spill_cursor *heads, struct spill_cursor *bodies)
 {
-    for (uint64_t n = b->heads.bytes / sizeof(struct head); n > 0; n--) {
+    for (uint64_t n = heads_count(b); n > 0; n--) {
         struct head h;
         TRY(spill_cursor_read(e, s->spill, heads, &h, sizeof h));
         if (h.occurrence == MOVED) {

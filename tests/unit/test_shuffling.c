@@ -152,6 +152,27 @@ static void one_row_many_times(void **state)
     exercise(60000, 20000, true);
 }
 
+/* One row 60,000 times among 10,000 others: whether its copies are counted as they come, or found
+ * later because the table was full by then, is all the same. */
+static void copies_early_or_late(void **state)
+{
+    enum { N = 70000 };
+    uint64_t *a = values_make(N, 1, 0), *b = values_make(N, 1, 0);
+    (void)state;
+    for (int i = 10000; i < N; i++) a[i] = 10000; /* the others first */
+    memcpy(b, a + 10000, sizeof *b * (N - 10000));
+    memcpy(b + N - 10000, a, sizeof *b * 10000);
+    uint64_t *x = shuffled(a, N, 3, 2, 256 * mebi, NULL), *y = shuffled(a, N, 3, 2, mebi, NULL),
+             *z = shuffled(b, N, 3, 2, mebi, NULL);
+    assert_memory_equal(x, y, 2 * N * sizeof *x);
+    assert_memory_equal(x, z, 2 * N * sizeof *x);
+    free(a);
+    free(b);
+    free(x);
+    free(y);
+    free(z);
+}
+
 static void no_rows(void **state)
 {
     uint64_t none = 0;
@@ -246,6 +267,7 @@ int main(void)
         cmocka_unit_test(epochs),
         cmocka_unit_test(spilled_is_the_same),
         cmocka_unit_test(one_row_many_times),
+        cmocka_unit_test(copies_early_or_late),
     };
     snprintf(path, sizeof path, "/tmp/graft-test-shuffle-%ld.tokens", (long)getpid());
     return cmocka_run_group_tests_name("shuffle", tests, NULL, NULL);
