@@ -40,7 +40,7 @@ DESTDIR    ?=
 
 PACKAGES_BUILD := gcc libc6-dev pkg-config libzstd-dev libmsgpack-dev libxxhash-dev libpcre2-dev libjansson-dev \
                   libutf8proc-dev libopenblas-pthread-dev
-PACKAGES_TEST  := libcmocka-dev bats mandoc shellcheck clang-format jq python3-msgpack python3-zstandard zstd
+PACKAGES_TEST  := libcmocka-dev bats mandoc shellcheck clang-format jq python3-msgpack python3-zstandard python3-xxhash zstd
 PACKAGES_DEMO  := dict-gcide dictzip xz-utils
 PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_DEMO)
 

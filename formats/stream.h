@@ -285,6 +285,9 @@ struct stream_tensors {
 };
 enum err stream_tensors_load(struct errctx *e, struct run *run, const char *role, const char *path,
                              enum stream_kind kind, struct stream_tensors *out) MUST_USE;
+/* The same from a reader that has handed out nothing yet. */
+enum err stream_tensors_read(struct errctx *e, struct stream_reader *r,
+                             struct stream_tensors *out) MUST_USE;
 /* NULL when absent. */
 const void *stream_tensors_get(const struct stream_tensors *t, const char *name,
                                const struct stream_field **field);

@@ -2,6 +2,8 @@
 /* stream_tensors.c: whole streams at once: all tensors into memory, or a glance at a stream without
  * its data. */
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "formats/stream.h"
 #include "formats/stream_begin.h"
@@ -45,18 +47,24 @@ static enum err load(struct errctx *e, struct stream_reader *r, struct stream_te
     return lineage_copy(e, stream_reader_lineage(r), &t->lineage);
 }
 
+enum err stream_tensors_read(struct errctx *e, struct stream_reader *r, struct stream_tensors *out)
+{
+    *out = (struct stream_tensors){0};
+    stream_begin_init(&out->begin, STREAM_MODEL);
+    enum err code = load(e, r, out);
+    if (code != ERR_OK) stream_tensors_fini(out);
+    return code;
+}
+
 enum err stream_tensors_load(struct errctx *e, struct run *run, const char *role, const char *path,
                              enum stream_kind kind, struct stream_tensors *out)
 {
     struct stream_reader_cfg cfg = STREAM_READER_CFG;
     struct stream_reader *r;
     cfg.kind = kind;
-    *out = (struct stream_tensors){0};
-    stream_begin_init(&out->begin, STREAM_MODEL);
     TRY(stream_reader_open(e, run, role, path, &cfg, &r));
-    enum err code = load(e, r, out);
+    enum err code = stream_tensors_read(e, r, out);
     stream_reader_close(r);
-    if (code != ERR_OK) stream_tensors_fini(out);
     return code;
 }
 
@@ -80,18 +88,33 @@ void stream_tensors_fini(struct stream_tensors *t)
 
 /* ------------------------------------------------------------------ a glance */
 
-static enum err glance_file(struct errctx *e, struct infile *in, struct stream_begin *begin,
+/* Asked before opening: a FIFO that is opened, closed and opened again loses its writer. */
+static bool is_file(const char *path)
+{
+    struct stat st;
+    bool standard = !path || !strcmp(path, "-");
+    int failed = standard ? fstat(STDIN_FILENO, &st) : stat(path, &st);
+    if (failed || !S_ISREG(st.st_mode)) return false;
+    return !standard || lseek(STDIN_FILENO, 0, SEEK_CUR) == 0;
+}
+
+static enum err glance_file(struct errctx *e, const char *path, struct stream_begin *begin,
                             struct stream_summary *s, struct lineage *lineage)
 {
+    struct infile in;
     struct stream_map m;
-    TRY(stream_map_read(e, in, &m));
+    TRY(infile_open(e, path, &in));
+    enum err code = stream_map_read(e, &in, &m);
+    uint64_t size = in.size;
+    infile_close(&in);
+    TRY(code);
     *s = (struct stream_summary){.segments = m.count,
                                  .rows = m.rows,
                                  .tensors = m.begin.tensors_count,
                                  .bytes = m.bytes,
-                                 .compressed = in->size};
+                                 .compressed = size};
     if (m.count == 1) memcpy(s->id, m.segments[0].last.id, 16);
-    enum err code = stream_begin_copy(e, &m.begin, begin);
+    code = stream_begin_copy(e, &m.begin, begin);
     for (int64_t i = 0; code == ERR_OK && i < m.count; i++)
         code = lineage_merge(e, &m.segments[i].last.lineage, lineage);
     stream_map_fini(&m);
@@ -116,14 +139,10 @@ static enum err glance_pipe(struct errctx *e, const char *path, struct stream_be
 enum err stream_glance(struct errctx *e, const char *path, struct stream_begin *begin,
                        struct stream_summary *summary, struct lineage *lineage)
 {
-    struct infile in;
     *lineage = (struct lineage){0};
     stream_begin_init(begin, STREAM_TOKENS);
-    TRY(infile_open(e, path, &in));
-    bool regular = in.regular;
-    enum err code = regular ? glance_file(e, &in, begin, summary, lineage) : ERR_OK;
-    infile_close(&in);
-    if (!regular) code = glance_pipe(e, path, begin, summary, lineage);
+    enum err code = is_file(path) ? glance_file(e, path, begin, summary, lineage)
+                                  : glance_pipe(e, path, begin, summary, lineage);
     if (code != ERR_OK) {
         stream_begin_fini(begin);
         lineage_fini(lineage);

@@ -211,12 +211,12 @@ static enum err match_tensors(struct errctx *e, const struct stream_begin *a,
     return ERR_OK;
 }
 
-static enum err compare_tensors(struct errctx *e, const char *a, struct side *b, double tolerance,
+static enum err compare_tensors(struct errctx *e, struct side *a, struct side *b, double tolerance,
                                 struct diff *d)
 {
     struct stream_tensors first;
     int64_t *partner = NULL;
-    TRY(stream_tensors_load(e, NULL, "input", a, STREAM_ANY, &first));
+    TRY(stream_tensors_read(e, a->reader, &first));
     enum err code =
         mem_new(e, &partner, (size_t)b->begin->tensors_count, sizeof *partner, "tensors");
     if (code == ERR_OK) code = match_tensors(e, &first.begin, b->begin, d, partner);
@@ -259,7 +259,7 @@ static enum err compare(struct errctx *e, struct side side[2], double tolerance,
     if (side[0].begin->columns_count && same_columns(side[0].begin, side[1].begin))
         return compare_rows(e, side, tolerance, d);
     if (!side[0].begin->columns_count && !side[1].begin->columns_count)
-        return compare_tensors(e, side[0].name, &side[1], tolerance, d);
+        return compare_tensors(e, &side[0], &side[1], tolerance, d);
     return ERR_OK; /* nothing that could be compared: the begins have said so */
 }
 
