@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes tokenizer_cases.json: what regex, tokenizers and tiktoken make of texts chosen to be difficult.
 
-    python tests/parity/make_tokenizer_cases.py > tests/parity/tokenizer_cases.json
+    python tests/parity/make_tokenizer_cases.py bert-base-uncased/tokenizer.json > tests/parity/tokenizer_cases.json
 
 Needs regex, tokenizers and tiktoken; the suite itself reads the JSON only (tests/unit/test_tokenizer.c).
   pieces      per pre-tokeniser: the pieces of each text
   normalizers per list of operations: the normal form of each text
   bpe         a small byte-level BPE (merges as pairs of bytes in hex; ids are tiktoken ranks), ids of each text
   wordpiece   a small vocabulary, ids and ends (in characters) of each text, uncased and cased
+  bert-base-uncased  ids of each text with that vocabulary
 Characters are such that Unicode 14 and later agree about them.
 """
 import json
 import random
+import sys
 import unicodedata
 
 import regex
@@ -91,6 +93,8 @@ def main():
     for name in PATTERNS:
         for text in samples:
             assert "".join(regex.findall(PATTERNS[name], text)) == text
+    bert = Tokenizer.from_file(sys.argv[1])
+    bert.no_truncation()
     pairs, ranks = small_bpe([ENGLISH] + samples)
     encoding = tiktoken.Encoding("small", pat_str=PATTERNS["gpt2"], mergeable_ranks=ranks, special_tokens={})
     forms = {"nfc": normalizers.NFC(), "nfd": normalizers.NFD(), "nfkc": normalizers.NFKC(), "nfkd": normalizers.NFKD(),
@@ -103,6 +107,7 @@ def main():
         "bpe": {"merges": [[side.hex() for side in pair] for pair in pairs],
                 "ids": [encoding.encode_ordinary(text) for text in samples]},
         "wordpiece": [wordpiece(samples, True), wordpiece(samples, False)],
+        "bert-base-uncased": [bert.encode(text, add_special_tokens=False).ids for text in samples],
     }
     print(json.dumps(cases, ensure_ascii=True, separators=(",", ":")))
 

@@ -153,16 +153,27 @@ static void set_list(struct mp_value *ops, const char *key, const char *names)
     mp_fini(&list);
 }
 
+static void set_unknown(struct maker *m, int64_t id)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct mp_value special;
+    mp_map_init(&special);
+    assert_int_equal(mp_set_int(&e, &special, "unk", id), ERR_OK);
+    assert_int_equal(mp_set(&e, &m->spec.ops, "special", &special), ERR_OK);
+    mp_fini(&special);
+}
+
 static void make_wordpiece(struct maker *m, const json_t *c)
 {
     struct errctx e = ERRCTX_INIT;
     const json_t *vocab = json_object_get(c, "vocab");
-    struct mp_value model, special;
+    struct mp_value model;
     memset(m, 0, sizeof *m);
     tokenizer_spec_init(&m->spec);
     for (size_t i = 0; i < json_array_size(vocab); i++) {
         const char *token = json_string_value(json_array_get(vocab, i));
-        add_token(m, token, strlen(token), token[0] == '[' ? TOKEN_SPECIAL | TOKEN_ADDED : 0);
+        bool special = token[0] == '[' && strlen(token) > 3 && token[1] >= 'A' && token[1] <= 'Z';
+        add_token(m, token, strlen(token), special ? TOKEN_SPECIAL | TOKEN_ADDED : 0);
     }
     set_list(&m->spec.ops, "normalizer",
              json_is_true(json_object_get(c, "lowercase"))
@@ -175,10 +186,7 @@ static void make_wordpiece(struct maker *m, const json_t *c)
     mp_fini(&model);
     set_list(&m->spec.ops, "postprocessor", "");
     set_list(&m->spec.ops, "decoder", "wordpiece");
-    mp_map_init(&special);
-    assert_int_equal(mp_set_int(&e, &special, "unk", 1), ERR_OK);
-    assert_int_equal(mp_set(&e, &m->spec.ops, "special", &special), ERR_OK);
-    mp_fini(&special);
+    set_unknown(m, 1);
     finish(m);
 }
 
@@ -643,7 +651,7 @@ static bool slurp(const char *name, struct bytes *out)
     const char *folder = getenv("GRAFT_DATA");
     char path[4096];
     if (folder == NULL) return false;
-    (void)snprintf(path, sizeof path, "%s/tokenizers/tiktoken/%s", folder, name);
+    (void)snprintf(path, sizeof path, "%s/tokenizers/%s", folder, name);
     assert_int_equal(io_slurp(&e, path, (size_t)1 << 26, out), ERR_OK);
     return true;
 }
@@ -687,7 +695,7 @@ static void tiktoken_vectors(void **state)
     static const char *const files[] = {"r50k_base", "cl100k_base"};
     struct errctx e = ERRCTX_INIT;
     struct bytes plans = {0};
-    if (!slurp("TestPlans.txt", &plans)) {
+    if (!slurp("tiktoken/TestPlans.txt", &plans)) {
         print_message("skipped: GRAFT_DATA is not set\n");
         skip();
     }
@@ -696,7 +704,7 @@ static void tiktoken_vectors(void **state)
         struct tokenizer_spec spec;
         struct runner r;
         char name[64];
-        (void)snprintf(name, sizeof name, "%s.tiktoken", files[i]);
+        (void)snprintf(name, sizeof name, "tiktoken/%s.tiktoken", files[i]);
         import(name, &spec);
         assert_int_equal(tokenizer_spec_special(&spec, "eos"), i == 0 ? 50256 : 100257);
         runner_open(&r, &spec);
@@ -722,7 +730,7 @@ static void recovered_merges(void **state)
     }
     (void)snprintf(path, sizeof path, "%s/tokenizers/gpt2/vocab.bpe", folder);
     assert_int_equal(io_slurp(&e, path, (size_t)1 << 26, &published), ERR_OK);
-    import("r50k_base.tiktoken", &spec);
+    import("tiktoken/r50k_base.tiktoken", &spec);
     assert_int_equal(spec.merges_count, 50000);
     const uint8_t *p = (uint8_t *)memchr(published.data, '\n', published.len) + 1;
     for (int64_t k = 0; k < 2 * spec.merges_count; k++) {
@@ -739,6 +747,95 @@ static void recovered_merges(void **state)
     }
     tokenizer_spec_fini(&spec);
     bytes_fini(&published);
+}
+
+/* NAME.gguf.inp: texts, each followed by a line of its own; NAME.gguf.out: a line of ids for each.
+ */
+static void run_vectors(const char *name, struct runner *r)
+{
+    static const char mark[] = "\n__ggml_vocab_test__\n";
+    struct errctx e = ERRCTX_INIT;
+    struct bytes texts = {0}, ids = {0};
+    char file[64];
+    size_t tests = 0;
+    (void)snprintf(file, sizeof file, "gguf/%s.gguf.inp", name);
+    assert_true(slurp(file, &texts));
+    (void)snprintf(file, sizeof file, "gguf/%s.gguf.out", name);
+    assert_true(slurp(file, &ids));
+    assert_int_equal(bytes_append(&e, &texts, "", 1), ERR_OK);
+    assert_int_equal(bytes_append(&e, &ids, "", 1), ERR_OK);
+    const char *p = (const char *)texts.data, *want = (const char *)ids.data, *end;
+    for (; (end = strstr(p, mark)) != NULL; p = end + strlen(mark), tests++) {
+        encode(r, p, (size_t)(end - p), false);
+        for (size_t i = 0; i < r->ids.count; i++) {
+            char *after;
+            unsigned long id = strtoul(want, &after, 10);
+            if (after == want || id != r->ids.data[i])
+                fail_msg("%s: text %zu, id %zu is %u, not %lu", name, tests, i, r->ids.data[i], id);
+            want = after;
+        }
+        assert_int_equal(*want++, '\n');
+    }
+    assert_int_equal(tests, 46);
+    bytes_fini(&texts);
+    bytes_fini(&ids);
+}
+
+static void gpt2_vectors(void **state)
+{
+    (void)state;
+    struct tokenizer_spec spec;
+    struct runner r;
+    if (getenv("GRAFT_DATA") == NULL) {
+        print_message("skipped: GRAFT_DATA is not set\n");
+        skip();
+    }
+    import("tiktoken/r50k_base.tiktoken", &spec);
+    runner_open(&r, &spec);
+    run_vectors("gpt-2", &r);
+    runner_close(&r);
+    tokenizer_spec_fini(&spec);
+}
+
+/* bert-base-uncased, its vocabulary in the order of ids. */
+static void bert_vectors(void **state)
+{
+    (void)state;
+    struct bytes data = {0};
+    struct maker m;
+    struct runner r;
+    if (!slurp("bert-base-uncased/tokenizer.json", &data)) {
+        print_message("skipped: GRAFT_DATA is not set\n");
+        skip();
+    }
+    json_t *root = json_loadb((const char *)data.data, data.len, JSON_ALLOW_NUL, NULL), *id;
+    json_t *vocab = json_object_get(json_object_get(root, "model"), "vocab"), *c = json_object();
+    json_t *ordered = json_array();
+    const char *token;
+    for (size_t i = 0; i < json_object_size(vocab); i++)
+        json_array_append_new(ordered, json_null());
+    json_object_foreach(vocab, token, id)
+        json_array_set_new(ordered, (size_t)json_integer_value(id), json_string(token));
+    json_object_set_new(c, "vocab", ordered);
+    json_object_set_new(c, "lowercase", json_true());
+    make_wordpiece(&m, c);
+    int64_t unknown = 0;
+    while (strcmp(json_string_value(json_array_get(ordered, (size_t)unknown)), "[UNK]") != 0)
+        unknown++;
+    set_unknown(&m, unknown);
+    runner_open(&r, &m.spec);
+    run_vectors("bert-bge", &r);
+    for (size_t i = 0; i < case_count(); i++) {
+        size_t n;
+        const char *text = case_text(i, &n);
+        encode(&r, text, n, false);
+        same_ids(&r, json_array_get(json_object_get(cases, "bert-base-uncased"), i), text);
+    }
+    runner_close(&r);
+    tokenizer_spec_fini(&m.spec);
+    json_decref(c);
+    json_decref(root);
+    bytes_fini(&data);
 }
 
 int main(void)
@@ -759,6 +856,8 @@ int main(void)
         cmocka_unit_test(bad_specifications_are_named),
         cmocka_unit_test(tiktoken_vectors),
         cmocka_unit_test(recovered_merges),
+        cmocka_unit_test(gpt2_vectors),
+        cmocka_unit_test(bert_vectors),
     };
     return cmocka_run_group_tests(tests, load_cases, free_cases);
 }
