@@ -12,6 +12,9 @@
 
 #include "formats/belt.h"
 
+/* Frames beyond those being worked on: enough that a hand that is held up does not stop the others. */
+enum { READ_AHEAD = 6 };
+
 struct intake {
     struct infile *in;
     struct frame_scanner scanner;
@@ -104,7 +107,7 @@ static enum err set_up(struct errctx *e, struct intake *in)
     TRY(frame_scanner_init(e, &in->scanner, in->in));
     in->scanner.wait = wait_for_input;
     in->scanner.wait_ctx = in;
-    in->slots = in->threads > 0 ? in->threads + 2 : 1;
+    in->slots = in->threads > 0 ? in->threads + READ_AHEAD : 1;
     TRY(mem_new(e, &in->frames, (size_t)in->slots, sizeof *in->frames, "frames"));
     TRY(make_contexts(e, in));
     if (in->threads > 0 && pipe2(in->wake, O_CLOEXEC) != 0) {

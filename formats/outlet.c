@@ -9,6 +9,9 @@
 #include "formats/belt.h"
 #include "formats/frame.h"
 
+/* Frames beyond those being worked on, as in intake.c. */
+enum { WRITE_BEHIND = 6 };
+
 struct outgoing {
     struct bytes raw, packed;
     size_t raw_size;
@@ -108,7 +111,7 @@ static enum err make_contexts(struct errctx *e, struct outlet *o)
 /* Slots, contexts, threads. */
 static enum err acquire(struct errctx *e, struct outlet *o)
 {
-    o->slots = o->threads > 0 ? o->threads + 2 : 1;
+    o->slots = o->threads > 0 ? o->threads + WRITE_BEHIND : 1;
     o->slot = -1;
     TRY(mem_new(e, &o->frames, (size_t)o->slots, sizeof *o->frames, "frames"));
     TRY(make_contexts(e, o));
