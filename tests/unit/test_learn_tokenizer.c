@@ -197,6 +197,25 @@ static void threads_and_pieces_do_not_matter(void **state)
     free(text);
 }
 
+/* A word that is longer than the pieces that are counted at once is one word. */
+static void long_words_stay_whole(void **state)
+{
+    (void)state;
+    size_t n = 700 << 10;
+    char *text = malloc(n);
+    uint8_t id[2][16];
+    for (size_t i = 0; i < n; i++) text[i] = "abcab"[(i * i / 3) % 5];
+    for (int i = 0; i < 2; i++) {
+        struct learn_cfg cfg = cfg_of(300, 2);
+        struct tokenizer_spec s;
+        learn(&cfg, text, n, i == 0 ? n : 1 << 18, &s);
+        tokenizer_spec_id(&s, id[i]);
+        tokenizer_spec_fini(&s);
+    }
+    assert_memory_equal(id[0], id[1], 16);
+    free(text);
+}
+
 static void assert_token(const struct tokenizer_spec *s, int64_t id, const char *text)
 {
     size_t n = (size_t)(s->start[id + 1] - s->start[id]);
@@ -343,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(learning_is_its_definition),
         cmocka_unit_test(threads_and_pieces_do_not_matter),
+        cmocka_unit_test(long_words_stay_whole),
         cmocka_unit_test(ids_are_specials_bytes_merges),
         cmocka_unit_test(cls_and_sep_make_an_encoder),
         cmocka_unit_test(what_cannot_be_is_refused),
