@@ -95,7 +95,9 @@ static enum err read_segment(struct walk *w, uint64_t end, struct map_segment *s
         return bad(w, end, cut);
     TRY(read_at(w, foot, sizeof foot, end - sizeof foot));
     uint64_t entries = frame_u32(foot), table = 8 + entries * ENTRY_BYTES + FRAME_TABLE_FOOTER;
-    if (frame_u32(foot + 5) != 0x8F92EAB1u || foot[4] != 0 || table > end || entries < 4)
+    /* Nothing in a segment is shorter than its magic: that bounds what a table may claim. */
+    if (frame_u32(foot + 5) != 0x8F92EAB1u || foot[4] != 0 || entries < 4 ||
+        table + entries * FRAME_MAGIC_BYTES > end)
         return bad(w, end, cut);
     TRY(read_at(w, head, sizeof head, end - table));
     if (frame_u32(head) != 0x184D2A5Eu || frame_u32(head + 4) != table - 8) return bad(w, end, cut);
