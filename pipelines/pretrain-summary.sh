@@ -48,5 +48,5 @@ cat <<END
   graft eval -m $work/base.model $work/data/val.tokens
   jq -r 'select(.loss) | [.step, .loss] | @tsv' $work/run.jsonl
   graft shuffle --seed 2 $work/data/train.tokens |       # train on: another 300 steps from where it is
-      graft pretrain -m $work/base.model --steps 300 --batch-tokens 4Ki --lr 1e-3 --warmup 10 -o $work/more.model
+      graft pretrain -m $work/base.model --steps 300 --batch-tokens 1Ki --lr 1e-3 --warmup 10 -o $work/more.model
 END

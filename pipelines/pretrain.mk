@@ -23,12 +23,12 @@ WORK    ?= $(BUILD)/demo
 TEXT    ?=
 VOCAB   ?= 4096
 CONTEXT ?= 256
-MODEL   ?= --arch llama --layers 6 --width 256 --heads 4 --kv-heads 2
-BATCH   ?= 4Ki
+MODEL   ?= --arch llama --layers 6 --width 256 --heads 4 --kv-heads 2 --tied
+BATCH   ?= 1Ki
 EPOCHS  ?= 1
-STEPS   ?= 300
-WARMUP  ?= 30
-LR      ?= 3e-3
+STEPS   ?= 950
+WARMUP  ?= 60
+LR      ?= 2e-3
 PROMPTS ?= 'Lamp \Lamp\, n.' 'River \Riv"er\, n.' 'To walk'
 
 SHELL       := /bin/bash
@@ -84,7 +84,7 @@ $(WORK)/base.model: $(WORK)/init.model $(WORK)/data/done
 	$(call say,'Training: $(STEPS) steps of $(BATCH) tokens')
 	@graft shuffle --epochs $(EPOCHS) --seed 1 $(WORK)/data/train.tokens | \
 	    graft pretrain -v -m $(WORK)/init.model --steps $(STEPS) --batch-tokens $(BATCH) --lr $(LR) --warmup $(WARMUP) \
-	        --val $(WORK)/data/val.tokens --val-rows 200 --val-every 50 \
+	        --val $(WORK)/data/val.tokens --val-rows 200 --val-every 200 \
 	        --checkpoint $(WORK)/run.ck --checkpoint-minutes 0.5 --log $(WORK)/run.jsonl -o $@
 
 # What xz needs for the text that was kept aside, given the text that was learned from.
