@@ -78,9 +78,9 @@ static enum err next_rows(struct errctx *e, void *ctx, enum stream_event *event,
     return cmd_next(e, ctx, event, rows, &none);
 }
 
-static enum err drain_rows(struct errctx *e, void *ctx)
+static enum err drain_rows(struct errctx *e, void *ctx, bool stop)
 {
-    return cmd_drain(e, ctx, false);
+    return cmd_drain(e, ctx, stop);
 }
 
 /* Where the schedule ends must be known, if it has an end: files that do not say how long they are

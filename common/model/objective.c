@@ -258,6 +258,8 @@ enum err objective_append(struct errctx *e, struct objective *o, const struct to
                           struct batch *b, double *scored)
 {
     *scored = 0;
+    if (!isfinite(row->weight) || row->weight < 0)
+        return err_set(e, ERR_INPUT, "row %" PRId64 ": its weight is %g", ordinal, row->weight);
     TRY(reserve(e, o, (size_t)row->n));
     TRY(tokens_row_ids(e, l, row, ordinal, o->ids));
     if (o->masked)

@@ -107,11 +107,11 @@ enum err feed_skip(struct errctx *e, struct feed *f, int64_t rows, const uint8_t
     return ERR_OK;
 }
 
-enum err feed_drain(struct errctx *e, struct feed *f)
+enum err feed_drain(struct errctx *e, struct feed *f, bool stop)
 {
     if (f->ended) return ERR_OK;
     f->ended = true;
-    return f->source->drain(e, f->source->ctx);
+    return f->source->drain(e, f->source->ctx, stop);
 }
 
 static enum err count_rows(struct errctx *e, struct stream_reader *r, int64_t *tokens)

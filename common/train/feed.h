@@ -16,7 +16,8 @@ struct row_source {
     const struct stream_begin *begin;
     enum err (*next)(struct errctx *e, void *ctx, enum stream_event *event,
                      struct stream_rows *rows);
-    enum err (*drain)(struct errctx *e, void *ctx); /* reads on to the end, unseen */
+    /* Reads on to the end, unseen, or with `stop` records how far reading went. */
+    enum err (*drain)(struct errctx *e, void *ctx, bool stop);
     void *ctx;
 };
 
@@ -50,7 +51,7 @@ enum err feed_skip(struct errctx *e, struct feed *f, int64_t rows,
 /* Tokens in the rows of a regular file; -1 when it is something that can be read only once. */
 enum err feed_count(struct errctx *e, const char *path, int threads, int64_t *tokens) MUST_USE;
 
-/* Reads on to the end, so that the lineage is whole and no producer dies. */
-enum err feed_drain(struct errctx *e, struct feed *f) MUST_USE;
+/* Reads on to the end, so that the lineage is whole and no producer dies; or stops here. */
+enum err feed_drain(struct errctx *e, struct feed *f, bool stop) MUST_USE;
 
 #endif

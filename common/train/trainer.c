@@ -28,6 +28,9 @@ const struct opt trainer_table[] = {
      OPT_NO_DEFAULT, 0, 1e15},
     {"stop-after", 0, OPT_INT, FIELD(stop_after), "N",
      "stop after so many steps without changing the schedule; 0: no", OPT_UNRECORDED, 0, 1e15},
+    {"drain", 0, OPT_FLAG, FIELD(drain), NULL,
+     "after an early stop read the input to its end; otherwise record how far it was read",
+     OPT_UNRECORDED},
     {"dropout", 0, OPT_REAL, FIELD(dropout), "P", "chance of an activation to be dropped", 0, 0,
      0.99},
     {"grain", 0, OPT_INT, FIELD(grain), "N", "tokens that are summed as one piece", 0, 32, 1 << 20},
@@ -202,11 +205,19 @@ static enum err compute(struct errctx *e, struct trainer *t, struct pass *p)
 static enum err check_row(struct errctx *e, const struct trainer *t, const struct tokens_row *row)
 {
     int64_t context = model_config_of(t->m)->context;
-    if (row->n <= context && row->n <= t->limit) return ERR_OK;
-    return err_set(e, ERR_INPUT,
-                   "'%s': row %" PRId64 " has %" PRId64 " tokens, the model's context is %" PRId64
-                   ": cut the documents with 'graft tokenize --length %" PRId64 "'",
-                   t->feed.source->name, t->feed.used, row->n, context, context);
+    const char *name = t->feed.source->name;
+    if (row->n > context)
+        return err_set(e, ERR_INPUT,
+                       "'%s': row %" PRId64 " has %" PRId64
+                       " tokens, the model's context is %" PRId64
+                       ": cut the documents with 'graft tokenize --length %" PRId64 "'",
+                       name, t->feed.used, row->n, context, context);
+    if (row->n > t->limit)
+        return err_set(e, ERR_INPUT,
+                       "'%s': row %" PRId64 " has %" PRId64 " tokens, the stream promises at most "
+                       "%" PRId64,
+                       name, t->feed.used, row->n, trainer_input_length(t->job->input->begin));
+    return ERR_OK;
 }
 
 /* Puts a row into the micro-batch, which is computed first when the row opens a grain for which
@@ -422,7 +433,7 @@ static enum err conclude(struct errctx *e, struct trainer *t)
         copy_weights(t, t->best, model_weights(t->m));
         model_refresh(t->m);
     }
-    return feed_drain(e, &t->feed);
+    return feed_drain(e, &t->feed, !t->cfg->drain);
 }
 
 /* After a failure: saves the last complete step, unless its weights are no numbers themselves, and

@@ -21,6 +21,7 @@ struct trainer_cfg {
     int64_t steps;      /* stop after so many, and the horizon of the schedule; 0: all rows */
     int64_t horizon;    /* of the schedule; 0: `steps`, else what the stream expects */
     int64_t stop_after; /* 0: no */
+    bool drain;         /* read the input to its end also after an early stop */
     bool recompute;
     double dropout;
     int64_t seed;
@@ -41,6 +42,7 @@ extern const struct opt trainer_table[]; /* all but seed and log */
     ((struct trainer_cfg){.batch_tokens = 32 << 10,                                                \
                           .micro_tokens = 4 << 10,                                                 \
                           .grain = 1 << 10,                                                        \
+                          .drain = true,                                                           \
                           .checkpoint_minutes = 10,                                                \
                           .val_every = 100,                                                        \
                           .spike = 3})
@@ -78,11 +80,11 @@ struct trainer_job {
     const struct trainer_cfg *cfg;
 };
 
-/* Trains. The input is read to its end whatever stops the training. A loss that is not finite, or
- * a spike, is ERR_IO with step and rows, after the state before that step has gone to the
- * checkpoint. SIGINT and SIGTERM likewise, when there is a checkpoint and
- * the caller has called io_defer_signals before it opened the input. Goes on from cfg->checkpoint
- * when it exists: reads the rows it has used again, which must be the same, and cuts the log back.
+/* Trains. The input is read to its end whatever stops the training, unless cfg->drain is false. A
+ * loss that is not finite, or a spike, is ERR_IO with step and rows, after the state before that
+ * step has gone to the checkpoint. SIGINT and SIGTERM likewise, when there is a checkpoint and the
+ * caller has called io_defer_signals before it opened the input. Goes on from cfg->checkpoint when
+ * it exists: reads the rows it has used again, which must be the same, and cuts the log back.
  */
 enum err trainer_run(struct errctx *e, const struct trainer_job *job,
                      struct trainer_result *result) MUST_USE;

@@ -272,6 +272,14 @@ nothing_left() { # no output, no temporary, no lock
         'last.inputs | map(select(.role == "input")) | .[0].rows == $n and (.[0].partial | not)'
 }
 
+@test "after an early stop the input is read to its end, or the lineage says how far it was" {
+    graft shuffle -q --epochs 300 train.tokens | graft pretrain -q "${FAST[@]}" --steps 3 -o a.model
+    graft lineage --json a.model | jq -s -e 'last.inputs[0] | .rows == 45000 and (.partial | not)'
+    graft pretrain -q "${FAST[@]}" --steps 3 --no-drain -o b.model < <(graft shuffle -q --epochs 300 train.tokens 2>&1)
+    graft lineage --json b.model | jq -s -e 'last.inputs[0] | .rows < 45000 and .partial'
+    [ "$(graft inspect --json a.model | jq .id)" = "$(graft inspect --json b.model | jq .id)" ]
+}
+
 @test "several files are one stream" {
     graft pretrain -q "${FAST[@]}" --steps 8 train.tokens val.tokens -o a.model
     graft cat train.tokens val.tokens | graft pretrain -q "${FAST[@]}" --steps 8 -o b.model

@@ -206,6 +206,24 @@ static void whole_words_stay_together(void **state)
     }
 }
 
+static void a_weight_is_a_number(void **state)
+{
+    (void)state;
+    const struct objective_cfg cfg = OBJECTIVE_CFG;
+    const float bad[] = {NAN, INFINITY, -1};
+    struct fixture f;
+    open_fixture(&f, &cfg, true);
+    for (int i = 0; i < 3; i++) {
+        f.row.weight = bad[i];
+        assert_int_equal(objective_append(&f.e, f.objective, &f.layout, &f.row, 12, 1024, &f.batch,
+                                          &f.scored),
+                         ERR_INPUT);
+        assert_non_null(strstr(f.e.message, "row 12"));
+        err_clear(&f.e);
+    }
+    close_fixture(&f);
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
     (void)state;
@@ -236,6 +254,7 @@ int main(void)
         cmocka_unit_test(masking_depends_on_the_ordinal_only),
         cmocka_unit_test(exact_takes_the_very_number),
         cmocka_unit_test(whole_words_stay_together),
+        cmocka_unit_test(a_weight_is_a_number),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
