@@ -14,11 +14,15 @@
 
 enum schedule_kind { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_WSD, SCHEDULE_CONSTANT };
 
+/* Steps of warm-up when none are given: a tenth of the horizon, but no more than this. The
+ * trainer puts the number in before it begins, and records it. */
+enum { WARMUP_MOST = 100 };
+
 struct adamw_cfg {
     double lr, beta1, beta2, eps, weight_decay, clip; /* clip 0: none */
     bool bias_correction;                             /* BERT's original has none */
     int schedule;                                     /* enum schedule_kind */
-    int64_t warmup;                                   /* steps */
+    int64_t warmup;                                   /* steps; -1: see WARMUP_MOST */
     double lr_min;                                    /* fraction of lr at the end of a decay */
     double decay_part;                                /* WSD: last part of the steps that decays */
 };
@@ -31,7 +35,7 @@ extern const struct opt adamw_table[];
                         .weight_decay = 0.1,                                                       \
                         .clip = 1.0,                                                               \
                         .bias_correction = true,                                                   \
-                        .warmup = 100,                                                             \
+                        .warmup = -1,                                                              \
                         .lr_min = 0.1,                                                             \
                         .decay_part = 0.2})
 

@@ -78,21 +78,29 @@ static enum err check_together(struct errctx *e, const struct trainer_cfg *c)
     return ERR_OK;
 }
 
-/* The option was recorded as it was given; what it came to is what the result depends on. */
-static enum err record_horizon(struct errctx *e, struct run *run, int64_t horizon)
+/* An option was recorded as it was given; what it came to is what the result depends on. */
+static enum err record_settled(struct errctx *e, struct run *run, const char *name, int64_t number)
 {
     for (size_t i = 0; i < run->step.options_count; i++) {
         struct lineage_option *o = &run->step.options[i];
         char *value;
-        if (strcmp(o->name, "horizon") != 0) continue;
-        TRY(mem_printf(e, &value, "%" PRId64, horizon));
+        if (strcmp(o->name, name) != 0) continue;
+        TRY(mem_printf(e, &value, "%" PRId64, number));
         mem_free(o->value);
         o->value = value;
     }
     return ERR_OK;
 }
 
-enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, const struct adamw_cfg *adamw,
+/* A tenth of the steps, as a short run has no use for a hundred steps of slow rates. */
+static int64_t settled_warmup(const struct adamw_cfg *c, int64_t horizon)
+{
+    if (c->warmup >= 0) return c->warmup;
+    return c->schedule == SCHEDULE_CONSTANT || horizon / 10 > WARMUP_MOST ? WARMUP_MOST
+                                                                          : horizon / 10;
+}
+
+enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, struct adamw_cfg *adamw,
                         const struct stream_begin *input, struct run *run)
 {
     TRY(check_together(e, cfg));
@@ -104,11 +112,13 @@ enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, const struct 
                        "the rate goes down towards an end that is not known: a pipe does not say "
                        "how long it is (but graft shuffle's does); give --steps N, or --schedule "
                        "constant");
+    adamw->warmup = settled_warmup(adamw, cfg->horizon);
     if (adamw->schedule != SCHEDULE_CONSTANT && adamw->warmup >= cfg->horizon)
         prog_warn("the rate rises over %" PRId64 " steps, but the schedule ends at step %" PRId64
                   ": give --warmup",
                   adamw->warmup, cfg->horizon);
-    return record_horizon(e, run, cfg->horizon);
+    TRY(record_settled(e, run, "warmup", adamw->warmup));
+    return record_settled(e, run, "horizon", cfg->horizon);
 }
 
 int64_t trainer_input_length(const struct stream_begin *input)

@@ -47,10 +47,10 @@ extern const struct opt trainer_table[]; /* all but seed and log */
                           .val_every = 100,                                                        \
                           .spike = 3})
 
-/* Fills in what depends on the input, the horizon, in `cfg` and in what `run` has recorded of it.
- * ERR_USAGE for options that contradict each other, and for a schedule that decays towards an
+/* Fills in what depends on the input, horizon and warm-up, here and in what `run` has recorded of
+ * it. ERR_USAGE for options that contradict each other, and for a schedule that decays towards an
  * unknown end. */
-enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, const struct adamw_cfg *adamw,
+enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, struct adamw_cfg *adamw,
                         const struct stream_begin *input, struct run *run) MUST_USE;
 
 /* Longest row of a tokens stream, when its begin says so, else 0. */
