@@ -32,8 +32,8 @@ struct encoder {
     size_t documents_count, documents_capacity;
     struct task *tasks; /* their lists are kept from batch to batch */
     size_t tasks_count, tasks_capacity, tasks_made;
-    struct id_list joined;
-    struct offset_list joined_ends;
+    struct rows_part *parts; /* of the document that is written */
+    size_t parts_capacity;
     struct bytes row;
     struct encode_counts counts;
     struct errctx error; /* of a drain */
@@ -73,8 +73,7 @@ void encoder_free(struct encoder *x)
     }
     mem_free(x->tasks);
     mem_free(x->documents);
-    mem_free(x->joined.data);
-    mem_free(x->joined_ends.data);
+    mem_free(x->parts);
     bytes_fini(&x->text);
     bytes_fini(&x->keeps);
     bytes_fini(&x->row);
@@ -133,52 +132,28 @@ static void encode_task(void *ctx, int64_t index, int thread)
     if (w->error.code != ERR_OK) return;
     (void)!tokenizer_encode(&w->error, x->cfg.tokenizer, w->scratch,
                             (const char *)x->text.data + t->from, t->n, x->cfg.special, &t->ids,
-                            rows_need_ends(x->cfg.rows) ? &t->ends : NULL);
-}
-
-/* The ids of a document of several tasks, end to end. */
-static enum err join(struct errctx *e, struct encoder *x, const struct held *h,
-                     struct rows_document *out)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < h->tasks; i++) count += x->tasks[h->first_task + i].ids.count;
-    TRY(mem_grow(e, &x->joined.data, &x->joined.capacity, count, sizeof *x->joined.data,
-                 "token ids"));
-    if (rows_need_ends(x->cfg.rows))
-        TRY(mem_grow(e, &x->joined_ends.data, &x->joined_ends.capacity, count,
-                     sizeof *x->joined_ends.data, "offsets"));
-    count = 0;
-    for (size_t i = 0; i < h->tasks; i++) {
-        const struct task *t = &x->tasks[h->first_task + i];
-        if (t->ids.count == 0) continue;
-        memcpy(x->joined.data + count, t->ids.data, t->ids.count * sizeof *t->ids.data);
-        for (size_t k = 0; k < t->ends.count; k++)
-            x->joined_ends.data[count + k] = t->ends.data[k] + (t->from - h->from);
-        count += t->ids.count;
-    }
-    out->ids = x->joined.data;
-    out->ends = x->joined_ends.data;
-    out->count = count;
-    return ERR_OK;
+                            tokenizer_is_lossless(x->cfg.tokenizer) ? NULL : &t->ends);
 }
 
 static enum err write_document(struct errctx *e, struct encoder *x, const struct held *h)
 {
-    const struct task *t = &x->tasks[h->first_task];
+    const char *keeps = (const char *)x->keeps.data;
     struct rows_document d = {.text = (const char *)x->text.data + h->from,
                               .n = h->n,
-                              .ids = t->ids.data,
-                              .ends = t->ends.data,
-                              .count = t->ids.count,
-                              .keep =
-                                  h->keep_n > 0 ? (const char *)x->keeps.data + h->keep_from : NULL,
+                              .parts_count = h->tasks,
+                              .keep = h->keep_n > 0 ? keeps + h->keep_from : NULL,
                               .keep_n = h->keep_n};
 
-    if (h->tasks > 1) TRY(join(e, x, h, &d));
+    TRY(mem_grow(e, &x->parts, &x->parts_capacity, h->tasks, sizeof *x->parts, "documents"));
+    for (size_t i = 0; i < h->tasks; i++) {
+        const struct task *t = &x->tasks[h->first_task + i];
+        x->parts[i] = (struct rows_part){t->ids.data, t->ends.count > 0 ? t->ends.data : NULL,
+                                         t->ids.count, t->from - h->from};
+        x->counts.ids += t->ids.count;
+    }
+    d.parts = x->parts;
     x->counts.documents++;
     x->counts.bytes += h->n;
-    x->counts.ids += d.count;
     return rows_write(e, x->cfg.rows, &d, &x->row, x->cfg.writer);
 }
 

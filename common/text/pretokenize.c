@@ -468,6 +468,14 @@ enum err pretokenizer_next(struct errctx *e, struct pretokenizer_cursor *c, stru
     }
 }
 
+bool pretokenizer_drops(const struct pretokenizer *p)
+{
+    bool drops = false;
+
+    for (int i = 0; i < p->count; i++) drops |= p->ops[i].type->drops_space;
+    return drops;
+}
+
 /* ------------------------------------------------------------------ borders */
 
 static bool is_border(const struct pretokenizer *p, const uint8_t *s, size_t at)

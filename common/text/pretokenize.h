@@ -44,6 +44,9 @@ struct piece {
 enum err pretokenizer_next(struct errctx *e, struct pretokenizer_cursor *c, struct piece *out,
                            size_t room, size_t *count) MUST_USE;
 
+/* True when some text (whitespace) is in no piece. */
+bool pretokenizer_drops(const struct pretokenizer *p);
+
 /* The first place >= from where text may be cut so that both sides give the pieces of the whole; n
  * when there is none or the operations promise nothing (regular expressions of the user). _last:
  * the last such place <= to, or 0. */

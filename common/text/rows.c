@@ -31,8 +31,8 @@ enum err rows_cfg_init(struct errctx *e, const struct tokenizer_spec *s, int64_t
 {
     int64_t end = tokenizer_spec_special(s, "eos"), start = tokenizer_spec_special(s, "bos"), least;
 
-    *out =
-        (struct rows_cfg){.encoder = tokenizer_spec_is_encoder(s), .length = length, .keep = keep};
+    *out = (struct rows_cfg){
+        .encoder = tokenizer_spec_is_encoder(s), .length = length, .keep = keep, .spec = s};
     out->dtype = s->vocab <= 65536 ? DTYPE_U16 : DTYPE_U32;
     if (out->encoder) {
         TRY(template_side(e, s, 0, out->before, &out->before_count));
@@ -106,89 +106,127 @@ struct cut {
     size_t text_from, text_to;
 };
 
-static enum err write_cut(struct errctx *e, const struct rows_cfg *cfg,
-                          const struct rows_document *d, const struct cut *c, uint64_t doc,
-                          struct bytes *buffer, struct stream_writer *w)
+/* A document on its way out. Cuts only go forward, so the place in the ids and the end of their
+ * text are carried along. */
+struct walk {
+    const struct rows_cfg *cfg;
+    const struct rows_document *d;
+    uint64_t doc;
+    size_t count;        /* ids in all */
+    size_t part, before; /* the part that is read, ids before it */
+    size_t ids, end;     /* where the text of so many ids ends */
+    struct bytes *buffer;
+    struct stream_writer *w;
+};
+
+/* Where the text of the first `ids` ids ends; calls come with rising numbers. */
+static size_t end_of(struct walk *k, size_t ids)
 {
-    size_t before = c->before ? (size_t)cfg->before_count : 0,
-           after = c->after ? (size_t)cfg->after_count : 0;
-    size_t n = before + (c->to - c->from) + after;
-    uint32_t skip = c->skip, bytes = (uint32_t)(c->text_to - c->text_from);
+    const struct tokenizer_spec *s = k->cfg->spec;
+
+    while (k->ids < ids) {
+        const struct rows_part *p = &k->d->parts[k->part];
+        size_t i = k->ids - k->before;
+        if (i == p->count) {
+            k->before += p->count;
+            k->part++;
+            continue;
+        }
+        k->end = p->ends != NULL ? p->from + (size_t)p->ends[i]
+                                 : k->end + (size_t)(s->start[p->ids[i] + 1] - s->start[p->ids[i]]);
+        k->ids++;
+    }
+    return k->end;
+}
+
+/* Ids [from, to) into out. They end where the walk is, or a part or more before. */
+static void copy_ids(const struct walk *k, size_t from, size_t to, uint32_t *out)
+{
+    size_t part = k->part, before = k->before;
+
+    while (before > from) before -= k->d->parts[--part].count;
+    for (size_t at = from; at < to; part++) {
+        const struct rows_part *p = &k->d->parts[part];
+        size_t end = before + p->count < to ? before + p->count : to;
+        if (end > at) {
+            memcpy(out + (at - from), p->ids + (at - before), (end - at) * sizeof *out);
+            at = end;
+        }
+        before += p->count;
+    }
+}
+
+static enum err write_cut(struct errctx *e, struct walk *k, const struct cut *c)
+{
+    const struct rows_cfg *cfg = k->cfg;
+    size_t before = c->before ? (size_t)cfg->before_count : 0;
+    size_t after = c->after ? (size_t)cfg->after_count : 0, n = before + (c->to - c->from) + after;
+    uint32_t bytes = (uint32_t)(c->text_to - c->text_from);
     uint32_t chars =
-        (uint32_t)utf8_count((const uint8_t *)d->text + c->text_from, c->text_to - c->text_from);
-    const void *cells[C_COUNT] = {NULL, &doc, &c->part, &skip, &bytes, &chars, d->keep};
-    int64_t elements[C_COUNT] = {(int64_t)n, 1, 1, 1, 1, 1, (int64_t)d->keep_n};
-    uint16_t *narrow;
+        (uint32_t)utf8_count((const uint8_t *)k->d->text + c->text_from, c->text_to - c->text_from);
+    const void *cells[C_COUNT] = {NULL, &k->doc, &c->part, &c->skip, &bytes, &chars, k->d->keep};
+    int64_t elements[C_COUNT] = {(int64_t)n, 1, 1, 1, 1, 1, (int64_t)k->d->keep_n};
     uint32_t *wide;
 
-    buffer->len = 0;
-    TRY(bytes_reserve(e, buffer, n * sizeof *wide + 1));
-    wide = (uint32_t *)(void *)buffer->data;
+    k->buffer->len = 0;
+    TRY(bytes_reserve(e, k->buffer, n * sizeof *wide + 1));
+    wide = (uint32_t *)(void *)k->buffer->data;
     if (before > 0) memcpy(wide, cfg->before, before * sizeof *wide);
-    if (c->to > c->from) memcpy(wide + before, d->ids + c->from, (c->to - c->from) * sizeof *wide);
+    copy_ids(k, c->from, c->to, wide + before);
     if (after > 0) memcpy(wide + n - after, cfg->after, after * sizeof *wide);
-    if (cfg->dtype == DTYPE_U16) { /* narrowed in place, front to back */
-        narrow = (uint16_t *)(void *)buffer->data;
-        for (size_t i = 0; i < n; i++) {
-            uint32_t id = wide[i];
-            memcpy(narrow + i, &(uint16_t){(uint16_t)id}, sizeof *narrow);
-        }
+    for (size_t i = 0; cfg->dtype == DTYPE_U16 && i < n;
+         i++) { /* narrowed in place, front to back */
+        uint16_t id = (uint16_t)wide[i];
+        memcpy(k->buffer->data + i * sizeof id, &id, sizeof id);
     }
-    cells[C_IDS] = buffer->data;
-    return stream_writer_row(e, w, cells, elements);
+    cells[C_IDS] = k->buffer->data;
+    return stream_writer_row(e, k->w, cells, elements);
 }
 
-static size_t end_of(const struct rows_document *d, size_t ids)
+static enum err write_encoder(struct errctx *e, struct walk *k)
 {
-    return ids == 0 ? 0 : (size_t)d->ends[ids - 1];
-}
-
-static enum err write_encoder(struct errctx *e, const struct rows_cfg *cfg,
-                              const struct rows_document *d, uint64_t doc, struct bytes *buffer,
-                              struct stream_writer *w)
-{
+    const struct rows_cfg *cfg = k->cfg;
     size_t room =
         cfg->length == 0 ? SIZE_MAX : (size_t)(cfg->length - cfg->before_count - cfg->after_count);
     struct cut c = {.before = true, .after = true};
 
     do {
-        c.to = d->count - c.from <= room ? d->count : c.from + room;
-        c.text_to = c.to == d->count ? d->n : end_of(d, c.to);
-        TRY(write_cut(e, cfg, d, &c, doc, buffer, w));
+        c.to = k->count - c.from <= room ? k->count : c.from + room;
+        c.text_to = c.to == k->count ? k->d->n : end_of(k, c.to);
+        TRY(write_cut(e, k, &c));
         c.from = c.to;
         c.text_from = c.text_to;
         c.part++;
-    } while (c.from < d->count);
+    } while (c.from < k->count);
     return ERR_OK;
 }
 
 /* Where the text of the tokens up to position p ends: the start token at 0 has none, nor has the
  * end. */
-static size_t text_end(const struct rows_cfg *cfg, const struct rows_document *d, size_t p)
+static size_t text_end(struct walk *k, size_t p)
 {
-    size_t before = (size_t)cfg->before_count;
+    size_t before = (size_t)k->cfg->before_count;
 
     if (p < before) return 0;
-    return p - before < d->count ? end_of(d, p - before + 1) : d->n;
+    return p - before < k->count ? end_of(k, p - before + 1) : k->d->n;
 }
 
-static enum err write_causal(struct errctx *e, const struct rows_cfg *cfg,
-                             const struct rows_document *d, uint64_t doc, struct bytes *buffer,
-                             struct stream_writer *w)
+static enum err write_causal(struct errctx *e, struct walk *k)
 {
-    size_t before = (size_t)cfg->before_count, total = before + d->count + (size_t)cfg->after_count;
-    size_t length = cfg->length == 0 ? total : (size_t)cfg->length, at = 0;
-    struct cut c = {.skip = 1, .after = false};
+    size_t before = (size_t)k->cfg->before_count;
+    size_t total = before + k->count + (size_t)k->cfg->after_count;
+    size_t length = k->cfg->length == 0 ? total : (size_t)k->cfg->length, at = 0;
+    struct cut c = {.skip = 1};
 
     while (!c.after && total > 0) { /* positions [at, end) */
         size_t end = total - at <= length ? total : at + length;
         c.before = at == 0;
         c.after = end == total;
         c.from = at > before ? at - before : 0;
-        c.to = c.after ? d->count : end - before;
-        c.text_from = text_end(cfg, d, at);
-        c.text_to = c.after ? d->n : text_end(cfg, d, end - 1);
-        TRY(write_cut(e, cfg, d, &c, doc, buffer, w));
+        c.to = c.after ? k->count : end - before;
+        c.text_from = text_end(k, at);
+        c.text_to = c.after ? k->d->n : text_end(k, end - 1);
+        TRY(write_cut(e, k, &c));
         at = end - 1;
         c.part++;
     }
@@ -198,7 +236,9 @@ static enum err write_causal(struct errctx *e, const struct rows_cfg *cfg,
 enum err rows_write(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
                     struct bytes *buffer, struct stream_writer *w)
 {
-    uint64_t doc = XXH3_64bits(d->text, d->n);
+    struct walk k = {
+        .cfg = cfg, .d = d, .doc = XXH3_64bits(d->text, d->n), .buffer = buffer, .w = w};
 
-    return (cfg->encoder ? write_encoder : write_causal)(e, cfg, d, doc, buffer, w);
+    for (size_t i = 0; i < d->parts_count; i++) k.count += d->parts[i].count;
+    return cfg->encoder ? write_encoder(e, &k) : write_causal(e, &k);
 }

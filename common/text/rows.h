@@ -22,29 +22,31 @@ struct rows_cfg {
     bool encoder;
     uint32_t before[ROWS_MAX_AROUND], after[ROWS_MAX_AROUND];
     int64_t before_count, after_count;
-    int64_t length; /* ids per row at most; 0: whole documents */
-    bool keep;      /* a column "keep" */
+    int64_t length;                    /* ids per row at most; 0: whole documents */
+    bool keep;                         /* a column "keep" */
+    const struct tokenizer_spec *spec; /* borrowed */
     enum dtype dtype;
 };
 /* ERR_USAGE when `length` leaves no room for text. */
 enum err rows_cfg_init(struct errctx *e, const struct tokenizer_spec *s, int64_t length, bool keep,
                        struct rows_cfg *out) MUST_USE;
-/* Cuts, and a first token that is context, need to know where tokens end in the text. */
-static inline bool rows_need_ends(const struct rows_cfg *cfg)
-{
-    return cfg->length > 0 || cfg->before_count == 0;
-}
 /* Columns and meta of the stream. */
 enum err rows_begin(struct errctx *e, const struct tokenizer_spec *s, const struct rows_cfg *cfg,
                     struct stream_begin *out) MUST_USE;
 
+/* A document's ids come in parts, which are parts of its text, too. */
+struct rows_part {
+    const uint32_t *ids;
+    const uint64_t *ends; /* per id where it ends in the part's text; NULL: where its bytes end */
+    size_t count;
+    size_t from; /* where the part's text begins */
+};
+
 struct rows_document {
     const char *text;
     size_t n;
-    const uint32_t *ids;
-    const uint64_t
-        *ends; /* per id where it ends in text; may be NULL when rows_need_ends says no */
-    size_t count;
+    const struct rows_part *parts;
+    size_t parts_count;
     const char *keep;
     size_t keep_n;
 };

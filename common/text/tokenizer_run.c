@@ -31,7 +31,8 @@ struct tokenizer {
     struct bpe *bpe;                 /* one of the two models */
     struct wordpiece wordpiece;      /* when bpe is NULL */
     struct added_tokens added[2][2]; /* [special recognised][matched in normalised text] */
-    bool decode_words;               /* the decoder of WordPiece, not of bytes */
+    bool lossless;
+    bool decode_words; /* the decoder of WordPiece, not of bytes */
     bool cleanup;
     char prefix[16];
     size_t prefix_len;
@@ -114,6 +115,10 @@ static enum err compile(struct errctx *e, struct tokenizer *t)
     for (int special = 0; special < 2; special++)
         for (int normalized = 0; normalized < 2; normalized++)
             TRY(added_tokens_init(e, t->spec, normalized, special, &t->added[special][normalized]));
+    t->lossless =
+        t->bpe != NULL && t->normalizer.count == 0 && !pretokenizer_drops(t->pretokenizer);
+    for (int64_t id = 0; id < t->spec->vocab; id++)
+        t->lossless &= !(t->spec->flags[id] & (TOKEN_LSTRIP | TOKEN_RSTRIP));
     return ERR_OK;
 }
 
@@ -371,6 +376,11 @@ size_t tokenizer_border(const struct tokenizer *t, const char *text, size_t n, s
             return at;
         from = at + 1;
     }
+}
+
+bool tokenizer_is_lossless(const struct tokenizer *t)
+{
+    return t->lossless;
 }
 
 /* ------------------------------------------------------------------ decoding */

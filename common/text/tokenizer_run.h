@@ -45,6 +45,10 @@ enum err tokenizer_encode(struct errctx *e, const struct tokenizer *t, struct to
 size_t tokenizer_border(const struct tokenizer *t, const char *text, size_t n, size_t from,
                         bool special);
 
+/* True when the bytes of the ids of a text, end to end, are the text: an id ends where its bytes
+ * do. */
+bool tokenizer_is_lossless(const struct tokenizer *t);
+
 /* Appends the text of ids to *out. `special`: special tokens are spelled out, else left out. */
 enum err tokenizer_decode(struct errctx *e, const struct tokenizer *t, const uint32_t *ids,
                           size_t n, bool special, struct bytes *out) MUST_USE;
