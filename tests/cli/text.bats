@@ -248,6 +248,28 @@ PY
     [ "$(printf 'a' | graft tokenize -t "$TOK" | graft detokenize -t "$TOK" --special)" = '<|endoftext|>a<|endoftext|>' ]
 }
 
+@test "the bytes and characters of a document's cuts are the document's" {
+    need jq
+    for length in 0 2 7 64; do
+        for threads in 1 3; do
+            graft tokenize -t "$TOK" -j $threads --length $length "$CORPUS" | graft dump >x.dump
+            jq -s '[.[].row | select(.)] | [(map(.bytes) | add), (map(.chars) | add), (map(.skip) | unique),
+                   (map(.part) == [range(length)]), (map(.ids[1:]) | add | length)]' -c x.dump >x.json
+            ids=$(graft tokenize -t "$TOK" "$CORPUS" | graft dump | jq -s '[.[].row | select(.)][0].ids[1:] | length')
+            [ "$(cat x.json)" = "[$(wc -c <"$CORPUS"),$(wc -m <"$CORPUS"),[1],true,$ids]" ]
+        done
+    done
+}
+
+@test "the rows of a document have its hash, and its duplicates have it, too" {
+    need jq
+    printf 'a lamp\nthe river\na lamp\n' >x.txt
+    graft tokenize -t "$TOK" -f lines --length 3 x.txt | graft dump | jq -r '.row.doc | select(.)' | uniq >x.docs
+    [ "$(wc -l <x.docs)" -eq 3 ]
+    [ "$(sort -u x.docs | wc -l)" -eq 2 ]
+    [ "$(sed -n 1p x.docs)" = "$(sed -n 3p x.docs)" ]
+}
+
 @test "an encoder's rows have cls and sep around each cut" {
     graft learn-tokenizer -q --vocab 300 --special 'cls=[CLS]' --special 'sep=[SEP]' "$CORPUS" -o enc.tok
     printf 'The lamp' >x.txt
