@@ -258,6 +258,9 @@ static enum err check(struct errctx *e, const struct tokenizer_spec *s)
     v = mp_get(model, "byte_level");
     if (v != NULL && !v->as.boolean)
         return err_set(e, ERR_INPUT, "model: only byte-level BPE is known (byte_level is false)");
+    if (s->scores != NULL || (s->merges_count > 0 && !names(mp_get(model, "op"), "bpe")))
+        return err_set(e, ERR_INPUT, "model: '%s' has no use for tensor '%s'",
+                       mp_get(model, "op")->as.bytes.data, s->scores != NULL ? "scores" : "merges");
     if (names(mp_get(model, "op"), "wordpiece") && tokenizer_spec_special(s, "unk") < 0)
         return err_set(e, ERR_INPUT, "model: wordpiece without a special token for 'unk'");
     return ERR_OK;

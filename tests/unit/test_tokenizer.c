@@ -640,6 +640,10 @@ static void bad_specifications_are_named(void **state)
     struct errctx f = ERRCTX_INIT;
     assert_int_equal(tokenizer_new(&f, &m.spec, &t), ERR_INPUT);
     assert_non_null(strstr(f.message, "merge 0 joins"));
+    m.spec.scores = calloc((size_t)m.spec.vocab, sizeof *m.spec.scores);
+    struct errctx g = ERRCTX_INIT;
+    assert_int_equal(tokenizer_spec_check(&g, &m.spec, "x"), ERR_INPUT);
+    assert_non_null(strstr(g.message, "no use for tensor 'scores'"));
     tokenizer_spec_fini(&m.spec);
 }
 
