@@ -224,24 +224,28 @@ static void gemm(struct kernels *k, const struct gemm_args *a)
     pool_run(k->pool, rows_task, &job, tasks);
 }
 
-/* OpenBLAS looks at its environment when it is loaded: one thread, so that it starts none; and the
- * kernels of an older machine where GRAFT_CPU asks for one, so that the cap holds for all
- * arithmetic. Runs before the constructors of shared libraries. */
-static void blas_environment(int argc, char **argv, char **envp)
+/* OpenBLAS chooses its kernels by the processor when it is loaded, before any code of ours can set
+ * its environment. Where GRAFT_CPU asks for an older machine it is made to choose again, so that the
+ * cap holds for all arithmetic. (Builds for one processor only lack these functions.) */
+extern void gotoblas_dynamic_init(void) __attribute__((weak));
+extern void gotoblas_dynamic_quit(void) __attribute__((weak));
+
+static void cap_blas(void)
 {
-    (void)argc, (void)argv, (void)envp;
     const char *cap = getenv("GRAFT_CPU");
-    setenv("OPENBLAS_NUM_THREADS", "1", 1);
-    if (cap && strcmp(cap, "avx2") == 0) setenv("OPENBLAS_CORETYPE", "Haswell", 1);
+    if (!cap || strcmp(cap, "avx2") != 0 || !gotoblas_dynamic_init || !gotoblas_dynamic_quit)
+        return;
+    if (setenv("OPENBLAS_CORETYPE", "Haswell", 1) != 0) return;
+    gotoblas_dynamic_quit();
+    gotoblas_dynamic_init();
 }
-__attribute__((section(".preinit_array"),
-               used)) static void (*const blas_preinit)(int, char **, char **) = blas_environment;
 
 void cpu_fill_gemm(struct kernels *k)
 {
     struct kernels_state *s = state_of(k);
     _Static_assert(sizeof(struct room) <= KERNEL_SCRATCH, "scratch");
     k->gemm = gemm;
+    cap_blas();
     openblas_set_num_threads(1);
     size_t used = strlen(s->cpu);
     snprintf(s->cpu + used, sizeof s->cpu - used, " openblas %s", openblas_get_corename());
