@@ -220,7 +220,8 @@ uint64_t shuffling_spilled(const struct shuffling *s)
 /* The number of this row among its like, when the tally knows. It goes on as 0 otherwise. */
 static enum err count_row(struct errctx *e, struct tally *t, struct head *h, bool *known)
 {
-    struct tally_entry *entry = tally_find(t, h->low, h->high);
+    struct tally_entry *entry;
+    TRY(tally_find(e, t, h->low, h->high, &entry));
     *known = entry != NULL;
     if (!entry) return ERR_OK;
     h->occurrence = entry->count++;
@@ -300,10 +301,9 @@ static enum err count_copies(struct errctx *e, struct shuffling *s, const struct
                              uint64_t from, uint64_t to, enum counted *answer)
 {
     struct spill_cursor heads = {.chain = &b->heads};
-    enum err r = ERR_OK;
-    tally_clear(&s->tally, heads_count(b));
+    enum err r = tally_clear(e, &s->tally, heads_count(b));
     *answer = COUNTED_DISTINCT;
-    for (uint64_t n = heads_count(b); n > 0 && *answer != COUNTED_TOO_MANY; n--) {
+    for (uint64_t n = heads_count(b); n > 0 && r == ERR_OK && *answer != COUNTED_TOO_MANY; n--) {
         struct head h;
         bool known;
         r = spill_cursor_read(e, s->spill, &heads, &h, sizeof h);
@@ -338,8 +338,7 @@ static enum err move_copies(struct errctx *e, struct shuffling *s, struct bucket
 {
     struct spill_cursor heads = {.chain = &b->heads};
     uint64_t body_at = 0;
-    enum err r = ERR_OK;
-    tally_clear(&s->tally, heads_count(b));
+    enum err r = tally_clear(e, &s->tally, heads_count(b));
     for (uint64_t n = heads_count(b); n > 0 && r == ERR_OK; n--) {
         struct head h;
         bool known;
@@ -477,13 +476,24 @@ static enum err sort_bucket(struct errctx *e, struct shuffling *s, const struct 
     return r;
 }
 
+/* Rows lie where they came in, so each is far from the last: what comes next is fetched meanwhile.
+ */
+static inline void prefetch_row(const struct shuffling *s, int64_t i, int64_t rows)
+{
+    if (i + 16 < rows) __builtin_prefetch(s->order[i + 16].item);
+    if (i + 8 >= rows) return;
+    const struct item *item = s->order[i + 8].item;
+    for (uint32_t at = 0; at < item->head.bytes && at < 1024; at += 64)
+        __builtin_prefetch(s->arena + item->at + at);
+}
+
 static enum err write_sorted(struct errctx *e, struct shuffling *s, int64_t rows, int64_t epoch,
                              struct stream_writer *w)
 {
     for (int64_t i = 0; i < rows; i++) {
         const struct item *item = s->order[i].item;
         const uint8_t *body = s->arena + item->at;
-        if (i + 4 < rows) __builtin_prefetch(s->arena + s->order[i + 4].item->at);
+        prefetch_row(s, i, rows);
         rowpack_view(&s->pack, body);
         TRY(stream_writer_row(e, w, s->pack.cells, s->pack.elements));
         if (s->next.buckets) {
