@@ -26,12 +26,10 @@ static struct opt_set sets[] = {{"Comparing", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+static enum err compare(struct errctx *e, const struct opt_list *operands)
 {
     struct stream_reader_cfg cfg = cmd_reader_cfg(&opts.common, STREAM_ANY);
     struct diff d;
-    (void)p;
-    if (operands->count != 2) return err_set(e, ERR_USAGE, "two streams are compared");
     const char *a = operands->items[0], *b = operands->items[1];
     TRY(diff_streams(e, a, b, &cfg, opts.tolerance, &d));
     enum err r = opts.common.json    ? diff_print_json(e, &d, stdout)
@@ -41,6 +39,15 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     if (r == ERR_OK && d.differs) r = err_set(e, ERR_NO, "%s", "");
     diff_fini(&d);
     return r;
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    struct cmd c;
+    if (operands->count != 2) return err_set(e, ERR_USAGE, "two streams are compared");
+    enum err r = cmd_open_run(e, &c, p, &opts.common);
+    if (r == ERR_OK) r = compare(e, operands);
+    return cmd_close(e, &c, r);
 }
 
 int main(int argc, char **argv)

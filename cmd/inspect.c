@@ -21,12 +21,13 @@ static struct opt_set sets[] = {{"Printing", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err inspect(struct errctx *e, const char *path)
+static enum err inspect(struct errctx *e, struct cmd *c, const char *path)
 {
     struct stream_begin begin;
     struct stream_summary summary;
     struct lineage lineage;
     TRY(stream_glance(e, path, &begin, &summary, &lineage));
+    c->bytes_read += summary.compressed;
     struct describe d = {path ? path : "-", &begin, &summary, &lineage};
     enum err r = opts.common.json ? describe_print_json(e, &d, stdout)
                                   : describe_print(e, &d, opts.all, stdout);
@@ -35,12 +36,19 @@ static enum err inspect(struct errctx *e, const char *path)
     return r;
 }
 
+static enum err inspect_all(struct errctx *e, struct cmd *c, const struct opt_list *operands)
+{
+    if (operands->count == 0) return inspect(e, c, NULL);
+    for (size_t i = 0; i < operands->count; i++) TRY(inspect(e, c, operands->items[i]));
+    return ERR_OK;
+}
+
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    (void)p;
-    if (operands->count == 0) return inspect(e, NULL);
-    for (size_t i = 0; i < operands->count; i++) TRY(inspect(e, operands->items[i]));
-    return ERR_OK;
+    struct cmd c;
+    enum err r = cmd_open_run(e, &c, p, &opts.common);
+    if (r == ERR_OK) r = inspect_all(e, &c, operands);
+    return cmd_close(e, &c, r);
 }
 
 int main(int argc, char **argv)

@@ -77,7 +77,7 @@ static enum err print_json(struct errctx *e, const char *name, const struct stre
 }
 
 /* One file. Damage is an answer, not a failure: *sound. */
-static enum err verify(struct errctx *e, const char *path, bool *sound)
+static enum err verify(struct errctx *e, struct cmd *c, const char *path, bool *sound)
 {
     struct errctx found = ERRCTX_INIT;
     struct stream_summary s = {0};
@@ -86,6 +86,7 @@ static enum err verify(struct errctx *e, const char *path, bool *sound)
     enum err r =
         opts.fast ? stream_check_seals(&found, path, &s) : read_through(&found, path, &s, &kind);
     *sound = r == ERR_OK;
+    c->bytes_read += s.compressed;
     if (r != ERR_OK && r != ERR_INPUT) {
         *e = found;
         return r;
@@ -96,12 +97,12 @@ static enum err verify(struct errctx *e, const char *path, bool *sound)
     return ERR_OK;
 }
 
-static enum err verify_all(struct errctx *e, const struct opt_list *operands)
+static enum err verify_all(struct errctx *e, struct cmd *c, const struct opt_list *operands)
 {
     size_t n = operands->count ? operands->count : 1, damaged = 0;
     for (size_t i = 0; i < n; i++) {
         bool sound;
-        TRY(verify(e, operands->count ? operands->items[i] : NULL, &sound));
+        TRY(verify(e, c, operands->count ? operands->items[i] : NULL, &sound));
         damaged += !sound;
     }
     return damaged ? err_set(e, ERR_NO, "%zu of %zu damaged", damaged, n) : ERR_OK;
@@ -130,11 +131,11 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
 {
     struct cmd c;
     if (!opts.salvage && opts.common.output) return err_set(e, ERR_USAGE, "-o goes with --salvage");
-    if (!opts.salvage) return verify_all(e, operands);
-    if (operands->count != 1 || opts.fast || opts.common.json)
+    if (opts.salvage && (operands->count != 1 || opts.fast || opts.common.json))
         return err_set(e, ERR_USAGE, "--salvage takes one file, and neither --fast nor --json");
     enum err r = cmd_open_run(e, &c, p, &opts.common);
-    if (r == ERR_OK) r = salvage(e, &c, operands->items[0]);
+    if (r == ERR_OK)
+        r = opts.salvage ? salvage(e, &c, operands->items[0]) : verify_all(e, &c, operands);
     return cmd_close(e, &c, r);
 }
 
