@@ -27,11 +27,14 @@ static struct opt_set sets[] = {{"Reading", table, &opts},
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
     struct stream_writer_cfg cfg = cmd_writer_cfg(&opts.common);
+    struct stream_summary s = {0};
     struct cmd c;
     if (operands->count > 1) return err_set(e, ERR_USAGE, "one text at a time");
     const char *path = operands->count ? operands->items[0] : NULL;
     enum err r = cmd_open_run(e, &c, p, &opts.common);
-    if (r == ERR_OK) r = undump(e, &c.run, path, opts.common.output, &cfg, opts.edited);
+    if (r == ERR_OK) r = undump(e, &c.run, path, opts.common.output, &cfg, opts.edited, &s);
+    c.rows_written = s.rows;
+    c.bytes_written = s.compressed;
     return cmd_close(e, &c, r);
 }
 

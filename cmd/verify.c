@@ -113,6 +113,7 @@ static enum err salvage(struct errctx *e, struct cmd *c, const char *path)
     struct stream_writer_cfg cfg = cmd_writer_cfg(&opts.common);
     struct salvage s;
     TRY(stream_salvage(e, &c->run, path, opts.common.output, &cfg, &s));
+    c->rows_written = s.rows;
     if (s.tensors_expected)
         prog_warn("'%s': %" PRId64 " of %" PRId64 " tensors are whole", path, s.tensors,
                   s.tensors_expected);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/trace.h"
 #include "formats/record.h"
 #include "formats/rows_view.h"
 #include "formats/stream_begin.h"
@@ -382,6 +383,9 @@ static enum err advance(struct errctx *e, struct stream_reader *r)
     r->frame = f;
     r->at = 0;
     r->byte = f->frame.offset;
+    if (trace_on(TRACE_STREAM))
+        trace_line(TRACE_STREAM, "'%s': kind %d at byte %" PRIu64 ", %zu bytes packed, %zu raw",
+                   r->in.name, f->frame.kind, r->byte, f->packed.len, f->raw.len);
     if (f->error.code != ERR_OK) {
         *e = f->error;
         return located(e, r);

@@ -281,7 +281,8 @@ static enum err read_lines(struct errctx *e, struct undump *u, struct bytes *b)
     return check_end(e, u);
 }
 
-static enum err run_undump(struct errctx *e, struct undump *u, const char *path)
+static enum err run_undump(struct errctx *e, struct undump *u, const char *path,
+                           struct stream_summary *summary)
 {
     struct bytes buffer = {0};
     TRY(run_input_open(e, u->run, "input", path, &u->slot));
@@ -293,17 +294,18 @@ static enum err run_undump(struct errctx *e, struct undump *u, const char *path)
     bytes_fini(&buffer);
     TRY(code);
     struct stream_writer *w = u->writer;
+    *summary = *stream_writer_summary(w);
     u->writer = NULL;
     return stream_writer_commit(e, w);
 }
 
 enum err undump(struct errctx *e, struct run *run, const char *path, const char *output,
-                const struct stream_writer_cfg *cfg, bool edited)
+                const struct stream_writer_cfg *cfg, bool edited, struct stream_summary *summary)
 {
     struct undump u = {.run = run, .output = output, .cfg = cfg, .edited = edited};
     u.in.fd = -1;
     stream_begin_init(&u.begin, STREAM_TOKENS);
-    enum err code = run_undump(e, &u, path);
+    enum err code = run_undump(e, &u, path, summary);
     stream_writer_abort(u.writer);
     for (int64_t c = 0; u.cells && c < u.begin.columns_count; c++) bytes_fini(&u.cells[c]);
     mem_free(u.cells);

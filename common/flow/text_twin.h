@@ -31,6 +31,7 @@ enum err dump_end(struct errctx *e, const struct stream_summary *s, const struct
 /* Reads the text at `path` (NULL: stdin) and writes the stream to `output`, as a step of run.
  * `edited`: counts and id of the end line need not match. ERR_INPUT names the line. */
 enum err undump(struct errctx *e, struct run *run, const char *path, const char *output,
-                const struct stream_writer_cfg *cfg, bool edited) MUST_USE;
+                const struct stream_writer_cfg *cfg, bool edited,
+                struct stream_summary *summary) MUST_USE;
 
 #endif
