@@ -136,7 +136,8 @@ static int64_t round_up(int64_t n)
 static int64_t micro_limit(const struct trainer_cfg *cfg, int64_t context, int64_t length)
 {
     int64_t longest = length > 0 && length < context ? length : context;
-    int64_t most = cfg->micro_tokens > cfg->grain ? cfg->micro_tokens : cfg->grain;
+    int64_t most = cfg->micro_tokens < cfg->batch_tokens ? cfg->micro_tokens : cfg->batch_tokens;
+    if (most < cfg->grain) most = cfg->grain;
     return round_up(most > longest ? most : longest);
 }
 
