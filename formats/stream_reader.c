@@ -714,11 +714,14 @@ static enum err first_begin(struct errctx *e, struct stream_reader *r)
 
 /* The first begin of a joined stream hints at its own segment only; a file's ends know better.
  * Damage is not reported here: reading comes upon it in its place. */
-static void adopt_hints(struct stream_reader *r)
+static enum err adopt_hints(struct errctx *e, struct stream_reader *r)
 {
-    struct errctx ignored = ERRCTX_INIT;
-    if (r->in.regular && stream_kind_has_rows(r->begin.kind) && need_map(&ignored, r) == ERR_OK)
-        r->begin.expect = r->map->begin.expect;
+    struct errctx mine = ERRCTX_INIT;
+    if (!r->in.regular || !stream_kind_has_rows(r->begin.kind)) return ERR_OK;
+    enum err code = need_map(&mine, r);
+    if (code == ERR_OK) r->begin.expect = r->map->begin.expect;
+    if (code == ERR_OK || code == ERR_INPUT) return ERR_OK;
+    return err_set(e, code, "%s", mine.message); /* the machine failed: no reason for other hints */
 }
 
 static enum err open_input(struct errctx *e, struct stream_reader *r, const char *path)
@@ -729,8 +732,7 @@ static enum err open_input(struct errctx *e, struct stream_reader *r, const char
     if (r->cfg.spool && !r->in.regular) TRY(spool(e, &r->in));
     TRY(intake_new(e, &r->in, threads, flush_writer, r, &r->intake));
     TRY(first_begin(e, r));
-    adopt_hints(r);
-    return ERR_OK;
+    return adopt_hints(e, r);
 }
 
 enum err stream_reader_open(struct errctx *e, struct run *run, const char *role, const char *path,

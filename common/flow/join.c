@@ -25,12 +25,15 @@ enum err join_expect(struct errctx *e, const struct opt_list *operands,
         return err_set(e, ERR_INPUT, "'%s': a stream of kind %s cannot be joined with another",
                        operands->items[0], stream_kind_name(first->kind));
     for (size_t i = 1; i < operands->count; i++) {
-        struct errctx ignored = ERRCTX_INIT; /* what is wrong with it is said when it is read */
+        struct errctx mine = ERRCTX_INIT;
         struct stream_begin begin;
         struct stream_summary summary;
         struct lineage lineage;
-        if (!is_file(operands->items[i]) ||
-            stream_glance(&ignored, operands->items[i], &begin, &summary, &lineage) != ERR_OK) {
+        enum err code = is_file(operands->items[i])
+                            ? stream_glance(&mine, operands->items[i], &begin, &summary, &lineage)
+                            : ERR_INPUT;
+        if (code != ERR_OK && code != ERR_INPUT) return err_set(e, code, "%s", mine.message);
+        if (code != ERR_OK) { /* what is wrong with it is said when it is read */
             *expect = (struct stream_expect){-1, -1};
             return ERR_OK;
         }
