@@ -12,7 +12,8 @@
 
 #include "formats/belt.h"
 
-/* Frames beyond those being worked on: enough that a hand that is held up does not stop the others. */
+/* Frames beyond those being worked on: enough that a hand that is held up does not stop the others.
+ */
 enum { READ_AHEAD = 6 };
 
 struct intake {

@@ -225,8 +225,8 @@ static void gemm(struct kernels *k, const struct gemm_args *a)
 }
 
 /* OpenBLAS chooses its kernels by the processor when it is loaded, before any code of ours can set
- * its environment. Where GRAFT_CPU asks for an older machine it is made to choose again, so that the
- * cap holds for all arithmetic. (Builds for one processor only lack these functions.) */
+ * its environment. Where GRAFT_CPU asks for an older machine it is made to choose again, so that
+ * the cap holds for all arithmetic. (Builds for one processor only lack these functions.) */
 extern void gotoblas_dynamic_init(void) __attribute__((weak));
 extern void gotoblas_dynamic_quit(void) __attribute__((weak));
 

@@ -215,9 +215,9 @@ static void a_weight_is_a_number(void **state)
     open_fixture(&f, &cfg, true);
     for (int i = 0; i < 3; i++) {
         f.row.weight = bad[i];
-        assert_int_equal(objective_append(&f.e, f.objective, &f.layout, &f.row, 12, 1024, &f.batch,
-                                          &f.scored),
-                         ERR_INPUT);
+        assert_int_equal(
+            objective_append(&f.e, f.objective, &f.layout, &f.row, 12, 1024, &f.batch, &f.scored),
+            ERR_INPUT);
         assert_non_null(strstr(f.e.message, "row 12"));
         err_clear(&f.e);
     }
