@@ -149,10 +149,11 @@ static int form_of(const char *path)
 
 static enum err check_fields(struct errctx *e, const struct documents *d)
 {
-    if (d->form >= DOCUMENT_JSONL) return ERR_OK;
-    if (d->cfg.text != NULL || d->cfg.keep != NULL)
+    if (d->form < DOCUMENT_JSONL && (d->cfg.text != NULL || d->cfg.keep != NULL))
         return err_set(e, ERR_USAGE, "'%s': %s is for records (-f jsonl|csv|tsv)", d->in.name,
                        d->cfg.text != NULL ? "--text" : "--keep");
+    if (d->form < DOCUMENT_CSV && !d->cfg.header)
+        return err_set(e, ERR_USAGE, "'%s': --no-header is for tables (-f csv|tsv)", d->in.name);
     return ERR_OK;
 }
 
@@ -359,6 +360,11 @@ static enum err dump_keep(struct errctx *e, struct documents *d, json_t *object,
     return ERR_OK;
 }
 
+static enum err keep_is_text(struct errctx *e, const char *name)
+{
+    return err_set(e, ERR_USAGE, "--keep '%s': the text itself is not carried along", name);
+}
+
 /* Takes the text and what is not kept out of the parsed object; the rest is what is kept. */
 static enum err keep_json(struct errctx *e, struct documents *d, const char *text_key,
                           uint64_t line, struct document *out)
@@ -369,6 +375,8 @@ static enum err keep_json(struct errctx *e, struct documents *d, const char *tex
     enum err code = ERR_OK;
 
     if (rest == NULL) return err_memory(e, "kept fields", 0);
+    for (size_t i = 0; i < d->keep_count && code == ERR_OK; i++)
+        if (strcmp(d->keep_names[i], text_key) == 0) code = keep_is_text(e, text_key);
     for (size_t i = 0; i < d->keep_count && code == ERR_OK; i++)
         if (json_object_get(d->object, d->keep_names[i]) == NULL)
             code = err_set(e, ERR_INPUT, "line %llu: no field '%s' to keep",
@@ -440,7 +448,7 @@ static enum err find_column(struct errctx *e, const struct documents *d, const c
 
     if (!d->cfg.header) {
         number = strtoul(name, &end, 10);
-        if (*end != 0 || number < 1)
+        if (*end != 0 || *name < '1' || *name > '9') /* no sign, no zero in front: one name each */
             return err_set(e, ERR_USAGE, "'%s' is not the number of a column (there is no header)",
                            name);
         if (number > d->columns.fields)
@@ -453,6 +461,22 @@ static enum err find_column(struct errctx *e, const struct documents *d, const c
         if (strcmp(csv_field(&d->columns, *column, &n), name) == 0) return ERR_OK;
     return err_set(e, ERR_INPUT,
                    "the header has no column '%s' (--text names the one with the text)", name);
+}
+
+/* Of two columns of one name, the one that is meant would be a guess. */
+static enum err check_names(struct errctx *e, const struct documents *d)
+{
+    const struct csv_record *c = &d->columns;
+    size_t n;
+
+    for (size_t i = 0; d->cfg.header && i < c->fields; i++) {
+        const char *name = csv_field(c, i, &n);
+        if (i != d->text_column && (d->cfg.keep == NULL || !is_kept(d, name))) continue;
+        for (size_t j = 0; j < c->fields; j++)
+            if (j != i && strcmp(csv_field(c, j, &n), name) == 0)
+                return err_set(e, ERR_INPUT, "the header has two columns '%s'", name);
+    }
+    return ERR_OK;
 }
 
 /* The first record: names of columns, or only their number. */
@@ -472,8 +496,11 @@ static enum err read_columns(struct errctx *e, struct documents *d, bool *more)
                     : d->cfg.header     ? "text"
                                         : "1",
                     &d->text_column));
-    for (size_t i = 0; i < d->keep_count; i++) TRY(find_column(e, d, d->keep_names[i], &column));
-    return ERR_OK;
+    for (size_t i = 0; i < d->keep_count; i++) {
+        TRY(find_column(e, d, d->keep_names[i], &column));
+        if (column == d->text_column) return keep_is_text(e, d->keep_names[i]);
+    }
+    return check_names(e, d);
 }
 
 static enum err keep_columns(struct errctx *e, struct documents *d, const struct csv_record *r,

@@ -135,6 +135,9 @@ fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message
     printf 'text\n"a\nb\n' | fault 'line 2: a quoted field does not end' -f csv
     printf 'text,n\na,1\n"b\nc"\n' | fault 'line 3: 1 fields, but 2 in the first record' -f csv
     printf 'body\na\n' | fault "no column 'text'" -f csv
+    printf 'text,text\na,b\n' | fault "two columns 'text'" -f csv
+    printf 'text,n,n\na,1,2\n' | fault "two columns 'n'" -f csv --keep all
+    printf 'text,n,n\na,1,2\n' | gives '[a]' -f csv
     printf 'a\n' | fault 'there are 1 columns, not 2' -f csv --no-header --text 2
 }
 
@@ -144,6 +147,16 @@ fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message
     status_is 2 graft tokenize -t "$TOK" -m "$TOK" "$CORPUS" -o x.tokens
     status_is 2 graft tokenize -t "$TOK" --text body -f lines "$CORPUS" -o x.tokens
     says '--text is for records'
+    status_is 2 graft tokenize -t "$TOK" --no-header -f lines "$CORPUS" -o x.tokens
+    says '--no-header is for tables'
+    printf '{"text": "a"}\n' >x.jsonl
+    status_is 2 graft tokenize -t "$TOK" --no-header x.jsonl -o x.tokens
+    status_is 2 graft tokenize -t "$TOK" --keep text x.jsonl -o x.tokens
+    says 'the text itself is not carried along'
+    printf 'a,b\n' >x.csv
+    status_is 2 graft tokenize -t "$TOK" --no-header --keep 1 x.csv -o x.tokens
+    status_is 2 graft tokenize -t "$TOK" --no-header --keep 02 x.csv -o x.tokens
+    says "'02' is not the number of a column"
     status_is 2 graft tokenize -t "$TOK" --length 1 "$CORPUS" -o x.tokens
     says 'need 2 or more'
     status_is 2 graft learn-tokenizer --vocab 200 "$CORPUS" -o x.tok
