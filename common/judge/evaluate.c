@@ -38,7 +38,8 @@ struct evaluation {
     struct model *model;
     struct objective *objective; /* NULL: pseudo-likelihood */
     struct evaluate_cfg cfg;
-    uint32_t mask; /* id, for pseudo-likelihood */
+    uint32_t mask;   /* id, for pseudo-likelihood */
+    int64_t unknown; /* id or -1 */
     uint8_t tokenizer[16];
     bool has_tokenizer;
 
@@ -124,9 +125,14 @@ static enum err choose_objective(struct errctx *e, struct evaluation *v,
     if (causal)
         return err_set(e, ERR_USAGE,
                        "--pseudo-likelihood is for masked models: this one is causal");
+    if (objective->kind != OBJECTIVE_AUTO || objective_mask_option(objective))
+        return err_set(
+            e, ERR_USAGE, "--pseudo-likelihood masks each token in turn: --%s has no use",
+            objective->kind != OBJECTIVE_AUTO ? "objective" : objective_mask_option(objective));
     int64_t mask = spec ? tokenizer_spec_special(spec, "mask") : -1;
     if (mask < 0) return err_set(e, ERR_INPUT, "the model's tokenizer has no mask token");
     v->mask = (uint32_t)mask;
+    v->unknown = tokenizer_spec_special(spec, "unk");
     v->covers_text = true;
     return ERR_OK;
 }
@@ -174,7 +180,7 @@ static enum err add_row(struct errctx *e, struct evaluation *v, int64_t row)
     const struct batch *b = &v->batch;
     struct evaluate_document *d = &v->documents[v->owner[row]];
     for (int64_t i = b->row_start[row]; i < (int64_t)b->row_start[row] + b->row_length[row]; i++) {
-        if (b->target[i] < 0) continue;
+        if (b->target[i] < 0 || b->weight[i] == 0) continue;
         if (!isfinite(v->loss[i]))
             return err_set(e, ERR_INPUT,
                            "row %" PRId64 ", token %d: the model's loss is not a finite number",
@@ -244,6 +250,7 @@ static enum err append_pseudo(struct errctx *e, struct evaluation *v, const stru
         v->weights[i] = row->weight;
     }
     for (int64_t i = 0; i < row->n; i++) {
+        if ((int64_t)v->ids[i] == v->unknown) v->covers_text = false; /* text without a token */
         if (!pseudo_scored(v, row, i)) continue;
         uint32_t id = v->ids[i];
         TRY(next_row(e, v, row->n, document));
@@ -287,10 +294,20 @@ static enum err check_length(struct errctx *e, const struct evaluation *v,
     return ERR_OK;
 }
 
-/* True when not every token of the row's text counts once. */
-static bool is_partial(const struct tokens_row *row)
+static bool starts_special(const struct evaluation *v, const struct tokens_row *row)
+{
+    const struct tokenizer_spec *spec = model_tokenizer(v->model);
+    uint32_t id = 0;
+    memcpy(&id, row->ids, dtype_size(row->ids_dtype)); /* little-endian */
+    return spec && id < (uint32_t)spec->vocab && (spec->flags[id] & TOKEN_SPECIAL);
+}
+
+/* True when not every token of the row's text counts once. A causal model cannot be asked for a
+ * first token, so that must be context, or special, which stands for no text. */
+static bool is_partial(const struct evaluation *v, const struct tokens_row *row)
 {
     if (row->weight != 1) return true;
+    if (v->objective && row->skip == 0 && row->n > 0 && !starts_special(v, row)) return true;
     for (int64_t i = row->skip; row->loss && i < row->n; i++)
         if (!row->loss[i]) return true;
     return false;
@@ -315,7 +332,7 @@ static enum err read_row(struct errctx *e, struct evaluation *v, const struct to
     d->rows++;
     d->bytes += row->bytes;
     d->chars += row->chars;
-    if (is_partial(row)) v->covers_text = false;
+    if (is_partial(v, row)) v->covers_text = false;
     return ERR_OK;
 }
 

@@ -77,6 +77,13 @@ static enum err masked_setup(struct errctx *e, struct objective *o,
     return ERR_OK;
 }
 
+const char *objective_mask_option(const struct objective_cfg *cfg)
+{
+    if (cfg->mask_exact) return "mask-exact";
+    if (cfg->mask_whole_words) return "mask-whole-words";
+    return cfg->mask_fraction != OBJECTIVE_CFG.mask_fraction ? "mask-fraction" : NULL;
+}
+
 enum err objective_new(struct errctx *e, const struct objective_cfg *cfg, bool causal_model,
                        const struct tokenizer_spec *spec, uint64_t seed, struct objective **out)
 {
@@ -90,9 +97,9 @@ enum err objective_new(struct errctx *e, const struct objective_cfg *cfg, bool c
         return err_set(e, ERR_USAGE,
                        "--objective causal needs a causal model: this one sees the token it is to "
                        "predict");
-    if (!masked && (cfg->mask_exact || cfg->mask_whole_words))
-        return err_set(e, ERR_USAGE, "--mask-%s is for masked models: this one is causal",
-                       cfg->mask_exact ? "exact" : "whole-words");
+    if (!masked && objective_mask_option(cfg))
+        return err_set(e, ERR_USAGE, "--%s is for masked models: this one is causal",
+                       objective_mask_option(cfg));
     struct objective *o;
     TRY(mem_new(e, &o, 1, sizeof *o, "an objective"));
     o->cfg = *cfg;

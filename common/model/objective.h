@@ -31,6 +31,10 @@ struct objective_cfg {
 extern const struct opt objective_table[];
 #define OBJECTIVE_CFG ((struct objective_cfg){.mask_fraction = 0.15})
 
+/* An option of masking that is not as it is by default, or NULL: to refuse it where it would do
+ * nothing. */
+const char *objective_mask_option(const struct objective_cfg *cfg);
+
 struct objective;
 enum err objective_new(struct errctx *e, const struct objective_cfg *cfg, bool causal_model,
                        const struct tokenizer_spec *spec, uint64_t seed,

@@ -132,10 +132,11 @@ static int64_t round_up(int64_t n)
     return (n + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
 }
 
-/* Real tokens a micro-batch may hold: the longest row and a grain fit in any case. */
+/* Real tokens a micro-batch may hold: the longest row and a grain fit in any case. Rows to judge on
+ * may be longer than those to learn from. */
 static int64_t micro_limit(const struct trainer_cfg *cfg, int64_t context, int64_t length)
 {
-    int64_t longest = length > 0 && length < context ? length : context;
+    int64_t longest = length > 0 && length < context && !cfg->val ? length : context;
     int64_t most = cfg->micro_tokens < cfg->batch_tokens ? cfg->micro_tokens : cfg->batch_tokens;
     if (most < cfg->grain) most = cfg->grain;
     return round_up(most > longest ? most : longest);

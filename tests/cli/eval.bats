@@ -97,6 +97,43 @@ figures() { graft eval -q --json "$@" | jq -S -c 'del(.inputs[].name)'; }
     [ -z "$output" ]
 }
 
+@test "weights: none at all is nothing to judge, and a zero leaves a row out" {
+    weigh() { # WEIGHT of each row, in jq
+        graft dump data/val.tokens | jq -c 'if .begin then .begin.columns += [{name: "weight", dtype: "F32", shape: []}]
+            elif .row then .row.weight = ('"$1"') else . end' | graft undump -q --edited
+    }
+    weigh 0 >zero.tokens
+    status_is 3 graft eval -m base.model --micro-tokens 32 zero.tokens
+    says 'nothing to judge'
+    weigh 'if .row.ids | length % 2 == 0 then 1 else 0 end' >even.tokens
+    graft dump data/val.tokens | jq -c 'select((.row | not) or (.row.ids | length % 2 == 0))' | graft undump -q --edited -o part.tokens
+    figures -m base.model even.tokens | jq -e '.bits_per_byte == null'
+    a=$(figures -m base.model even.tokens | jq .loss)
+    b=$(figures -m base.model part.tokens | jq .loss)
+    jq -n -e "(($a - $b) | fabs) < 1e-6"
+}
+
+@test "no bits per byte when a text's first token was not predicted" {
+    graft dump data/val.tokens | jq -c 'if .row then .row.skip = 0 else . end' | graft undump -q --edited >special.tokens
+    figures -m base.model special.tokens | jq -e '.bits_per_byte > 0'
+    graft dump data/val.tokens | jq -c 'if .row then .row.skip = 0 | .row.ids = .row.ids[1:] else . end' |
+        graft undump -q --edited >bare.tokens
+    figures -m base.model bare.tokens | jq -e '.loss > 0 and .bits_per_byte == null and .bits_per_char == null'
+}
+
+@test "options that would do nothing are refused" {
+    for o in '--mask-fraction 0.3' --mask-exact '--bootstrap 0 --confidence 0.9'; do
+        # shellcheck disable=SC2086 # several words
+        status_is 2 graft eval -m base.model $o data/val.tokens
+        says '--'
+    done
+    for o in '--mask-fraction 0.3' --mask-exact --mask-whole-words '--objective masked'; do
+        # shellcheck disable=SC2086 # several words
+        status_is 2 graft eval -m mask.model --pseudo-likelihood $o mask.tokens
+        says 'no use'
+    done
+}
+
 @test "--rows judges the first rows and reads to the end" {
     [ "$(figures -m base.model --rows 7 data/val.tokens | jq .rows)" = 7 ]
     head -c 5000 data/train.tokens >cut.tokens

@@ -122,7 +122,7 @@ nothing_left() { # no output, no temporary, no lock
 
 @test "options that would do nothing are refused" {
     for o in '--val-every 3' --keep-best '--patience 2' '--val-rows 3' '--checkpoint-every 2' '--checkpoint-minutes 2' \
-        '--decay-part 0.3' '--schedule constant --lr-min 0.2' --mask-exact --mask-whole-words '--objective masked' \
+        '--decay-part 0.3' '--schedule constant --lr-min 0.2' --mask-exact --mask-whole-words '--mask-fraction 0.3' '--objective masked' \
         '--snapshots 0:x' '--snapshots x'; do
         # shellcheck disable=SC2086 # several words
         status_is 2 graft pretrain "${FAST[@]}" $o --steps 2 train.tokens -o out.model
@@ -255,6 +255,14 @@ nothing_left() { # no output, no temporary, no lock
     graft eval --json -m out.model --bootstrap 0 val.tokens >last.json
     jq -s -e '(.[0].validation.loss - .[-2].loss | fabs) < 1e-7 and (.[-3].validation.loss - .[-1].loss | fabs) < 1e-7' \
         log first.json last.json
+}
+
+@test "rows to judge on may be longer than those to learn from, and than a micro-batch" {
+    graft init -q -t t.tok --arch llama --layers 1 --width 16 --heads 2 --context 512 -o wide.model
+    tr '\n' ' ' <"$DATA/corpus.txt" | head -c 900 | graft tokenize -q -t t.tok -f lines -o long.tokens
+    graft pretrain -q "${FAST[@]}" -m wide.model --steps 2 --grain 32 --micro-tokens 32 --val long.tokens --log log train.tokens -o out.model
+    graft eval --json -m out.model --grain 32 --bootstrap 0 long.tokens >last.json
+    jq -s -e '(.[-2].validation.loss - .[-1].loss | fabs) < 1e-7' log last.json
 }
 
 @test "early stopping and the best model" {
