@@ -52,11 +52,15 @@ static void cpu_name(char *out, size_t size)
     snprintf(out, size, "%s %u/%u", vendor, family, model);
 }
 
-static void level_fill(struct kernels *k, enum level level)
+static enum err level_fill(struct errctx *e, struct kernels *k, enum level level)
 {
-    if (level == LEVEL_AVX2) cpu_fill_avx2(k);
-    if (level >= LEVEL_AVX512) cpu_fill_avx512(k);
-    if (level >= LEVEL_AVX2) cpu_fill_gemm(k);
+    if (level == LEVEL_REF) return ERR_OK;
+    if (level == LEVEL_AVX2)
+        cpu_fill_avx2(k);
+    else
+        cpu_fill_avx512(k);
+    cpu_fill_gemm(k);
+    return blas_open(e, k, level < cpu_level() ? "Haswell" : NULL);
 }
 #else
 static enum level cpu_level(void)
@@ -67,9 +71,10 @@ static void cpu_name(char *out, size_t size)
 {
     snprintf(out, size, "generic 0/0");
 }
-static void level_fill(struct kernels *k, enum level level)
+static enum err level_fill(struct errctx *e, struct kernels *k, enum level level)
 {
-    (void)k, (void)level;
+    (void)e, (void)k, (void)level;
+    return ERR_OK;
 }
 #endif
 
@@ -124,8 +129,9 @@ enum err kernels_open(struct errctx *e, const char *device, struct pool *pool, s
     char name[64];
     cpu_name(name, sizeof name);
     snprintf(s->cpu, sizeof s->cpu, "%s %s", name, k->name);
-    level_fill(k, level);
-    return ERR_OK;
+    r = level_fill(e, k, level);
+    if (r != ERR_OK) kernels_close(k);
+    return r;
 }
 
 void kernels_close(struct kernels *k)

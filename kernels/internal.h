@@ -27,6 +27,7 @@ struct kernels_state {
     unsigned char *scratch;       /* [threads][KERNEL_SCRATCH], 64-byte aligned */
     double *partial;              /* [SUM_BLOCKS]: sums of blocks, waiting to be added in order */
     const struct tile_ops *tiles; /* what the products need from the vector level */
+    void *sgemm;                  /* of the BLAS library; called by cpu/blas.c */
     bool blas_lock;               /* this BLAS cannot take calls from several threads */
     pthread_mutex_t blas_mutex;
     const char *warning;

@@ -74,13 +74,16 @@ enum activation { ACT_NONE, ACT_GELU, ACT_GELU_TANH, ACT_SILU, ACT_RELU, ACT_TAN
 enum norm_kind { NORM_LAYER, NORM_RMS };
 
 /* C = act(A B + bias + beta C) + residual, (M, K) (K, N) -> (M, N).
- *   rows:  grains along M (forward, gradient of the input). n == 0: one grain of M rows.
- *   depth: grains along K (gradient of weights); C += one product per grain, in order. n == 0: one
- * grain of K. At most one of the two has n > 0. beta is 0 or 1. With depth grains C is F32 and
- * there is no bias, act, before, residual. C, before and residual are not transposed. before: when
- * present, A B + bias (before the activation) is stored there, for the backward pass. bias F32 [N]
- * or absent. residual, before: same shape as C. C may be residual. K == 0 gives act(bias + beta C)
- * + residual. */
+ *   rows   grains along M (forward, gradient of the input). n == 0: one grain of M rows.
+ *   depth  grains along K (gradient of weights); C += one product per grain, in order. n == 0: one
+ *          grain of K. With n > 0, C is F32 and there is no bias, act, before or residual.
+ *   At most one of the two has n > 0.
+ *   beta      0 or 1
+ *   bias      F32 [N] or absent
+ *   before    when present, A B + bias (before the activation) is stored there, for the backward
+ *             pass; shape of C
+ *   residual  shape of C, or absent; C may be residual
+ *   C, before and residual are not transposed. K == 0 gives act(bias + beta C) + residual. */
 struct gemm_args {
     int64_t M, N, K;
     struct mat A, B, C;
@@ -92,13 +95,16 @@ struct gemm_args {
 };
 
 /* Rows of attention. Row b: queries q_start[b] .. + q_len[b] of q, keys kv_start[b] .. + kv_len[b]
- * of k and v; query i stands at position q_offset[b] + i of its keys. causal: it sees keys 0 .. its
- * position; window > 0: only the last `window` of these (itself included). softcap > 0: s = softcap
- * * tanh(s / softcap) after scaling. q (N, H D), k, v (Nkv, G D), out (N, H D): matrices with their
- * ld (parts of a fused buffer); head h uses group h / (H / G). lse F32 [H, Nq_total] with leading
- * dimension lse_ld: log-sum-exp of each query's scores. The T x T scores never exist whole. A task
- * is (row, group): sums in fixed order. Padding tokens are in no row and their outputs are left as
- * they are (the caller zeroes `out` once). */
+ * of k and v; query i stands at position q_offset[b] + i of its keys.
+ *   causal   it sees keys 0 .. its position
+ *   window   > 0 (causal only): only the last `window` of these, itself included
+ *   softcap  > 0: s = softcap * tanh(s / softcap) after scaling
+ *   q (N, H D), k, v (Nkv, G D), out (N, H D): matrices with their ld (parts of a fused buffer);
+ *   head h uses group h / (H / G). lse F32 [H, Nq_total] with leading dimension lse_ld: log-sum-exp
+ *   of each query's scores.
+ * The T x T scores never exist whole. A task is (row, head), backward (row, group): sums in fixed
+ * order. A query that sees nothing gives zeros. Padding tokens are in no row and their outputs are
+ * left as they are (the caller zeroes `out` once). */
 struct attention_args {
     int64_t B, H, G, D;
     struct mat q, k, v, out;
@@ -123,13 +129,12 @@ struct adamw_args {
 /* Cross entropy over rows of logits. target -1: not scored (loss 0, gradient 0). */
 struct cross_entropy_args {
     int64_t N, V;
-    struct mat
-        logits; /* (N, V); overwritten by the gradient of sum(weight * loss) when `gradient` */
+    struct mat logits; /* (N, V); becomes the gradient of sum(weight * loss) when `gradient` */
     struct buf target; /* I32 [N] */
     struct buf weight; /* F32 [N] or absent (1) */
     struct buf loss;   /* F32 [N]: -log softmax(logits)[target] (not weighted) = */
-    struct buf rank;   /* I32 [N] or absent: how many tokens have a higher logit (equal and lower id
-                        * counts) =;   -1 where target is -1 */
+    struct buf rank;   /* I32 [N] or absent: how many tokens have a higher logit, or an equal one
+                        * and a lower id; -1 where target is -1 = */
     bool gradient;
     float softcap; /* > 0: logits are capped first */
 };

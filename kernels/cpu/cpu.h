@@ -52,4 +52,11 @@ void cpu_fill_avx512(struct kernels *k);
 /* The matrix product, after one of the above. */
 void cpu_fill_gemm(struct kernels *k);
 
+/* Loads OpenBLAS for k; core: whose kernels it shall take, NULL: its own choice. Names them in
+ * kernels_cpu. */
+enum err blas_open(struct errctx *e, struct kernels *k, const char *core) MUST_USE;
+/* c (m, n) = beta c + a b, F32, on the calling thread. */
+void blas_sgemm(const struct kernels *k, int64_t m, int64_t n, int64_t depth, struct view a,
+                struct view b, float beta, float *c, int64_t ldc);
+
 #endif

@@ -2,22 +2,15 @@
 /* gemm.c: the matrix product on a fixed grid of tiles, each one or a few single-threaded calls of
  * OpenBLAS.
  *
- *     rows (M is tokens)                       depth (K is tokens)
- *     grain 0 | tile tile tile |               tile tile    every tile: C += A_0 B_0, then += A_1
- * B_1, ... | tile tile tile |               tile tile                grain by grain, in order grain
- * 1 | tile tile tile |
+ *     rows (M is tokens)            depth (K is tokens)
+ *     grain 0 | tile tile tile |    tile tile    every tile: C += A_0 B_0, then += A_1 B_1, ...
+ *             | tile tile tile |    tile tile                grain by grain, in order
+ *     grain 1 | tile tile tile |
  *
  * The grid follows from the size of a grain and the shapes, never from the number of threads, as
  * OpenBLAS gives other bits for another cut. F32 operands are used where they lie. BF16 ones are
  * widened into the thread's scratch in chunks of DEPTH and the chunks added in order; a BF16 result
- * is rounded once. Bias, activation and residual follow while the tile is hot.
- *
- * Which OpenBLAS: the build with POSIX threads. Its serial build gives wrong results when called
- * from several threads, its OpenMP build makes callers wait for each other; openblas_get_parallel()
- * tells, and both are then called under a lock. */
-#include <cblas.h>
-#include <stdio.h>
-#include <stdlib.h>
+ * is rounded once. Bias, activation and residual follow while the tile is hot. */
 #include <string.h>
 #include "kernels/cpu/cpu.h"
 
@@ -92,21 +85,6 @@ static struct tiling tiling_of_depth(int64_t M, int64_t N)
     return t;
 }
 
-/* c (m, n) = beta c + A B of F32 operands. */
-static void blas(const struct gemm_job *job, int64_t m, int64_t n, int64_t k, struct view a,
-                 struct view b, float beta, float *c, int64_t ldc)
-{
-    struct kernels_state *s = state_of(job->k);
-    bool a_trans = a.row == 1 && a.col != 1, b_trans = b.row == 1 && b.col != 1;
-    if (s->blas_lock) pthread_mutex_lock(&s->blas_mutex);
-    cblas_sgemm(CblasRowMajor, a_trans ? CblasTrans : CblasNoTrans,
-                b_trans ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, 1,
-                (const float *)(const void *)a.p, (blasint)(a_trans ? a.col : a.row),
-                (const float *)(const void *)b.p, (blasint)(b_trans ? b.col : b.row), beta, c,
-                (blasint)ldc);
-    if (s->blas_lock) pthread_mutex_unlock(&s->blas_mutex);
-}
-
 /* rows x cols of v in F32: v itself, or a copy in room with the lines as they are in memory. */
 static struct view widened(const struct gemm_job *job, struct view v, int64_t rows, int64_t cols,
                            float *room)
@@ -128,7 +106,7 @@ static void product(const struct gemm_job *job, int64_t i, int64_t j, int64_t m,
         int64_t depth = least(step, k1 - k);
         struct view a = widened(job, view_part(job->A, i, k), m, depth, room->a);
         struct view b = widened(job, view_part(job->B, k, j), depth, n, room->b);
-        blas(job, m, n, depth, a, b, k == k0 ? beta : 1, c, ldc);
+        blas_sgemm(job->k, m, n, depth, a, b, k == k0 ? beta : 1, c, ldc);
     }
     if (k0 == k1 && beta == 0)
         for (int64_t r = 0; r < m; r++) memset(c + r * ldc, 0, (size_t)n * sizeof *c);
@@ -224,33 +202,8 @@ static void gemm(struct kernels *k, const struct gemm_args *a)
     pool_run(k->pool, rows_task, &job, tasks);
 }
 
-/* OpenBLAS chooses its kernels by the processor when it is loaded, before any code of ours can set
- * its environment. Where GRAFT_CPU asks for an older machine it is made to choose again, so that
- * the cap holds for all arithmetic. (Builds for one processor only lack these functions.) */
-extern void gotoblas_dynamic_init(void) __attribute__((weak));
-extern void gotoblas_dynamic_quit(void) __attribute__((weak));
-
-static void cap_blas(void)
-{
-    const char *cap = getenv("GRAFT_CPU");
-    if (!cap || strcmp(cap, "avx2") != 0 || !gotoblas_dynamic_init || !gotoblas_dynamic_quit)
-        return;
-    if (setenv("OPENBLAS_CORETYPE", "Haswell", 1) != 0) return;
-    gotoblas_dynamic_quit();
-    gotoblas_dynamic_init();
-}
-
 void cpu_fill_gemm(struct kernels *k)
 {
-    struct kernels_state *s = state_of(k);
     _Static_assert(sizeof(struct room) <= KERNEL_SCRATCH, "scratch");
     k->gemm = gemm;
-    cap_blas();
-    openblas_set_num_threads(1);
-    size_t used = strlen(s->cpu);
-    snprintf(s->cpu + used, sizeof s->cpu - used, " openblas %s", openblas_get_corename());
-    if (openblas_get_parallel() == 1) return;
-    s->blas_lock = true;
-    s->warning = "this OpenBLAS was not built with POSIX threads: products run one at a time "
-                 "(apt-get install libopenblas-pthread-dev)";
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* act.c: activations and gated products, and their derivatives.
  *
- *   gelu       x Phi(x)                                       (Hendrycks and Gimpel,
- * arXiv:1606.08415) gelu_tanh  x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 silu       x / (1
- * + exp(-x)) */
+ *   gelu       x Phi(x), Phi the normal distribution (Hendrycks and Gimpel, arXiv:1606.08415)
+ *   gelu_tanh  x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
+ *   silu       x / (1 + exp(-x)) */
 #include <math.h>
 #include "kernels/internal.h"
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attention.c: out[i] = sum over visible j of p[i, j] v[j], p = softmax(s), s = softcap(scale q[i]
- * . k[j]).
+/* attention.c: out[i] = sum over visible j of p[i, j] v[j], p = softmax(s) over j,
+ * s[i, j] = softcap(scale q[i] . k[j]).
  *
  * The scores are computed anew wherever they are needed, so nothing of size T x T is kept.
- * Backward, with delta[i] = dout[i] . out[i] (Dao et al., arXiv:2205.14135, appendix B): dv[j] =
- * sum p dout[i];  ds = p (dout[i] . v[j] - delta[i]) scale (1 - (s / softcap)^2) dq[i] = sum ds
- * k[j];    dk[j] = sum ds q[i], over the heads of the group and then the queries, in order. */
+ * Backward, with delta[i] = dout[i] . out[i] (Dao et al., arXiv:2205.14135, appendix B):
+ *
+ *   ds[i, j] = p (dout[i] . v[j] - delta[i]) scale (1 - (s / softcap)^2)
+ *   dq[i] = sum over j of ds k[j]
+ *   dk[j] = sum over i of ds q[i];  dv[j] = sum over i of p dout[i]
+ *
+ * the last two over the heads of the group and, within one, the queries in order. */
 #include <math.h>
 #include "kernels/internal.h"
 

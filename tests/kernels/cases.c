@@ -370,7 +370,11 @@ static int test_nan(struct machine *m, const struct op *op, const struct shape *
     struct problem p;
     problem_make(k, op, s, 0, 0, &p);
     struct array *a = &p.a[op->nan_in - 1];
-    array_set(a, a->rows - 1, a->cols - 1, (double)NAN);
+    if (a->rows == 0) {
+        problem_close(k, &p);
+        return 0;
+    }
+    for (int64_t i = 0; i < a->rows; i++) array_set(a, i, a->cols - 1, (double)NAN);
     k->upload(k, a->block, a->host, a->bytes);
     op->call(k, &p, 0, op->units(s));
     problem_fetch(k, &p);

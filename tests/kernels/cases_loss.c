@@ -76,6 +76,7 @@ static const struct op cross_entropy = {.name = "cross_entropy",
                                         .call = cross_call,
                                         .units = tokens,
                                         .cuts = cuts,
+                                        .nan_in = 1 + X_LOGITS,
                                         .bytes = cross_bytes};
 
 /* Its gradient: the logits' copy is turned into the gradient; the loss of every token counts its

@@ -247,6 +247,7 @@ static const struct op gemm = {.name = "gemm",
                                .call = gemm_call,
                                .units = gemm_units,
                                .cuts = gemm_cuts,
+                               .nan_in = 1 + B,
                                .flops = gemm_flops};
 static const struct op skinny = {.name = "skinny",
                                  .tolerance = 1e-5,
