@@ -12,9 +12,8 @@
 
 #include "formats/belt.h"
 
-/* Frames beyond those being worked on: enough that a hand that is held up does not stop the others.
- */
-enum { READ_AHEAD = 6 };
+/* Frames beyond those being worked on: so that a hand that is held up does not stop the others. */
+enum { READ_AHEAD = 6, SPOOL_CHUNK = 1 << 20 };
 
 struct intake {
     struct infile *in;
@@ -200,4 +199,27 @@ enum err intake_place(struct errctx *e, struct intake *in, uint64_t offset, int6
     TRY(infile_seek(e, in->in, offset));
     frame_scanner_place(&in->scanner, offset, frames);
     return ERR_OK;
+}
+
+enum err intake_spool(struct errctx *e, struct infile *in)
+{
+    int fd;
+    uint8_t *buffer;
+    size_t got;
+    TRY(io_temporary(e, 0, &fd));
+    enum err code = mem_new(e, &buffer, SPOOL_CHUNK, 1, "a copy of the input");
+    do {
+        if (code == ERR_OK) code = infile_read(e, in, buffer, SPOOL_CHUNK, &got);
+        if (code == ERR_OK) code = io_write_all(e, fd, buffer, got, "temporary file");
+    } while (code == ERR_OK && got > 0);
+    mem_free(buffer);
+    if (code != ERR_OK) {
+        close(fd);
+        return code;
+    }
+    if (in->owned) close(in->fd);
+    in->fd = fd;
+    in->owned = in->regular = true;
+    in->size = in->offset;
+    return infile_seek(e, in, 0);
 }

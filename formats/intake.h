@@ -42,6 +42,9 @@ enum err intake_place(struct errctx *e, struct intake *in, uint64_t offset,
 /* Ends the threads; nothing is read any more. */
 void intake_stop(struct intake *in);
 
+/* Copies a pipe into an unnamed temporary file, which then takes its place. */
+enum err intake_spool(struct errctx *e, struct infile *in) MUST_USE;
+
 /* Decompresses one frame into *raw (replaced). ERR_INPUT for damage. dctx: a ZSTD_DCtx. */
 enum err intake_decompress(struct errctx *e, void *dctx, const uint8_t *packed, size_t n,
                            size_t raw_size, struct bytes *raw) MUST_USE;

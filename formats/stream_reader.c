@@ -13,7 +13,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/trace.h"
 #include "formats/record.h"
@@ -21,7 +20,7 @@
 #include "formats/stream_begin.h"
 #include "formats/stream_map.h"
 
-enum { THREADS_LIMIT = 64, SPOOL_CHUNK = 1 << 20 };
+enum { THREADS_LIMIT = 64 };
 
 /* A segment that has been read, for the run's record. */
 struct segment {
@@ -660,30 +659,6 @@ static enum err flush_writer(struct errctx *e, void *ctx)
     return r->run && r->run->writer ? stream_writer_flush(e, r->run->writer) : ERR_OK;
 }
 
-/* Copies a pipe into an unnamed file, which then takes its place. */
-static enum err spool(struct errctx *e, struct infile *in)
-{
-    int fd;
-    uint8_t *buffer;
-    size_t got;
-    TRY(io_temporary(e, 0, &fd));
-    enum err code = mem_new(e, &buffer, SPOOL_CHUNK, 1, "a copy of the input");
-    do {
-        if (code == ERR_OK) code = infile_read(e, in, buffer, SPOOL_CHUNK, &got);
-        if (code == ERR_OK) code = io_write_all(e, fd, buffer, got, "temporary file");
-    } while (code == ERR_OK && got > 0);
-    mem_free(buffer);
-    if (code != ERR_OK) {
-        close(fd);
-        return code;
-    }
-    if (in->owned) close(in->fd);
-    in->fd = fd;
-    in->owned = in->regular = true;
-    in->size = in->offset;
-    return infile_seek(e, in, 0);
-}
-
 static enum err first_begin(struct errctx *e, struct stream_reader *r)
 {
     struct intake_frame *f;
@@ -729,7 +704,7 @@ static enum err open_input(struct errctx *e, struct stream_reader *r, const char
     int threads = r->cfg.threads;
     threads = threads < 0 ? 0 : threads > THREADS_LIMIT ? THREADS_LIMIT : threads;
     TRY(infile_open(e, path, &r->in));
-    if (r->cfg.spool && !r->in.regular) TRY(spool(e, &r->in));
+    if (r->cfg.spool && !r->in.regular) TRY(intake_spool(e, &r->in));
     TRY(intake_new(e, &r->in, threads, flush_writer, r, &r->intake));
     TRY(first_begin(e, r));
     return adopt_hints(e, r);
