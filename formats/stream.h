@@ -259,6 +259,8 @@ enum err stream_writer_flush(struct errctx *e, struct stream_writer *w) MUST_USE
 /* Nothing will be appended for long, perhaps never: writes what there is, and gives back threads
  * and buffers. So that many files can be open at once. */
 enum err stream_writer_rest(struct errctx *e, struct stream_writer *w) MUST_USE;
+/* The content must turn out to have this id: finish fails (ERR_INPUT) before it writes an end. */
+void stream_writer_demand_id(struct stream_writer *w, const uint8_t id[16]);
 /* Writes end (id, lineage from run), seal, table, and makes the data durable; the file is not yet
  * in place. */
 enum err stream_writer_finish(struct errctx *e, struct stream_writer *w) MUST_USE;

@@ -55,7 +55,8 @@ struct stream_writer {
     struct bytes piece;      /* of the tensor being written */
     int64_t piece_first;
     int64_t tensor_records;
-    bool finished;
+    bool finished, demanding;
+    uint8_t demanded[16]; /* id, when demanding */
     struct stream_summary summary;
 };
 
@@ -458,12 +459,20 @@ enum err stream_writer_rest(struct errctx *e, struct stream_writer *w)
     return rest(e, w) == ERR_OK ? ERR_OK : keep(w, e);
 }
 
+void stream_writer_demand_id(struct stream_writer *w, const uint8_t id[16])
+{
+    memcpy(w->demanded, id, sizeof w->demanded);
+    w->demanding = true;
+}
+
 static enum err put_end(struct errctx *e, struct stream_writer *w)
 {
     struct record_end end = {.rows = w->rows, .tensors = w->begin.tensors_count, .index = w->index};
     struct bytes *raw;
     end.bytes = content_bytes(w->content);
     content_id(w->content, NULL, 0, 0, end.id);
+    if (w->demanding && memcmp(w->demanded, end.id, sizeof end.id) != 0)
+        return err_set(e, ERR_INPUT, "the id does not match what came before it");
     if (w->run) TRY(run_lineage(e, w->run, end.id, end.rows, end.tensors, &end.lineage));
     enum err code = outlet_buffer(e, w->outlet, &raw);
     if (code == ERR_OK) code = record_pack_end(e, &end, raw);

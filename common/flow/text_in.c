@@ -125,6 +125,21 @@ static void pass_empty_tensors(struct undump *u)
         u->tensor++;
 }
 
+/* A line about a tensor may say its dtype and shape, which must be those in begin, and nothing
+ * else. */
+static bool describes(const json_t *line, const struct stream_field *f)
+{
+    const json_t *dtype = json_object_get(line, "dtype"), *shape = json_object_get(line, "shape");
+    if (json_object_size(line) != 3 + (size_t)(dtype != NULL) + (size_t)(shape != NULL))
+        return false;
+    if (dtype && (!json_is_string(dtype) || strcmp(json_string_value(dtype), dtype_name(f->dtype))))
+        return false;
+    if (shape && (!json_is_array(shape) || json_array_size(shape) != (size_t)f->dims)) return false;
+    for (int d = 0; shape && d < f->dims; d++)
+        if (json_integer_value(json_array_get(shape, (size_t)d)) != f->shape[d]) return false;
+    return true;
+}
+
 static enum err take_tensor(struct errctx *e, struct undump *u, const json_t *line)
 {
     const json_t *first = json_object_get(line, "first"), *data = json_object_get(line, "data");
@@ -135,6 +150,7 @@ static enum err take_tensor(struct errctx *e, struct undump *u, const json_t *li
     if (!name || strcmp(name, f->name) || !json_is_array(data) || !json_is_integer(first) ||
         json_integer_value(first) != u->element)
         return bad(e, u, "here should come the next elements of tensor", f->name);
+    if (!describes(line, f)) return bad(e, u, "this is not what begin says of tensor", f->name);
     int64_t n = (int64_t)json_array_size(data), total = stream_field_elements(f);
     if (n > total - u->element) return bad(e, u, "too many elements for tensor", f->name);
     u->piece.len = 0;
@@ -181,11 +197,12 @@ static enum err decode_lineage(struct errctx *e, struct undump *u, struct lineag
     struct mp_value v = {.type = MP_NIL};
     uint8_t *data = NULL;
     *out = (struct lineage){0};
-    if (!hex) return ERR_OK;
+    if (!json_object_get(u->end, "lineage")) return ERR_OK;
+    if (!hex) return bad(e, u, "the lineage is not hex", NULL);
     size_t n = strlen(hex) / 2;
     TRY(mem_new(e, &data, n, 1, "the lineage"));
     enum err code = hex_parse(hex, data, n) ? mp_decode(e, data, n, &v)
-                                            : bad(e, u, "the lineage is not hex", NULL);
+                                            : err_set(e, ERR_INPUT, "the lineage is not hex");
     if (code == ERR_OK) code = lineage_decode(e, &v, out);
     mp_fini(&v);
     mem_free(data);
@@ -206,7 +223,7 @@ static enum err register_text(struct errctx *e, struct undump *u)
 
 static enum err check_end(struct errctx *e, struct undump *u)
 {
-    char id[33];
+    uint8_t id[16];
     const char *said = json_string_value(json_object_get(u->end, "id"));
     if (!u->writer) return err_set(e, ERR_INPUT, "'%s': no begin line: not a dump", u->in.name);
     if (!u->end)
@@ -216,14 +233,19 @@ static enum err check_end(struct errctx *e, struct undump *u)
         return bad(e, u, "the end comes before the end of tensor",
                    u->begin.tensors[u->tensor].name);
     TRY(register_text(e, u));
-    TRY(stream_writer_finish(e, u->writer));
-    if (u->edited || (said && !strcmp(said, id_format(stream_writer_summary(u->writer)->id, id))))
-        return ERR_OK;
+    if (u->edited) return stream_writer_finish(e, u->writer);
+    if (!said || strlen(said) != 32 || !hex_parse(said, id, sizeof id))
+        return bad(e, u, "the end has no id (--edited does without)", NULL);
+    stream_writer_demand_id(u->writer, id);
+    if (stream_writer_finish(e, u->writer) != ERR_INPUT) return e->code;
+    err_clear(e);
     return bad(e, u, "the id does not match what came before it (--edited takes it as it is)",
                NULL);
 }
 
 /* ------------------------------------------------------------------ lines */
+
+static const char *const end_keys[] = {"rows", "tensors", "bytes", "id", "lineage"};
 
 static enum err take_object(struct errctx *e, struct undump *u, json_t *line)
 {
@@ -233,9 +255,17 @@ static enum err take_object(struct errctx *e, struct undump *u, json_t *line)
     if (begin && u->writer) return bad(e, u, "a second begin", NULL);
     if (begin) return take_begin(e, u, line);
     if (!u->writer) return bad(e, u, "no begin before this: not a dump", NULL);
+    if ((row || end) && json_object_size(line) != 1)
+        return bad(e, u, "there is more than row or end", NULL);
     if (row) return take_row(e, u, row);
     if (json_object_get(line, "tensor")) return take_tensor(e, u, line);
     if (!end) return bad(e, u, "neither row, tensor nor end", NULL);
+    size_t known = 0;
+    for (size_t i = 0; i < ARRAY_LEN(end_keys); i++)
+        known += json_object_get(end, end_keys[i]) != NULL;
+    if (!json_is_object(end) || json_object_size(end) != known)
+        return bad(e, u, "the end holds something else than rows, tensors, bytes, id and lineage",
+                   NULL);
     u->end = json_incref(end);
     return ERR_OK;
 }

@@ -64,8 +64,34 @@ setup() {
     status_is 3 graft undump edited -o t
     says "'edited': line 4: the id does not match what came before it (--edited takes it as it is)"
     [ ! -e t ]
+    status_is 3 sh -c 'graft undump <edited >piped'
+    status_is 4 graft verify piped # no end was written
     status_is 0 graft undump --edited edited -o t
     graft dump t | grep -q 65534
+}
+
+@test "nothing in the text is passed over" {
+    try() { # SAYS SED: of the dump in out
+        sed "$2" out >bad
+        status_is 3 graft undump bad -o t
+        says "$1"
+        one_line
+        [ ! -e t ]
+    }
+    graft dump s >out
+    try "'bad': line 2: there is more than row or end" '2s/^{/{"x":1,/'
+    try "'bad': line 2: there is more than row or end" '2s/^{/{"end":{},/'
+    try "'bad': line 4: the end holds something else" 's/"tensors":0/"x":0/'
+    try "'bad': line 4: the end holds something else" 's/"end":.*/"end":5}/'
+    try "'bad': line 4: the end has no id" 's/"end":.*/"end":{}}/'
+    try "'bad': line 4: the lineage is not hex" 's/"lineage":"[^"]*"/"lineage":5/'
+    try "'bad': line 4: the lineage is not hex" 's/"lineage":"../"lineage":"zz/'
+    printf '%s\n' '{"begin":{"graft":1,"kind":"head","columns":[],"tensors":[{"name":"w","dtype":"F32","shape":[2]}],"meta":{}}}' \
+        '{"tensor":"w","dtype":"F32","shape":[2],"first":0,"data":[1,2]}' '{"end":{}}' | graft undump --edited -o h
+    graft dump h >out
+    try "'bad': line 2: this is not what begin says of tensor 'w'" '2s/F32/F16/'
+    try "'bad': line 2: this is not what begin says of tensor 'w'" '2s/\[2\]/[3]/'
+    try "'bad': line 2: this is not what begin says of tensor 'w'" '2s/^{/{"x":1,/'
 }
 
 @test "bad text names its line, and leaves nothing" {
