@@ -57,12 +57,14 @@ struct view {
     unsigned char *p;
     int64_t row, col;
     enum dtype dtype;
+    bool trans; /* lines in memory are columns; the steps do not tell where both are 1 */
 };
 
 /* The view of a matrix of rows x cols elements; asserts that these lie within the buffer. */
 static inline struct view view_of(struct mat m, int64_t rows, int64_t cols)
 {
-    struct view v = {.dtype = m.dtype, .row = m.trans ? 1 : m.ld, .col = m.trans ? m.ld : 1};
+    struct view v = {
+        .dtype = m.dtype, .row = m.trans ? 1 : m.ld, .col = m.trans ? m.ld : 1, .trans = m.trans};
     if (!m.buf.mem) return v;
     assert(m.dtype == DTYPE_F32 || m.dtype == DTYPE_BF16);
     assert(rows >= 0 && cols >= 0);

@@ -99,7 +99,7 @@ enum err evaluate_print_json(struct errctx *e, const struct evaluate_result *r,
     set_count(o, "chars", r->chars);
     set_number(o, "confidence", "", cfg->confidence);
     set_count(o, "resamples", (double)cfg->bootstrap);
-    set_count(o, "seed", (double)cfg->seed);
+    json_object_set_new(o, "seed", json_integer(cfg->seed));
     json_object_set_new(o, "mode", json_string(run->step.mode ? run->step.mode : ""));
     json_object_set_new(o, "cpu", json_string(run->step.cpu ? run->step.cpu : ""));
     json_object_set_new(o, "inputs", inputs_json(run));

@@ -64,17 +64,23 @@ enum err blas_open(struct errctx *e, struct kernels *k, const char *core)
     return ERR_OK;
 }
 
+/* Where the step between lines is below their length OpenBLAS does nothing, even if there is but
+ * one line. */
+static blasint line_step(int64_t step, int64_t length)
+{
+    return (blasint)(step > length ? step : length);
+}
+
 void blas_sgemm(const struct kernels *k, int64_t m, int64_t n, int64_t depth, struct view a,
                 struct view b, float beta, float *c, int64_t ldc)
 {
     struct kernels_state *s = state_of(k);
-    bool a_trans = a.row == 1 && a.col != 1, b_trans = b.row == 1 && b.col != 1;
     if (s->blas_lock) pthread_mutex_lock(&s->blas_mutex);
     __typeof__(cblas_sgemm) *sgemm;
     memcpy(&sgemm, &s->sgemm, sizeof sgemm);
-    sgemm(CblasRowMajor, a_trans ? CblasTrans : CblasNoTrans, b_trans ? CblasTrans : CblasNoTrans,
+    sgemm(CblasRowMajor, a.trans ? CblasTrans : CblasNoTrans, b.trans ? CblasTrans : CblasNoTrans,
           (blasint)m, (blasint)n, (blasint)depth, 1, (const float *)(const void *)a.p,
-          (blasint)(a_trans ? a.col : a.row), (const float *)(const void *)b.p,
-          (blasint)(b_trans ? b.col : b.row), beta, c, (blasint)ldc);
+          a.trans ? line_step(a.col, m) : line_step(a.row, depth), (const float *)(const void *)b.p,
+          b.trans ? line_step(b.col, depth) : line_step(b.row, n), beta, c, line_step(ldc, n));
     if (s->blas_lock) pthread_mutex_unlock(&s->blas_mutex);
 }

@@ -90,11 +90,12 @@ static struct view widened(const struct gemm_job *job, struct view v, int64_t ro
                            float *room)
 {
     if (v.dtype == DTYPE_F32) return v;
-    bool trans = v.row == 1 && v.col != 1;
+    bool trans = v.trans;
     int64_t lines = trans ? cols : rows, length = trans ? rows : cols;
-    struct view straight = {v.p, trans ? v.col : v.row, 1, v.dtype};
+    struct view straight = {v.p, trans ? v.col : v.row, 1, v.dtype, false};
     state_of(job->k)->tiles->widen(straight, lines, length, room, length);
-    return (struct view){(unsigned char *)room, trans ? 1 : length, trans ? length : 1, DTYPE_F32};
+    return (struct view){(unsigned char *)room, trans ? 1 : length, trans ? length : 1, DTYPE_F32,
+                         trans};
 }
 
 /* c (m, n) = beta c + A B over the depth from k0 to k1. */
