@@ -69,6 +69,24 @@ static enum err check_ignored(struct errctx *e)
     return ERR_OK;
 }
 
+/* What is written as the run goes on must be no file that something else is kept in. */
+static enum err check_files(struct errctx *e, const struct opt_list *operands)
+{
+    const char *written[] = {opts.trainer.checkpoint, opts.trainer.log};
+    const char *others[] = {opts.common.output, opts.model, opts.trainer.val, written[0]};
+    for (size_t i = 0; i < ARRAY_LEN(written); i++) {
+        if (!written[i]) continue;
+        size_t count = ARRAY_LEN(others) - (i == 0);
+        for (size_t k = 0; k < count + operands->count; k++) {
+            const char *other = k < count ? others[k] : operands->items[k - count];
+            if (other && strcmp(other, written[i]) == 0)
+                return err_set(e, ERR_USAGE, "--%s '%s' would overwrite a file this run uses",
+                               i == 0 ? "checkpoint" : "log", other);
+        }
+    }
+    return ERR_OK;
+}
+
 /* ---- the input ---- */
 
 static enum err next_rows(struct errctx *e, void *ctx, enum stream_event *event,
@@ -184,6 +202,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     opts.trainer.seed = opts.common.seed;
     opts.trainer.log = opts.common.log;
     TRY(check_ignored(e));
+    TRY(check_files(e, operands));
     if (opts.trainer.checkpoint) TRY(io_defer_signals(e)); /* before anything waits for input */
     enum err r = opts.common.plan ? cmd_open_run(e, &c, p, &opts.common)
                                   : cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);

@@ -131,6 +131,16 @@ nothing_left() { # no output, no temporary, no lock
     done
 }
 
+@test "a checkpoint or log over a file of the run is refused" {
+    for o in '--checkpoint out.model' '--checkpoint init.model' '--log train.tokens' '--log val.tokens' '--checkpoint run.ck --log run.ck'; do
+        # shellcheck disable=SC2086 # several words
+        status_is 2 graft pretrain "${FAST[@]}" $o --val val.tokens --steps 2 train.tokens -o out.model
+        says 'would overwrite'
+        nothing_left
+    done
+    graft verify -q train.tokens init.model
+}
+
 @test "a checkpoint of another run is refused, and the difference named" {
     ck() { graft pretrain "${FAST[@]}" --steps 6 --stop-after 3 --checkpoint run.ck "$@" -o out.model; }
     ck train.tokens
