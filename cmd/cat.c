@@ -17,7 +17,7 @@ static struct opts opts = {.common = COMMON};
 
 static const struct opt table[] = {{"segments", 0, OPT_INT, offsetof(struct opts, segments), "N",
                                     "fail unless the inputs have exactly N segments together",
-                                    OPT_NO_DEFAULT, 0, 1e15},
+                                    OPT_NO_DEFAULT, 1, 1e15},
                                    OPT_END};
 
 static struct opt_set sets[] = {{"Joining", table, &opts},

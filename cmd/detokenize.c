@@ -39,7 +39,8 @@ static enum err copy_text(struct errctx *e, struct cmd *c, struct row_decoder *d
         text->len = 0;
         TRY(cmd_next(e, c, &event, &rows, &piece));
         for (int64_t i = 0; event == STREAM_EVENT_ROWS && i < rows.n; i++)
-            TRY(row_decoder_row(e, d, &rows, i, text));
+            if (row_decoder_row(e, d, &rows, i, text) != ERR_OK)
+                return err_prefix(e, "'%s'", stream_reader_name(c->input));
         if (event == STREAM_EVENT_END) TRY(row_decoder_finish(e, d, text));
         TRY(outfile_write(e, out, text->data, text->len));
     }

@@ -109,6 +109,9 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     struct cmd c;
     enum err r = cmd_open_run(e, &c, p, &opts.common);
 
+    if (r == ERR_OK && opts.regex && opts_given(sets, "pattern"))
+        r = err_set(e, ERR_USAGE, "give one of --pattern and --regex");
+    if (r == ERR_OK) r = cmd_output_check(e, &c); /* not after hours */
     if (r == ERR_OK) r = learn(e, &c, operands);
     return cmd_close(e, &c, r);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tokenize.c: text in, a stream of tokens out: a row per document, or per cut of one. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "cmd/cmd.h"
 #include "common/text/encode_documents.h"
@@ -84,6 +85,13 @@ static enum err tokenize(struct errctx *e, struct cmd *c, const struct tokenizer
     return r;
 }
 
+static bool reads_stdin(const struct opt_list *operands)
+{
+    for (size_t i = 0; i < operands->count; i++)
+        if (strcmp(operands->items[i], "-") == 0) return true;
+    return operands->count == 0;
+}
+
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
     struct cmd c;
@@ -92,6 +100,9 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
 
     if (r == ERR_OK && (opts.tokenizer == NULL) == (opts.model == NULL))
         r = err_set(e, ERR_USAGE, "give one of -t TOKENIZER and -m MODEL");
+    if (r == ERR_OK && strcmp(opts.tokenizer ? opts.tokenizer : opts.model, "-") == 0 &&
+        reads_stdin(operands))
+        r = err_set(e, ERR_USAGE, "standard input cannot be both the tokenizer and the text");
     if (r == ERR_OK)
         r = tokenizer_spec_load(e, &c.run, opts.tokenizer ? opts.tokenizer : opts.model, &s);
     if (r == ERR_OK) {

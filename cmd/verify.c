@@ -132,6 +132,8 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
 {
     struct cmd c;
     if (!opts.salvage && opts.common.output) return err_set(e, ERR_USAGE, "-o goes with --salvage");
+    if (!opts.salvage && opts.common.level != OPT_UNSET)
+        return err_set(e, ERR_USAGE, "-z goes with --salvage");
     if (opts.salvage && (operands->count != 1 || opts.fast || opts.common.json))
         return err_set(e, ERR_USAGE, "--salvage takes one file, and neither --fast nor --json");
     enum err r = cmd_open_run(e, &c, p, &opts.common);

@@ -236,10 +236,19 @@ static void set_verbosity(const struct prog *p)
         }
 }
 
+/* The second reading would find nothing, and nothing may be a valid text. */
+static enum err check_operands(struct errctx *e, const struct opt_list *operands)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < operands->count; i++) n += strcmp(operands->items[i], "-") == 0;
+    return n > 1 ? err_set(e, ERR_USAGE, "'-', standard input, can be read only once") : ERR_OK;
+}
+
 static enum err parse_and_run(struct errctx *e, const struct prog *p, int argc, char **argv)
 {
     struct opt_list operands = {0};
     enum err r = opts_parse(e, p->sets, argc, argv, &operands);
+    if (r == ERR_OK) r = check_operands(e, &operands);
     if (r == ERR_OK) {
         set_verbosity(p);
         r = p->run(e, p, &operands);
@@ -256,6 +265,7 @@ static void close_standard_output(struct errctx *e)
         /* The error may be an earlier one, its number long gone: a pipe tells whether its reader
          * is. */
         struct pollfd p = {.fd = STDOUT_FILENO};
+        if (e->code == ERR_NO) err_clear(e); /* the answer did not arrive: that counts more */
         if (errno == 0) errno = poll(&p, 1, 0) == 1 && (p.revents & POLLERR) ? EPIPE : EIO;
         err_errno(e, "cannot write standard output");
     }

@@ -202,6 +202,7 @@ setup() {
     graft verify --fast raw a | grep -q 'raw: sealed, 2 segments'
     graft verify --json a | jq -e '.sound and .rows == 200 and .message == null'
     status_is 0 graft verify -q a
+    status_is 2 graft verify -z 3 a
     [ -z "$output" ]
 }
 
@@ -299,6 +300,12 @@ setup() {
     head -c 700 a >cutoff
     status_is 3 graft diff a cutoff
     status_is 2 graft diff a
+    for program in "diff a b" "verify cutoff"; do # an answer that is lost is none
+        status=0
+        # shellcheck disable=SC2086 # words
+        graft $program >/dev/full || status=$?
+        [ "$status" -eq 1 ]
+    done
 }
 
 @test "diff: tensors by name, with a tolerance" {

@@ -157,12 +157,20 @@ fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message
     status_is 2 graft tokenize -t "$TOK" --no-header --keep 1 x.csv -o x.tokens
     status_is 2 graft tokenize -t "$TOK" --no-header --keep 02 x.csv -o x.tokens
     says "'02' is not the number of a column"
+    status_is 2 graft tokenize -t - -o x.tokens <"$TOK"
+    says 'both the tokenizer and the text'
+    status_is 2 graft tokenize -t "$TOK" -f lines - - -o x.tokens <"$CORPUS"
+    says 'only once'
     status_is 2 graft tokenize -t "$TOK" --length 1 "$CORPUS" -o x.tokens
     says 'need 2 or more'
     status_is 2 graft learn-tokenizer --vocab 200 "$CORPUS" -o x.tok
     says 'need 257 ids'
     status_is 2 graft learn-tokenizer --vocab 300 --regex 'a(' "$CORPUS" -o x.tok
     says "'a(', byte"
+    status_is 2 graft learn-tokenizer --vocab 300 --regex a --pattern gpt2 "$CORPUS" -o x.tok
+    says 'one of --pattern and --regex'
+    status_is 1 graft learn-tokenizer --vocab 300 -o none/x.tok nothing.txt
+    says "none/x.tok" # before the text is read
     status_is 2 graft import --format tiktoken "$CORPUS" "$CORPUS" -o x.tok
     status_is 2 graft import x.gguf -o x.tok
     says 'only tiktoken'
