@@ -65,7 +65,7 @@ setup() {
     status_is 0 graft help graft-stream
     [[ $output == *STREAM* ]]
     mkdir bare
-    PATH=$PWD/bare status_is 0 "$BUILD/bin/graft" help cat
+    status_is 0 env PATH="$PWD/bare" "$BUILD/bin/graft" help cat
     [[ $output == *"usage: graft cat"* ]]
     status_is 2 graft help no-such-thing
 }
