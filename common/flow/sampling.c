@@ -134,17 +134,27 @@ static enum err add_by_rows(struct errctx *e, struct sampling *s, const struct s
     return ERR_OK;
 }
 
+/* Passes on the chosen rows, those that stand together together. */
+static enum err pass_fraction(struct errctx *e, struct sampling *s, const struct stream_rows *rows,
+                              struct stream_writer *w)
+{
+    int64_t from = 0; /* rows [from, i) are chosen and not yet passed on */
+    for (int64_t i = 0; i < rows->n; i++) {
+        uint64_t key = row_key(s, s->seen++);
+        double u = rng_words_to_double((uint32_t)(key >> 32), (uint32_t)key);
+        if (u < s->cfg.fraction) continue;
+        TRY(stream_writer_rows(e, w, rows, from, i));
+        from = i + 1;
+    }
+    return stream_writer_rows(e, w, rows, from, rows->n);
+}
+
 enum err sampling_add(struct errctx *e, struct sampling *s, const struct stream_rows *rows,
                       struct stream_writer *w)
 {
-    for (int64_t i = 0; i < rows->n; i++) {
-        uint64_t key = row_key(s, s->seen++);
-        if (s->cfg.rows != OPT_UNSET)
-            TRY(add_by_rows(e, s, rows, i, key));
-        else if (rng_words_to_double((uint32_t)(key >> 32), (uint32_t)key) < s->cfg.fraction)
-            TRY(stream_writer_rows(e, w, rows, i, i + 1));
-    }
     prog_progress("%" PRId64 " rows read", s->seen);
+    if (s->cfg.rows == OPT_UNSET) return pass_fraction(e, s, rows, w);
+    for (int64_t i = 0; i < rows->n; i++) TRY(add_by_rows(e, s, rows, i, row_key(s, s->seen++)));
     return ERR_OK;
 }
 

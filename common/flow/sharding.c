@@ -179,13 +179,22 @@ static enum err split_hash(struct errctx *e, struct sharding *s, const struct st
     return ERR_OK;
 }
 
+/* The first part whose fractions, added up, exceed the row's number. */
 static enum err split_part(struct errctx *e, struct sharding *s, const struct stream_rows *rows,
-                           int64_t i, struct part **part)
+                           int64_t i, size_t *part)
 {
     uint64_t hash;
     TRY(split_hash(e, s, rows, i, &hash));
     double u = rng_uniform(s->key, (uint32_t)hash, (uint32_t)(hash >> 32), 0, 0);
-    for (*part = s->parts; u >= (*part)->upto;) (*part)++;
+    size_t low = 0, high = s->count - 1; /* it is one of low .. high */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (u < s->parts[middle].upto)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    *part = low;
     return ERR_OK;
 }
 
@@ -227,10 +236,13 @@ static enum err next_part(struct errctx *e, struct sharding *s)
     return r != ERR_OK ? r : part_open(e, s, &s->parts[s->count - 1]);
 }
 
-static bool part_is_full(const struct sharding *s, const struct part *p, uint64_t bytes)
+/* Has it no room for a further row of so many bytes? `pending` rows are about to be put into it. */
+static bool part_is_full(const struct sharding *s, const struct part *p, int64_t pending,
+                         uint64_t bytes)
 {
-    if (s->cfg.count != OPT_UNSET) return p->rows >= s->cfg.count;
-    return p->rows > 0 && p->bytes + bytes > (uint64_t)s->cfg.size;
+    int64_t rows = p->rows + pending;
+    if (s->cfg.count != OPT_UNSET) return rows >= s->cfg.count;
+    return rows > 0 && p->bytes + bytes > (uint64_t)s->cfg.size;
 }
 
 /* ---- the whole ---- */
@@ -328,31 +340,53 @@ void sharding_free(struct sharding *s)
     mem_free(s);
 }
 
-static enum err add_row(struct errctx *e, struct sharding *s, const struct stream_rows *rows,
-                        int64_t i)
+/* Rows [from, to), which go to one part. */
+static enum err put_rows(struct errctx *e, struct sharding *s, size_t part,
+                         const struct stream_rows *rows, int64_t from, int64_t to)
 {
-    struct part *p;
-    uint64_t bytes = s->cfg.size != OPT_UNSET ? rowpack_raw_bytes(&s->pack, rows, i) : 0;
-    if (s->by_hash) {
-        TRY(split_part(e, s, rows, i, &p));
-    } else {
-        p = &s->parts[s->count - 1];
-        if (part_is_full(s, p, bytes)) {
+    if (from == to) return ERR_OK;
+    s->parts[part].rows += to - from;
+    return stream_writer_rows(e, s->parts[part].writer, rows, from, to);
+}
+
+static enum err add_by_hash(struct errctx *e, struct sharding *s, const struct stream_rows *rows)
+{
+    int64_t from = 0;
+    size_t part = 0;
+    for (int64_t i = 0; i < rows->n; i++) {
+        size_t next;
+        TRY(split_part(e, s, rows, i, &next));
+        if (next != part) {
+            TRY(put_rows(e, s, part, rows, from, i));
+            from = i;
+        }
+        part = next;
+    }
+    return put_rows(e, s, part, rows, from, rows->n);
+}
+
+static enum err add_in_order(struct errctx *e, struct sharding *s, const struct stream_rows *rows)
+{
+    int64_t from = 0;
+    for (int64_t i = 0; i < rows->n; i++) {
+        struct part *p = &s->parts[s->count - 1];
+        uint64_t bytes = s->cfg.size != OPT_UNSET ? rowpack_raw_bytes(&s->pack, rows, i) : 0;
+        if (part_is_full(s, p, i - from, bytes)) {
+            TRY(put_rows(e, s, s->count - 1, rows, from, i));
             TRY(stream_writer_rest(e, p->writer)); /* its end waits for that of the input */
             TRY(next_part(e, s));
             p = &s->parts[s->count - 1];
+            from = i;
         }
+        p->bytes += bytes;
     }
-    p->rows++;
-    p->bytes += bytes;
-    return stream_writer_rows(e, p->writer, rows, i, i + 1);
+    return put_rows(e, s, s->count - 1, rows, from, rows->n);
 }
 
 enum err sharding_add(struct errctx *e, struct sharding *s, const struct stream_rows *rows)
 {
-    for (int64_t i = 0; i < rows->n; i++) TRY(add_row(e, s, rows, i));
     prog_progress("%" PRId64 " rows read", rows->first + rows->n);
-    return ERR_OK;
+    return s->by_hash ? add_by_hash(e, s, rows) : add_in_order(e, s, rows);
 }
 
 /* A run with fewer parts must not leave later ones of another run beside its own: a glob would read
