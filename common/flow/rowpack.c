@@ -17,8 +17,6 @@ enum err rowpack_init(struct errctx *e, const struct stream_begin *begin, const 
                        stream_kind_name(begin->kind));
     TRY(mem_new(e, &p->element_bytes, n, sizeof *p->element_bytes, "columns"));
     TRY(mem_new(e, &p->is_ragged, n, sizeof *p->is_ragged, "columns"));
-    TRY(mem_new(e, &p->cells, n, sizeof *p->cells, "columns"));
-    TRY(mem_new(e, &p->elements, n, sizeof *p->elements, "columns"));
     for (int64_t c = 0; c < p->columns; c++) {
         const struct stream_field *f = &begin->columns[c];
         p->element_bytes[c] = stream_field_cell(f);
@@ -32,8 +30,6 @@ void rowpack_fini(struct rowpack *p)
 {
     mem_free(p->element_bytes);
     mem_free(p->is_ragged);
-    mem_free(p->cells);
-    mem_free(p->elements);
     *p = (struct rowpack){0};
 }
 
@@ -89,20 +85,73 @@ void rowpack_put(const struct rowpack *p, const struct stream_rows *rows, int64_
     }
 }
 
-void rowpack_view(struct rowpack *p, const uint8_t *packed)
+enum err rowpack_batch_init(struct errctx *e, const struct rowpack *p, struct rowpack_batch *b)
+{
+    size_t n = (size_t)p->columns;
+    *b = (struct rowpack_batch){.rows.columns_count = p->columns};
+    TRY(mem_new(e, &b->rows.data, n, sizeof *b->rows.data, "columns"));
+    TRY(mem_new(e, &b->rows.start, n, sizeof *b->rows.start, "columns"));
+    TRY(mem_new(e, &b->data, n, sizeof *b->data, "columns"));
+    TRY(mem_new(e, &b->used, n, sizeof *b->used, "columns"));
+    TRY(mem_new(e, &b->capacity, n, sizeof *b->capacity, "columns"));
+    TRY(mem_new(e, &b->start, n, sizeof *b->start, "columns"));
+    for (size_t c = 0; c < n; c++) {
+        if (!p->is_ragged[c]) continue;
+        TRY(mem_new(e, &b->start[c], ROWPACK_BATCH + 1, sizeof **b->start, "columns"));
+        b->rows.start[c] = b->start[c];
+    }
+    return ERR_OK;
+}
+
+void rowpack_batch_fini(const struct rowpack *p, struct rowpack_batch *b)
+{
+    for (int64_t c = 0; c < p->columns; c++) {
+        if (b->data) mem_free(b->data[c]);
+        if (b->start) mem_free(b->start[c]);
+    }
+    mem_free(b->rows.data);
+    mem_free(b->rows.start);
+    mem_free(b->data);
+    mem_free(b->used);
+    mem_free(b->capacity);
+    mem_free(b->start);
+    *b = (struct rowpack_batch){0};
+}
+
+enum err rowpack_batch_add(struct errctx *e, const struct rowpack *p, struct rowpack_batch *b,
+                           const uint8_t *packed, bool *full)
 {
     const uint8_t *lengths = packed;
+    int64_t row = b->rows.n++;
     packed += (size_t)p->ragged * sizeof(uint32_t);
     for (int64_t c = 0; c < p->columns; c++) {
         uint32_t length = 1;
+        if (row == 0) b->used[c] = 0;
         if (p->is_ragged[c]) {
             memcpy(&length, lengths, sizeof length);
             lengths += sizeof length;
+            b->start[c][row + 1] = (row ? b->start[c][row] : 0) + length;
         }
-        p->cells[c] = packed;
-        p->elements[c] = length;
-        packed += (size_t)length * p->element_bytes[c];
+        size_t bytes = (size_t)length * p->element_bytes[c];
+        if (b->used[c] + bytes > b->capacity[c]) {
+            TRY(mem_grow(e, &b->data[c], &b->capacity[c], b->used[c] + bytes, 1, "rows"));
+            b->rows.data[c] = b->data[c];
+        }
+        if (bytes > 0) memcpy(b->data[c] + b->used[c], packed, bytes);
+        b->used[c] += bytes;
+        b->bytes += bytes;
+        packed += bytes;
     }
+    *full = b->rows.n == ROWPACK_BATCH || b->bytes >= ROWPACK_BATCH_BYTES;
+    return ERR_OK;
+}
+
+enum err rowpack_batch_put(struct errctx *e, struct rowpack_batch *b, struct stream_writer *w)
+{
+    int64_t n = b->rows.n;
+    b->rows.n = 0;
+    b->bytes = 0;
+    return n == 0 ? ERR_OK : stream_writer_rows(e, w, &b->rows, 0, n);
 }
 
 int64_t rowpack_tokens_column(const struct stream_begin *begin)

@@ -7,7 +7,9 @@
  * Equal rows have equal packed bytes and the other way round. A packed row says nothing of its own
  * length: whoever keeps it keeps that, too. At most 4 GiB per row.
  *
- * Ownership: _init/_fini. The cells that rowpack_view sets point into the packed bytes. */
+ * Back into columns they go by way of a batch, so that whoever takes rows is asked once for many.
+ *
+ * Ownership: _init/_fini. */
 #ifndef GRAFT_FLOW_ROWPACK_H
 #define GRAFT_FLOW_ROWPACK_H
 
@@ -23,8 +25,6 @@ struct rowpack {
     int64_t columns, ragged;
     size_t *element_bytes; /* bytes of one element; of the whole cell for fixed columns */
     bool *is_ragged;
-    const void **cells; /* set by rowpack_view, as stream_writer_row takes them */
-    int64_t *elements;
 };
 
 /* ERR_INPUT when the kind has no columns (a model, a tokenizer): nothing there to put into another
@@ -40,8 +40,26 @@ enum err rowpack_size(struct errctx *e, const struct rowpack *p, const struct st
 uint64_t rowpack_raw_bytes(const struct rowpack *p, const struct stream_rows *rows, int64_t i);
 /* Writes them; `out` has room for rowpack_size. */
 void rowpack_put(const struct rowpack *p, const struct stream_rows *rows, int64_t i, uint8_t *out);
-/* Sets p->cells and p->elements to the cells of a packed row. */
-void rowpack_view(struct rowpack *p, const uint8_t *packed);
+/* Rows of packed bytes, in columns again. */
+struct rowpack_batch {
+    struct stream_rows rows; /* as stream_writer_rows takes them */
+    size_t bytes;            /* of them all */
+    uint8_t **data;          /* per column: rows.data may be written here */
+    size_t *used, *capacity; /* bytes */
+    int64_t **start;         /* the same for rows.start; ROWPACK_BATCH + 1 of them */
+};
+enum { ROWPACK_BATCH = 256, ROWPACK_BATCH_BYTES = 128 << 10 };
+
+enum err rowpack_batch_init(struct errctx *e, const struct rowpack *p,
+                            struct rowpack_batch *b) MUST_USE;
+void rowpack_batch_fini(const struct rowpack *p, struct rowpack_batch *b);
+/* Adds a packed row. When that makes the batch full (so many rows, or so many bytes), *full is
+ * true: it is to be passed on and cleared. */
+enum err rowpack_batch_add(struct errctx *e, const struct rowpack *p, struct rowpack_batch *b,
+                           const uint8_t *packed, bool *full) MUST_USE;
+/* Passes its rows on, and empties it. */
+enum err rowpack_batch_put(struct errctx *e, struct rowpack_batch *b,
+                           struct stream_writer *w) MUST_USE;
 
 /* The ragged column whose elements are tokens (`ids` of a tokens stream), -1 for other kinds: what
  * hints count. */

@@ -33,6 +33,7 @@ struct sampling {
     struct sampling_cfg cfg;
     struct rng_key key;
     struct rowpack pack;
+    struct rowpack_batch batch;
     int64_t ids; /* column whose elements are tokens, or -1 */
     int64_t seen;
     /* by rows */
@@ -67,6 +68,7 @@ static enum err sampling_by_rows_new(struct errctx *e, struct sampling *s,
     while (block < 1 << 20 && block * 2 <= (size_t)s->cfg.memory / 64) block *= 2;
     s->bound = BINS - 1;
     TRY(rowpack_init(e, begin, name, &s->pack));
+    TRY(rowpack_batch_init(e, &s->pack, &s->batch));
     TRY(mem_new(e, &s->histogram, BINS, sizeof *s->histogram, "histogram"));
     return spill_new(e, block, (uint64_t)s->cfg.memory - 4 * block, 0, &s->spill);
 }
@@ -104,6 +106,7 @@ void sampling_free(struct sampling *s)
         spill_clear(s->spill, &s->bodies);
     }
     spill_free(s->spill);
+    rowpack_batch_fini(&s->pack, &s->batch);
     rowpack_fini(&s->pack);
     mem_free(s->scratch);
     mem_free(s->histogram);
@@ -235,10 +238,11 @@ static enum err write_chosen(struct errctx *e, struct sampling *s, struct spill_
             continue;
         }
         TRY(spill_cursor_read(e, s->spill, bodies, s->scratch, c.bytes));
-        rowpack_view(&s->pack, s->scratch);
-        TRY(stream_writer_row(e, w, s->pack.cells, s->pack.elements));
+        bool full;
+        TRY(rowpack_batch_add(e, &s->pack, &s->batch, s->scratch, &full));
+        if (full) TRY(rowpack_batch_put(e, &s->batch, w));
     }
-    return ERR_OK;
+    return rowpack_batch_put(e, &s->batch, w);
 }
 
 enum err sampling_write(struct errctx *e, struct sampling *s, struct stream_writer *w)

@@ -67,6 +67,7 @@ struct shuffling {
     struct shuffling_cfg cfg;
     struct rng_key key;
     struct rowpack pack;
+    struct rowpack_batch batch;
     struct spill *spill;
     int bits; /* a deal has 1 << bits buckets */
     struct deal current, next;
@@ -185,6 +186,7 @@ enum err shuffling_new(struct errctx *e, const struct shuffling_cfg *cfg,
     while (block < 1 << 20 && block * 2 <= (size_t)cfg->memory / 2048) block *= 2;
     for (s->bits = 2; s->bits < 7 && (block * 4 << s->bits) <= (size_t)cfg->memory / 8;) s->bits++;
     enum err r = rowpack_init(e, begin, name, &s->pack);
+    if (r == ERR_OK) r = rowpack_batch_init(e, &s->pack, &s->batch);
     if (r == ERR_OK) r = spill_new(e, block, (uint64_t)cfg->memory / 8 * 3, need, &s->spill);
     if (r == ERR_OK) r = tally_init(e, &s->tally, (uint64_t)cfg->memory / 8);
     if (r == ERR_OK) r = deal_new(e, s, 64 - s->bits, &s->current);
@@ -202,6 +204,7 @@ void shuffling_free(struct shuffling *s)
         deal_free(s, &s->next);
     }
     spill_free(s->spill);
+    rowpack_batch_fini(&s->pack, &s->batch);
     rowpack_fini(&s->pack);
     tally_fini(&s->tally);
     mem_free(s->scratch);
@@ -487,6 +490,14 @@ static inline void prefetch_row(const struct shuffling *s, int64_t i, int64_t ro
         __builtin_prefetch(s->arena + item->at + at);
 }
 
+static enum err put_row(struct errctx *e, struct shuffling *s, const uint8_t *body,
+                        struct stream_writer *w)
+{
+    bool full;
+    TRY(rowpack_batch_add(e, &s->pack, &s->batch, body, &full));
+    return full ? rowpack_batch_put(e, &s->batch, w) : ERR_OK;
+}
+
 static enum err write_sorted(struct errctx *e, struct shuffling *s, int64_t rows, int64_t epoch,
                              struct stream_writer *w)
 {
@@ -494,13 +505,13 @@ static enum err write_sorted(struct errctx *e, struct shuffling *s, int64_t rows
         const struct item *item = s->order[i].item;
         const uint8_t *body = s->arena + item->at;
         prefetch_row(s, i, rows);
-        rowpack_view(&s->pack, body);
-        TRY(stream_writer_row(e, w, s->pack.cells, s->pack.elements));
+        TRY(put_row(e, s, body, w));
         if (s->next.buckets) {
             struct bucket *b = bucket_of(s, &s->next, row_key(s, &item->head, epoch + 1));
             TRY(bucket_append(e, s, b, &item->head, body));
         }
     }
+    TRY(rowpack_batch_put(e, &s->batch, w));
     s->written += rows;
     prog_progress("epoch %" PRId64 ": %" PRId64 " of %" PRId64 " rows", epoch + 1,
                   s->written - epoch * s->rows, s->rows);
