@@ -192,6 +192,15 @@ void intake_done(struct intake *in)
     belt_emptied(in->belt);
 }
 
+const struct bytes *intake_seen(const struct intake *in, uint64_t *start)
+{
+    const struct frame_scanner *s = &in->scanner;
+    if (!s->whole || s->segment_frames < 0) return NULL;
+    *start = s->offset;
+    for (size_t i = 0; i < s->table.len; i += 8) *start -= frame_u32(s->table.data + i);
+    return &s->table;
+}
+
 enum err intake_place(struct errctx *e, struct intake *in, uint64_t offset, int64_t frames)
 {
     intake_stop(in);

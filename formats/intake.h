@@ -41,6 +41,10 @@ enum err intake_place(struct errctx *e, struct intake *in, uint64_t offset,
                       int64_t frames) MUST_USE;
 /* Ends the threads; nothing is read any more. */
 void intake_stop(struct intake *in);
+/* After intake_stop: what the table must say of the segment that was being read, as far as it was,
+ * and where that begins. NULL when it was not read from its start, or to its end (then its table
+ * was checked). */
+const struct bytes *intake_seen(const struct intake *in, uint64_t *start);
 
 /* Copies a pipe into an unnamed temporary file, which then takes its place. */
 enum err intake_spool(struct errctx *e, struct infile *in) MUST_USE;

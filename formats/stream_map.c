@@ -202,6 +202,30 @@ enum err stream_map_read(struct errctx *e, struct infile *in, struct stream_map 
     return code;
 }
 
+static bool agrees(const struct map_segment *s, const struct bytes *seen)
+{
+    uint64_t at = s->start;
+    int64_t entries = (int64_t)(seen->len / ENTRY_BYTES);
+    for (int64_t i = 0; i < entries; i++) { /* the magic, frames, perhaps the seal */
+        if (i > 0 && (i > s->frames + 1 || s->offsets[i - 1] != at)) return false;
+        if (i > 0 && i <= s->frames &&
+            s->raw_sizes[i - 1] != frame_u32(seen->data + ENTRY_BYTES * i + 4))
+            return false;
+        at += frame_u32(seen->data + ENTRY_BYTES * i);
+    }
+    return entries > s->frames + 1 || s->offsets[entries - 1] == at;
+}
+
+enum err stream_map_check(struct errctx *e, const struct infile *in, const struct stream_map *m,
+                          const struct bytes *seen, uint64_t start)
+{
+    for (int64_t i = 0; seen->len && i < m->count; i++)
+        if (m->segments[i].start == start && agrees(&m->segments[i], seen)) return ERR_OK;
+    if (!seen->len) return ERR_OK;
+    return err_set(e, ERR_INPUT, "'%s': the table does not match the frames, byte %" PRIu64,
+                   in->name, start);
+}
+
 void stream_map_fini(struct stream_map *m)
 {
     stream_begin_fini(&m->begin);

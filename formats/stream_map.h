@@ -35,6 +35,11 @@ struct stream_map {
 enum err stream_map_read(struct errctx *e, struct infile *in, struct stream_map *out) MUST_USE;
 void stream_map_fini(struct stream_map *m);
 
+/* That the frames of the segment from `start` on, as they were read, are those of its table: `seen`
+ * are the entries that it must begin with. */
+enum err stream_map_check(struct errctx *e, const struct infile *in, const struct stream_map *m,
+                          const struct bytes *seen, uint64_t start) MUST_USE;
+
 /* Where to begin reading for `row` (0 <= row < rows): segment and data frame (1 is the first after
  * begin), and the rows of the whole stream begun before that frame. */
 void stream_map_find(const struct stream_map *m, int64_t row, int64_t *segment, int64_t *frame,

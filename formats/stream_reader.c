@@ -621,6 +621,10 @@ static enum err drain(struct errctx *e, struct stream_reader *r)
         release(r);
         intake_stop(r->intake);
         r->from_start = false;
+        TRY(need_map(e, r));
+        uint64_t start;
+        const struct bytes *seen = intake_seen(r->intake, &start);
+        if (seen) TRY(stream_map_check(e, &r->in, r->map, seen, start));
         return finish(e, r, r->in.size);
     }
     r->view.unaligned = true;

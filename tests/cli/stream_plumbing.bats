@@ -193,6 +193,25 @@ setup() {
 
 # ---- verify ----
 
+@test "head of a file: a table that is unlike the frames that were read" {
+    local f=$ROOT/tests/golden/tokens.stream size entries at
+    byte() { od -An -tu1 -j "$1" -N 1 bad | tr -d ' '; }
+    add() { # OFFSET N
+        printf '%b' "\\x$(printf %02x $((($(byte "$1") + $2 + 256) % 256)))" | dd of=bad bs=1 seek="$1" conv=notrunc status=none
+    }
+    cp "$f" bad
+    chmod u+w bad
+    size=$(wc -c <bad)
+    entries=$(byte $((size - 9)))
+    at=$((size - 9 - 8 * entries))
+    # The border between the second and the third frame moves: what begins and ends the file is found all the same.
+    add $((at + 16)) 1
+    add $((at + 24)) -1
+    status_is 0 graft head -n 1 "$f"
+    status_is 3 graft head -n 1 bad
+    says 'the table does not match the frames'
+}
+
 @test "verify: sound streams" {
     tensors 1 m
     status_is 0 graft verify a b m
