@@ -121,7 +121,7 @@ AGAIN = $(if $(strip $(MISSING)),$(MAKE) --no-print-directory deps || echo 'goin
         $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 check:
-	+@$(AGAIN) run-check SUITES='doc unit cli lint'
+	+@$(AGAIN) run-check SUITES='cli unit doc lint'
 check-unit:
 	+@$(AGAIN) run-check SUITES=unit
 check-cli:
@@ -200,7 +200,8 @@ $(O)/tests/kernels/%: $(OBJ)/tests/kernels/%.o $(call objects,$(filter tests/ker
 # ---- tests: what `make check` and its like run, by name in SUITES ----
 
 JOBS_unit := $(patsubst %.c,$(O)/%,$(TESTS))
-JOBS_cli  := $(filter-out tests/lint/%,$(wildcard tests/*/*.bats))
+# The longest first, so that no processor waits for it at the end.
+JOBS_cli  := $(wildcard tests/fault/*.bats) $(filter-out tests/lint/% tests/fault/%,$(wildcard tests/*/*.bats))
 JOBS_doc  := $(if $(wildcard man/*),tests/doc/examples.sh)
 JOBS_lint := $(wildcard tests/lint/*.bats)
 # What is worth the time under a sanitizer: the stream and the laws.
