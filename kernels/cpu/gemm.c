@@ -23,7 +23,8 @@ enum {
     TILE_WIDE = 512, /* most columns when something is widened */
     TILE_LEAST = 4,  /* tiles of a grain worth having, as long as they keep TILE_NARROW columns */
     TILE_NARROW = 256,
-    TILE_DEPTH = 384, /* most rows and columns of a tile when K is tokens */
+    TILE_DEPTH = 384, /* most columns of a tile when K is tokens, and rows when widened */
+    TILE_TALL = 768,  /* and most rows, F32: a tenth faster than 384 */
     DEPTH = 512,      /* of a chunk */
 };
 
@@ -70,9 +71,10 @@ static struct tiling tiling_of_rows(int64_t M, int64_t N, bool widened)
 
 /* Tiles of a gradient of weights: a multiple of four, as these products are few and their tiles
  * take long. */
-static struct tiling tiling_of_depth(int64_t M, int64_t N)
+static struct tiling tiling_of_depth(int64_t M, int64_t N, bool widened)
 {
-    struct tiling t = {.down = divide_up(M, TILE_DEPTH), .across = divide_up(N, TILE_DEPTH)};
+    struct tiling t = {.down = divide_up(M, widened ? TILE_DEPTH : TILE_TALL),
+                       .across = divide_up(N, TILE_DEPTH)};
     while (t.down * t.across < 4 || (t.down * t.across % 4 && t.down * t.across < 16)) {
         int64_t high = M / t.down, wide = N / t.across;
         if (high < 96 && wide < 96) break;
@@ -159,7 +161,7 @@ static void rows_task(void *ctx, int64_t task, int thread)
 static void depth_task(void *ctx, int64_t task, int thread)
 {
     const struct gemm_job *job = ctx;
-    struct tiling t = tiling_of_depth(job->a->M, job->a->N);
+    struct tiling t = tiling_of_depth(job->a->M, job->a->N, job->widened);
     int64_t i = task % t.down * t.m, j = task / t.down * t.n;
     tile(job, i, j, least(t.m, job->a->M - i), least(t.n, job->a->N - j), thread);
 }
@@ -190,7 +192,7 @@ static void gemm(struct kernels *k, const struct gemm_args *a)
     job.finished =
         job.through_room || job.bias || a->act != ACT_NONE || job.before.p || job.residual.p;
     if (a->depth.n) {
-        struct tiling t = tiling_of_depth(a->M, a->N);
+        struct tiling t = tiling_of_depth(a->M, a->N, job.widened);
         pool_run(k->pool, depth_task, &job, t.down * t.across);
         return;
     }
