@@ -169,7 +169,8 @@ nothing_left() { # no output, no temporary, no lock
     status_is 2 env GRAFT_CPU=ref graft pretrain "${FAST[@]}" --steps 6 --checkpoint run.ck train.tokens -o out.model || \
         graft pretrain "${FAST[@]}" --device ref --steps 1 train.tokens -o x.model # a machine that has no other
     # not a checkpoint, a damaged one
-    status_is 3 graft pretrain "${FAST[@]}" --steps 6 --checkpoint init.model train.tokens -o out.model
+    cp init.model no.ck
+    status_is 3 graft pretrain "${FAST[@]}" --steps 6 --checkpoint no.ck train.tokens -o out.model
     status_is 2 graft pretrain "${FAST[@]}" --steps 6 --checkpoint /dev/null train.tokens -o out.model
     head -c 5000 run.ck >cut.ck
     status_is 3 graft pretrain "${FAST[@]}" --steps 6 --checkpoint cut.ck train.tokens -o out.model
