@@ -13,7 +13,7 @@
 # blank line between its documents may be given as TEXT instead). An entry becomes one document; what is left of it is 31 MB.
 # 98 % of the entries are learned from, 2 % are kept aside.
 #
-# Expected, on 2 cores with AVX2: @EXPECTED@
+# Expected: the training loss falls from about 8.4 (nats per token) to below 4.5 within 420 steps and further to the end.
 #
 # Every target is a file that appears complete or not at all, and training keeps a checkpoint: interrupted, `make` goes on
 # where it was. The same numbers come out on every machine of one type of processor, however often it was interrupted.
