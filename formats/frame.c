@@ -247,6 +247,7 @@ static enum err scan_magic(struct errctx *e, struct frame_scanner *s, struct fra
     }
     if (n < FRAME_MAGIC_BYTES) return cut(s, f);
     s->segment_frames = 0;
+    s->segment_start = s->offset;
     s->whole = true;
     s->sealed = false;
     s->table.len = 0;

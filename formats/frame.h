@@ -68,8 +68,9 @@ struct frame_scanner {
     bool whole;             /* scanned since the segment's start: seal and table can be checked */
     bool sealed;            /* the seal has been seen, the table comes next */
     bool stopped;
-    struct bytes table; /* entries since the segment's start */
-    XXH3_state_t *seal; /* of all bytes since then */
+    struct bytes table;     /* entries since the segment's start */
+    XXH3_state_t *seal;     /* of all bytes since then */
+    uint64_t segment_start; /* of the segment that `table` is about */
 };
 
 enum err frame_scanner_init(struct errctx *e, struct frame_scanner *s, struct infile *in) MUST_USE;

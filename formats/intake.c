@@ -196,8 +196,7 @@ const struct bytes *intake_seen(const struct intake *in, uint64_t *start)
 {
     const struct frame_scanner *s = &in->scanner;
     if (!s->whole || s->segment_frames < 0) return NULL;
-    *start = s->offset;
-    for (size_t i = 0; i < s->table.len; i += 8) *start -= frame_u32(s->table.data + i);
+    *start = s->segment_start; /* not counted back: a frame may have been read in part */
     return &s->table;
 }
 
