@@ -56,6 +56,7 @@ struct stream_reader {
     int64_t skip_to;    /* rows before it are not handed out */
     struct record_index index;
     struct record_end end;
+    int64_t segment;         /* its number in the map */
     int64_t first_row;       /* of the segment */
     int64_t begun;           /* rows begun, or tensor records, in the segment */
     int64_t rows;            /* complete in the whole stream: ordinal of the next one */
@@ -225,6 +226,7 @@ static enum err begin_segment(struct errctx *e, struct stream_reader *r)
 {
     r->records++;
     TRY(check_joined(e, r, r->frame->raw.data, r->frame->raw.len));
+    r->segment++;
     if (r->segments_count == 1 && !r->all && r->from_start) {
         TRY(content_new(e, &r->begin, &r->body, &r->all));
         content_assign(r->all, r->own);
@@ -427,6 +429,19 @@ static enum err take_rows(struct errctx *e, struct stream_reader *r, const struc
     return ERR_OK;
 }
 
+/* Before data frame `number` (from 1): as many rows must have begun as the index of a file's end
+ * record says. So that frames in a wrong order are seen by who reads only some of them. */
+static enum err check_index(struct errctx *e, const struct stream_reader *r, int64_t number)
+{
+    if (!r->map || r->segment >= r->map->count) return ERR_OK;
+    const struct record_index *x = &r->map->segments[r->segment].last.index;
+    size_t at = (size_t)((number - 1) / x->step) * 8;
+    if ((number - 1) % x->step || at >= x->entries.len ||
+        frame_u64(x->entries.data + at) == (uint64_t)r->begun)
+        return ERR_OK;
+    return bad(e, r, "the index does not match the frames");
+}
+
 /* The next record of the frame that is held. *got: an event came of it. */
 static enum err take_record(struct errctx *e, struct stream_reader *r, enum stream_event *event,
                             struct stream_tensor_piece *piece, bool *got)
@@ -438,6 +453,7 @@ static enum err take_record(struct errctx *e, struct stream_reader *r, enum stre
     if (record_parse(e, &r->begin, r->tensor, raw->data + r->at, raw->len - r->at, &rec,
                      r->cells) != ERR_OK)
         return located(e, r);
+    if (r->at == 0) TRY(check_index(e, r, r->frame->frame.number));
     if (r->at == 0 && r->whole && rec.type != RECORD_END)
         TRY(record_index_add(e, &r->index, (uint64_t)r->begun));
     if (rec.type == RECORD_END) {
@@ -557,7 +573,7 @@ static enum err rewind_reader(struct errctx *e, struct stream_reader *r)
     TRY(intake_place(e, r->intake, 0, -1));
     TRY(intake_next(e, r->intake, &f)); /* the begin, which is known */
     r->frame = f;
-    r->rows = 0;
+    r->rows = r->segment = 0;
     r->records = 1;
     r->from_start = true;
     if (f->error.code != ERR_OK || f->frame.kind != FRAME_DATA)
@@ -579,7 +595,9 @@ static enum err land(struct errctx *e, struct stream_reader *r, int64_t row)
     start_segment(r);
     r->whole = r->from_start = false;
     r->landing = true;
+    r->segment = segment;
     r->first_row = s->first_row;
+    r->begun = before - s->first_row;
     r->rows = before;
     r->skip_to = row;
     return ERR_OK;
@@ -611,6 +629,22 @@ enum err stream_reader_seek(struct errctx *e, struct stream_reader *r, int64_t r
     return seek(e, r, row) == ERR_OK ? ERR_OK : keep(r, e);
 }
 
+/* The records left in the frame at hand: their number, too, must be that of the index. */
+static enum err finish_frame(struct errctx *e, struct stream_reader *r)
+{
+    enum stream_event event;
+    struct stream_tensor_piece piece;
+    bool got;
+    if (!r->frame || r->ended || !r->inside) return ERR_OK;
+    int64_t number = r->frame->frame.number;
+    r->view.unaligned = true;
+    while (r->at < r->frame->raw.len) {
+        TRY(take_record(e, r, &event, &piece, &got));
+        settle(r);
+    }
+    return number > 0 && !r->ended ? check_index(e, r, number + 1) : ERR_OK;
+}
+
 static enum err drain(struct errctx *e, struct stream_reader *r)
 {
     enum stream_event event;
@@ -618,6 +652,7 @@ static enum err drain(struct errctx *e, struct stream_reader *r)
     if (r->finished) return ERR_OK;
     if (r->in.regular) {
         settle(r);
+        TRY(finish_frame(e, r));
         release(r);
         intake_stop(r->intake);
         r->from_start = false;

@@ -156,7 +156,7 @@ static void test_cut_joined(void **state)
     bytes_fini(&b);
 }
 
-/* ------------------------------------------------------------------ other files */
+/* ------------------------------------------------------------------ frames in a wrong order */
 
 static void put(const char *path, const void *data, size_t n)
 {
@@ -165,6 +165,107 @@ static void put(const char *path, const void *data, size_t n)
     assert_int_equal(fwrite(data, 1, n, f), n);
     fclose(f);
 }
+
+static uint8_t noise(size_t i)
+{
+    uint64_t x = (i + 1) * 0x9E3779B97F4A7C15u;
+    return (uint8_t)(x >> 56);
+}
+
+/* Frames of equal size, packed and raw, that hold 1, 2, 1, 2, ... rows of noise. */
+static void write_noise(const char *path, int64_t frames)
+{
+    static const int64_t ragged[] = {-1};
+    struct errctx e = ERRCTX_INIT;
+    struct stream_begin begin;
+    struct stream_writer *w;
+    struct stream_writer_cfg cfg = {.level = 0, .record_bytes = 204};
+    uint8_t cell[200];
+    size_t at = 0;
+    stream_begin_init(&begin, STREAM_FEATURES);
+    assert_int_equal(stream_begin_column(&e, &begin, "x", DTYPE_U8, 1, ragged), ERR_OK);
+    assert_int_equal(stream_writer_open(&e, NULL, path, &begin, &cfg, &w), ERR_OK);
+    for (int64_t f = 0; f < frames; f++)
+        for (int64_t rows = 1 + f % 2, i = 0; i < rows; i++) {
+            const void *cells[] = {cell};
+            int64_t n = rows == 1 ? 200 : 98;
+            for (int64_t k = 0; k < n; k++) cell[k] = noise(at++);
+            assert_int_equal(stream_writer_row(&e, w, cells, &n), ERR_OK);
+        }
+    assert_int_equal(stream_writer_commit(&e, w), ERR_OK);
+    stream_begin_fini(&begin);
+}
+
+static size_t packed_size(const uint8_t *table, int64_t i)
+{
+    return (size_t)(table[8 * i] | table[8 * i + 1] << 8);
+}
+
+/* Swaps data frames a and b of a stream of one segment, which must be of one size. */
+static void swap_frames(const char *path, int64_t entries, int64_t a, int64_t b)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct bytes x = {0};
+    size_t start[2] = {0, 0}, n;
+    assert_int_equal(io_slurp(&e, path, 1 << 20, &x), ERR_OK);
+    const uint8_t *table = x.data + x.len - 9 - 8 * (size_t)entries;
+    for (int64_t i = 0; i < b; i++) {
+        start[1] += packed_size(table, i);
+        if (i < a) start[0] += packed_size(table, i);
+    }
+    n = packed_size(table, a);
+    assert_memory_equal(table + 8 * a, table + 8 * b, 8);
+    for (size_t i = 0; i < n; i++) {
+        uint8_t byte = x.data[start[0] + i];
+        x.data[start[0] + i] = x.data[start[1] + i];
+        x.data[start[1] + i] = byte;
+    }
+    put(path, x.data, x.len);
+    bytes_fini(&x);
+}
+
+/* Passes `rows` rows and leaves the rest unread; from row `from` on. */
+static enum err read_some(struct errctx *e, const char *path, int64_t from, int64_t rows)
+{
+    struct stream_reader_cfg cfg = {.kind = STREAM_ANY};
+    struct stream_reader *r;
+    struct stream_rows view;
+    enum stream_event event;
+    TRY(stream_reader_open(e, NULL, "input", path, &cfg, &r));
+    enum err code = from ? stream_reader_seek(e, r, from) : ERR_OK;
+    for (int64_t n = 0; code == ERR_OK && n < rows; n += view.n)
+        code = stream_reader_next(e, r, &event, &view, NULL);
+    if (code == ERR_OK) code = stream_reader_drain(e, r);
+    stream_reader_close(r);
+    return code;
+}
+
+static void assert_index(enum err code, const struct errctx *e)
+{
+    if (code != ERR_INPUT || !strstr(e->message, "the index does not match"))
+        fail_msg("code %d, '%s'", code, e->message);
+}
+
+static void test_swap(void **state)
+{
+    (void)state;
+    enum { FRAMES = 8, ENTRIES = FRAMES + 4 }; /* magic, begin, end, seal */
+    struct errctx e = ERRCTX_INIT;
+    write_noise("swapped", FRAMES);
+    assert_int_equal(read_through(&e, "swapped", 0), ERR_OK);
+    assert_int_equal(read_some(&e, "swapped", 0, 1), ERR_OK);
+    assert_int_equal(read_some(&e, "swapped", 5, 3), ERR_OK);
+    swap_frames("swapped", ENTRIES, 2, 5); /* of one row; of two */
+    assert_int_equal(read_through(&e, "swapped", 0), ERR_INPUT);
+    err_clear(&e);
+    assert_index(read_some(&e, "swapped", 0, 1), &e); /* inside the frame that was swapped */
+    err_clear(&e);
+    assert_index(read_some(&e, "swapped", 0, 6), &e);
+    err_clear(&e);
+    assert_index(read_some(&e, "swapped", 4, 3), &e);
+}
+
+/* ------------------------------------------------------------------ other files */
 
 static void test_other_files(void **state)
 {
@@ -217,7 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flip),       cmocka_unit_test(test_cut),
         cmocka_unit_test(test_cut_joined), cmocka_unit_test(test_other_files),
-        cmocka_unit_test(test_sticky),
+        cmocka_unit_test(test_sticky),     cmocka_unit_test(test_swap),
     };
     return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
 }
