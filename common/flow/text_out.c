@@ -26,12 +26,16 @@ static enum err print_json(struct errctx *e, json_t *j, FILE *out)
     return ERR_OK;
 }
 
+/* Without what a reader only hints at: a file knows it of itself, a pipe does not, and the text of
+ * both is the same. */
 enum err dump_begin(struct errctx *e, const struct stream_begin *b, FILE *out)
 {
+    struct stream_begin plain = *b;
     struct bytes body = {0}, record = {0};
     struct mp_value v = {.type = MP_NIL};
-    enum err code = stream_begin_encode_body(e, b, &body);
-    if (code == ERR_OK) code = stream_begin_encode(e, b, &body, &record);
+    plain.expect = (struct stream_expect){-1, -1};
+    enum err code = stream_begin_encode_body(e, &plain, &body);
+    if (code == ERR_OK) code = stream_begin_encode(e, &plain, &body, &record);
     if (code == ERR_OK) code = mp_decode(e, record.data, record.len, &v);
     if (code == ERR_OK) code = print_json(e, mp_to_json(&v, true), out);
     if (code == ERR_OK) fputc('\n', out);

@@ -2,14 +2,13 @@
 /* text_twin.h: the text twin of a stream, and back: JSON lines, one per record, in the stream's
  * order.
  *
- *     {"begin": {"graft": 1, "kind": .., "columns": [..], "tensors": [..], "meta": {..}}, "expect":
- * {..}}
+ *     {"begin": {"graft": 1, "kind": .., "columns": [..], "tensors": [..], "meta": {..}}}
  *     {"row": {"ids": [3, 17], "doc": "0x00000000000000ff", "keep": "{\"a\":1}", ..}}
  *     {"tensor": name, "dtype": .., "shape": [..], "first": 0, "data": ["0x1.8p+1", ..]}
  *     {"end": {"rows": n, "tensors": n, "bytes": n, "id": hex, "lineage": hex}}
  *
  * Elements are as element.h says, meta as mp_json.h; a ragged U8 cell of printable UTF-8 is a
- * string. Undumping gives the same id. A dump without "end" is truncated; one whose id does not
+ * string. Hints are left out, and may be written in. Undumping gives the same id. A dump without "end" is truncated; one whose id does not
  * match was edited, which must be said. */
 #ifndef GRAFT_FLOW_TEXT_TWIN_H
 #define GRAFT_FLOW_TEXT_TWIN_H
