@@ -156,6 +156,18 @@ enum err cmd_output_check(struct errctx *e, const struct cmd *c)
     return ERR_OK;
 }
 
+enum err cmd_check_overwrite(struct errctx *e, const char *option, const char *written,
+                             const char *const *used, size_t count, const struct opt_list *operands)
+{
+    for (size_t i = 0; written && i < count + operands->count; i++) {
+        const char *other = i < count ? used[i] : operands->items[i - count];
+        if (io_same_file(written, other))
+            return err_set(e, ERR_USAGE, "%s '%s' would overwrite a file this run uses", option,
+                           other);
+    }
+    return ERR_OK;
+}
+
 /* minimap2's habit: the last line says what the run cost. */
 static void account(const struct cmd *c)
 {

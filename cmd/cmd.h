@@ -98,6 +98,12 @@ enum err cmd_output(struct errctx *e, struct cmd *c, const struct stream_begin *
 /* For programs that read everything before cmd_output: fails now if that could not open its file.
  */
 enum err cmd_output_check(struct errctx *e, const struct cmd *c) MUST_USE;
+/* ERR_USAGE when `written`, the file of --option (may be NULL), is one of those that the run uses:
+ * `used` or operands. For outputs that are not made of their input, as a stream is that replaces
+ * it. */
+enum err cmd_check_overwrite(struct errctx *e, const char *option, const char *written,
+                             const char *const *used, size_t count,
+                             const struct opt_list *operands) MUST_USE;
 /* Commits the output when all went well, otherwise leaves nothing of it; closes everything; under
  * -v accounts for the run. Returns the first error. */
 enum err cmd_close(struct errctx *e, struct cmd *c, enum err r);

@@ -101,10 +101,12 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
 {
     struct compute compute;
     struct cmd c;
+    objective_note_given(&opts.objective, sets);
     opts.evaluate.seed = opts.common.seed;
     TRY(requirements_parse(e, &opts.require));
     if (opts.evaluate.bootstrap == 0 && opts_given(sets, "confidence"))
         return err_set(e, ERR_USAGE, "--confidence has no use: --bootstrap 0 makes no intervals");
+    TRY(cmd_check_overwrite(e, "--per-document", opts.per_document, &opts.model, 1, operands));
     enum err r = opts.common.plan ? cmd_open_run(e, &c, p, &opts.common)
                                   : cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);
     if (r == ERR_OK) {

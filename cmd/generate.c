@@ -100,6 +100,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     struct cmd c;
     opts.generate.seed = opts.common.seed;
     opts.prompts.json = opts.common.json;
+    TRY(cmd_check_overwrite(e, "-o", opts.common.output, &opts.model, 1, operands));
     enum err r = cmd_open_run(e, &c, p, &opts.common);
     if (r == ERR_OK) {
         r = compute_open(e, &opts.compute, cmd_threads(&opts.common), &c.run, &compute);

@@ -72,19 +72,11 @@ static enum err check_ignored(struct errctx *e)
 /* What is written as the run goes on must be no file that something else is kept in. */
 static enum err check_files(struct errctx *e, const struct opt_list *operands)
 {
-    const char *written[] = {opts.trainer.checkpoint, opts.trainer.log};
-    const char *others[] = {opts.common.output, opts.model, opts.trainer.val, written[0]};
-    for (size_t i = 0; i < ARRAY_LEN(written); i++) {
-        if (!written[i]) continue;
-        size_t count = ARRAY_LEN(others) - (i == 0);
-        for (size_t k = 0; k < count + operands->count; k++) {
-            const char *other = k < count ? others[k] : operands->items[k - count];
-            if (other && strcmp(other, written[i]) == 0)
-                return err_set(e, ERR_USAGE, "--%s '%s' would overwrite a file this run uses",
-                               i == 0 ? "checkpoint" : "log", other);
-        }
-    }
-    return ERR_OK;
+    const char *used[] = {opts.common.output, opts.model, opts.trainer.val,
+                          opts.trainer.checkpoint};
+    const size_t count = ARRAY_LEN(used);
+    TRY(cmd_check_overwrite(e, "--checkpoint", used[count - 1], used, count - 1, operands));
+    return cmd_check_overwrite(e, "--log", opts.trainer.log, used, count, operands);
 }
 
 /* ---- the input ---- */
@@ -199,6 +191,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
 {
     struct compute compute;
     struct cmd c;
+    objective_note_given(&opts.objective, sets);
     opts.trainer.seed = opts.common.seed;
     opts.trainer.log = opts.common.log;
     TRY(check_ignored(e));

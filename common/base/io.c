@@ -386,6 +386,45 @@ void outfile_abort(struct outfile *f)
     outfile_forget(f);
 }
 
+/* ---- names ---- */
+
+/* Writes where `path` leads, which need not exist, into out. False when its folder does not exist.
+ */
+static bool resolve(const char *path, char out[PATH_MAX])
+{
+    char name[PATH_MAX], link[PATH_MAX];
+    if (snprintf(name, sizeof name, "%s", path) >= PATH_MAX) return false;
+    for (int links = 0; links < 40; links++) {
+        if (realpath(name, out)) return true;
+        char *slash = strrchr(name, '/');
+        const char *base = slash ? slash + 1 : name;
+        size_t head = (size_t)(base - name);
+        ssize_t n = readlink(name, link, sizeof link - 1);
+        if (n < 0) { /* it is its folder's to say */
+            snprintf(link, sizeof link, "%.*s", head ? (int)head : 1, head ? name : ".");
+            if (!realpath(link, out)) return false;
+            head = strlen(out);
+            return snprintf(out + head, PATH_MAX - head, "/%s", base) < (int)(PATH_MAX - head);
+        }
+        link[n] = '\0';
+        if (link[0] == '/') head = 0;
+        if (head + (size_t)n >= sizeof name) return false;
+        memcpy(name + head, link, (size_t)n + 1);
+    }
+    return false;
+}
+
+bool io_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    char at[PATH_MAX], bt[PATH_MAX];
+    if (!a || !b || strcmp(a, "-") == 0 || strcmp(b, "-") == 0) return false;
+    bool there = stat(a, &x) == 0;
+    if (there != (stat(b, &y) == 0)) return false;
+    if (there) return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    return resolve(a, at) && resolve(b, bt) && strcmp(at, bt) == 0;
+}
+
 /* ---- input files ---- */
 
 enum err infile_open(struct errctx *e, const char *path, struct infile *f)

@@ -81,6 +81,10 @@ enum err io_pread_all(struct errctx *e, int fd, void *data, size_t n, uint64_t o
 /* Whole file into *b (limit bytes at most, else ERR_INPUT). */
 enum err io_slurp(struct errctx *e, const char *path, size_t limit, struct bytes *b) MUST_USE;
 
+/* Whether two paths name one file, which need not exist yet: spelled in two ways, through links.
+ * Standard input and output, devices and pipes are nobody's. */
+bool io_same_file(const char *a, const char *b);
+
 /* Blocks SIGINT/SIGTERM from leaving temporaries behind; called once by prog_main. */
 void io_install_cleanup(void);
 

@@ -22,8 +22,11 @@ const struct opt mixing_opts[] = {
      0, 1, 1e15},
     OPT_END};
 
+/* The smallest weight beside a sum of 1: its share, a whole number, is right to two thousandths. */
+#define LEAST_WEIGHT 1e-6
+
 enum {
-    SHARES = 1 << 20, /* the sum of all shares, nearly */
+    SHARES = 1 << 28, /* the sum of all shares, nearly */
     SLACK_TOKENS = 64 << 10,
     SLACK_ROWS = 64,
 };
@@ -42,6 +45,19 @@ static enum err source_parse(struct errctx *e, const char *operand, struct mixin
     return mem_strndup(e, &s->path, operand, (size_t)(colon - operand));
 }
 
+static enum err check_weights(struct errctx *e, const struct mixing_sources *m)
+{
+    double sum = 0;
+    for (size_t i = 0; i < m->count; i++) sum += m->items[i].weight;
+    for (size_t i = 0; i < m->count; i++)
+        if (!(m->items[i].weight / sum >= LEAST_WEIGHT))
+            return err_set(e, ERR_USAGE,
+                           "'%s': the weight %g is less than a millionth of the sum %g: it would "
+                           "not hold",
+                           m->items[i].path, m->items[i].weight, sum);
+    return ERR_OK;
+}
+
 enum err mixing_sources_parse(struct errctx *e, const struct opt_list *operands,
                               struct mixing_sources *m)
 {
@@ -51,7 +67,7 @@ enum err mixing_sources_parse(struct errctx *e, const struct opt_list *operands,
     TRY(mem_new(e, &m->items, operands->count, sizeof *m->items, "sources"));
     m->count = operands->count;
     for (size_t i = 0; i < m->count; i++) TRY(source_parse(e, operands->items[i], &m->items[i]));
-    return ERR_OK;
+    return check_weights(e, m);
 }
 
 static enum err record_weights(struct errctx *e, const struct mixing_sources *m, struct run *run)
@@ -117,10 +133,7 @@ static void shares_set(struct mixing_source *s, size_t n)
 {
     double sum = 0;
     for (size_t i = 0; i < n; i++) sum += s[i].weight;
-    for (size_t i = 0; i < n; i++) {
-        s[i].share = llround(s[i].weight / sum * SHARES);
-        if (s[i].share < 1) s[i].share = 1;
-    }
+    for (size_t i = 0; i < n; i++) s[i].share = llround(s[i].weight / sum * SHARES);
 }
 
 static void credits_spend(struct mixing_source *s, size_t n, size_t by, int64_t amount)

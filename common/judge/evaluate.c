@@ -125,10 +125,10 @@ static enum err choose_objective(struct errctx *e, struct evaluation *v,
     if (causal)
         return err_set(e, ERR_USAGE,
                        "--pseudo-likelihood is for masked models: this one is causal");
-    if (objective->kind != OBJECTIVE_AUTO || objective_mask_option(objective))
-        return err_set(
-            e, ERR_USAGE, "--pseudo-likelihood masks each token in turn: --%s has no use",
-            objective->kind != OBJECTIVE_AUTO ? "objective" : objective_mask_option(objective));
+    if (objective->kind != OBJECTIVE_AUTO || objective->given)
+        return err_set(e, ERR_USAGE,
+                       "--pseudo-likelihood masks each token in turn: --%s has no use",
+                       objective->given ? objective->given : "objective");
     int64_t mask = spec ? tokenizer_spec_special(spec, "mask") : -1;
     if (mask < 0) return err_set(e, ERR_INPUT, "the model's tokenizer has no mask token");
     v->mask = (uint32_t)mask;

@@ -77,11 +77,10 @@ static enum err masked_setup(struct errctx *e, struct objective *o,
     return ERR_OK;
 }
 
-const char *objective_mask_option(const struct objective_cfg *cfg)
+void objective_note_given(struct objective_cfg *cfg, const struct opt_set *sets)
 {
-    if (cfg->mask_exact) return "mask-exact";
-    if (cfg->mask_whole_words) return "mask-whole-words";
-    return cfg->mask_fraction != OBJECTIVE_CFG.mask_fraction ? "mask-fraction" : NULL;
+    for (const struct opt *o = objective_table; o->name; o++)
+        if (strncmp(o->name, "mask-", 5) == 0 && opts_given(sets, o->name)) cfg->given = o->name;
 }
 
 enum err objective_new(struct errctx *e, const struct objective_cfg *cfg, bool causal_model,
@@ -97,9 +96,8 @@ enum err objective_new(struct errctx *e, const struct objective_cfg *cfg, bool c
         return err_set(e, ERR_USAGE,
                        "--objective causal needs a causal model: this one sees the token it is to "
                        "predict");
-    if (!masked && objective_mask_option(cfg))
-        return err_set(e, ERR_USAGE, "--%s is for masked models: this one is causal",
-                       objective_mask_option(cfg));
+    if (!masked && cfg->given)
+        return err_set(e, ERR_USAGE, "--%s is for masked models: this one is causal", cfg->given);
     struct objective *o;
     TRY(mem_new(e, &o, 1, sizeof *o, "an objective"));
     o->cfg = *cfg;

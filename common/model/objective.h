@@ -27,13 +27,14 @@ struct objective_cfg {
     int kind; /* enum objective_kind */
     double mask_fraction;
     bool mask_exact, mask_whole_words;
+    const char *given; /* an option of masking on the command line, NULL: none */
 };
 extern const struct opt objective_table[];
 #define OBJECTIVE_CFG ((struct objective_cfg){.mask_fraction = 0.15})
 
-/* An option of masking that is not as it is by default, or NULL: to refuse it where it would do
- * nothing. */
-const char *objective_mask_option(const struct objective_cfg *cfg);
+/* Notes which options of masking were given, if only with their default values: to refuse them
+ * where they would do nothing. To be called after opts_parse. */
+void objective_note_given(struct objective_cfg *cfg, const struct opt_set *sets);
 
 struct objective;
 enum err objective_new(struct errctx *e, const struct objective_cfg *cfg, bool causal_model,

@@ -214,3 +214,29 @@ figures() { graft eval -q --json "$@" | jq -S -c 'del(.inputs[].name)'; }
     more=$(graft eval -m base.model --plan --micro-tokens 64Ki | tail -n 1)
     [ "$more" != "$(tail -n 1 <<<"$output")" ]
 }
+
+@test "documents are not written over what is read" {
+    cp data/val.tokens .
+    cp --remove-destination "$(readlink base.model)" base.model
+    ln -s val.tokens link
+    for f in val.tokens ./val.tokens link base.model; do
+        status_is 2 graft eval -m base.model --per-document $f val.tokens
+        says "'val.tokens' would overwrite" || says "'base.model' would overwrite"
+    done
+    graft verify -q val.tokens base.model
+}
+
+@test "options of masking are refused where nothing is masked, also with their default values" {
+    for o in '--mask-fraction 0.15' --mask-exact --no-mask-exact --mask-whole-words '--mask-fraction 0.3'; do
+        # shellcheck disable=SC2086 # several words
+        status_is 2 graft eval -m base.model $o data/val.tokens
+        says 'masked models'
+        # shellcheck disable=SC2086
+        status_is 2 graft pretrain -m base.model $o --steps 1 data/val.tokens -o x.model
+        says 'masked models'
+        # shellcheck disable=SC2086
+        status_is 2 graft eval -m mask.model --pseudo-likelihood $o mask.tokens
+        says 'has no use'
+    done
+    graft eval -q -m mask.model --mask-fraction 0.15 --no-mask-exact mask.tokens >/dev/null
+}

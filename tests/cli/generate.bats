@@ -181,3 +181,10 @@ results() { graft generate -q -m base.model --json -n 12 "$@"; }
     many=$(graft generate -m base.model --plan --batch 64 | tail -n 1)
     [[ $few == *'in all' && $few != "$many" ]]
 }
+
+@test "texts are not written over what is read" {
+    cp many.txt prompts.txt
+    status_is 2 graft generate -m base.model prompts.txt -o ./prompts.txt
+    says "'prompts.txt' would overwrite"
+    same many.txt prompts.txt
+}

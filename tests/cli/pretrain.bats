@@ -132,13 +132,19 @@ nothing_left() { # no output, no temporary, no lock
 }
 
 @test "a checkpoint or log over a file of the run is refused" {
-    for o in '--checkpoint out.model' '--checkpoint init.model' '--log train.tokens' '--log val.tokens' '--checkpoint run.ck --log run.ck'; do
+    ln -s init.model link.ck
+    ln -s out.model dangling.ck
+    for o in '--checkpoint out.model' '--checkpoint init.model' '--log train.tokens' '--log val.tokens' '--checkpoint run.ck --log run.ck' \
+        '--checkpoint ./out.model' "--checkpoint $PWD/out.model" '--checkpoint link.ck' '--checkpoint dangling.ck' '--log ./train.tokens' \
+        '--checkpoint run.ck --log ./run.ck'; do
         # shellcheck disable=SC2086 # several words
         status_is 2 graft pretrain "${FAST[@]}" $o --val val.tokens --steps 2 train.tokens -o out.model
         says 'would overwrite'
         nothing_left
     done
     graft verify -q train.tokens init.model
+    rm dangling.ck
+    status_is 0 graft pretrain "${FAST[@]}" --steps 2 train.tokens --log /dev/null -o /dev/null
 }
 
 @test "a checkpoint of another run is refused, and the difference named" {

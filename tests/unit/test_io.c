@@ -370,6 +370,35 @@ static void faults_keep_the_old_file(void **state)
     unlink("kept");
 }
 
+static void same_files(void **state)
+{
+    (void)state;
+    put("a", "");
+    put("other", "");
+    assert_int_equal(mkdir("d", 0755), 0);
+    assert_int_equal(symlink("a", "link"), 0);
+    assert_int_equal(link("a", "hard"), 0);
+    assert_int_equal(symlink("../new", "d/dangling"), 0);
+    assert_int_equal(symlink("d/dangling", "twice"), 0);
+    assert_int_equal(symlink("loop", "loop"), 0);
+    static const char *const same[][2] = {
+        {"a", "a"},          {"a", "./a"},          {"a", "d/../a"},
+        {"link", "a"},       {"hard", "a"},         {"new", "./new"},
+        {"d/../new", "new"}, {"d/dangling", "new"}, {"twice", "d/../new"},
+        {"d/new", "d//new"},
+    };
+    static const char *const others[][2] = {
+        {"a", "other"},   {"a", "new"}, {"new", "d/new"},           {"-", "-"},  {"no/a", "no/a"},
+        {"loop", "loop"}, {"a", "d"},   {"/dev/null", "/dev/null"}, {NULL, "a"}, {"twice", "a"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(same); i++)
+        if (!io_same_file(same[i][0], same[i][1]) || !io_same_file(same[i][1], same[i][0]))
+            fail_msg("%s is not %s", same[i][0], same[i][1]);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (io_same_file(others[i][0], others[i][1])) fail_msg("%s", others[i][1]);
+    assert_int_equal(system("rm -r a other d link hard twice loop"), 0);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) act(argv[1]);
@@ -383,6 +412,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(reads_ask_before_they_block),
         cmocka_unit_test(seek_and_pread),
         cmocka_unit_test(temporaries),
+        cmocka_unit_test(same_files),
         cmocka_unit_test(ends_without_commit_leave_nothing),
         cmocka_unit_test(faults_keep_the_old_file),
     };

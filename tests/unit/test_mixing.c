@@ -207,6 +207,15 @@ static void operands_are_checked(void **state)
         if (mixing_sources_parse(&e, &list, &m) != ERR_USAGE) fail_msg("'%s' passes", bad[i]);
         mixing_sources_close(&m);
     }
+    for (int small = 0; small < 2; small++) { /* what cannot be honoured is not raised in silence */
+        const char *operands[] = {"a:2", small ? "b:1e-6" : "b:4e-6", "c:1"};
+        struct errctx e = ERRCTX_INIT;
+        struct opt_list list = {.items = operands, .count = 3};
+        struct mixing_sources m;
+        assert_int_equal(mixing_sources_parse(&e, &list, &m), small ? ERR_USAGE : ERR_OK);
+        if (small) assert_non_null(strstr(e.message, "'b'"));
+        mixing_sources_close(&m);
+    }
 }
 
 int main(void)

@@ -240,7 +240,7 @@ static void what_cannot_be_is_refused(void **state)
     cfg.kind = OBJECTIVE_CAUSAL;
     assert_int_equal(objective_new(&e, &cfg, false, &spec, 0, &o), ERR_USAGE);
     err_clear(&e);
-    cfg.mask_exact = true;
+    cfg.given = "mask-fraction"; /* if only its default */
     assert_int_equal(objective_new(&e, &cfg, true, &spec, 0, &o), ERR_USAGE);
     tokenizer_spec_fini(&spec);
 }
