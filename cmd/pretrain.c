@@ -147,9 +147,7 @@ static enum err print_plan(struct errctx *e, struct kernels *k)
 static enum err train(struct errctx *e, struct cmd *c, struct model *m)
 {
     const struct row_source source = {
-        .name = c->operands->count == 1 ? c->operands->items[0]
-                : c->operands->count    ? "the input"
-                                        : "standard input",
+        .name = c->operands->count > 1 ? "the input" : stream_reader_name(c->input),
         .begin = &c->begin,
         .next = next_rows,
         .drain = drain_rows,

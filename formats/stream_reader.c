@@ -738,11 +738,29 @@ static enum err adopt_hints(struct errctx *e, struct stream_reader *r)
     return err_set(e, code, "%s", mine.message); /* the machine failed: no reason for other hints */
 }
 
-static enum err open_input(struct errctx *e, struct stream_reader *r, const char *path)
+/* What the shell calls a pipe says little: what it is for says more. */
+static enum err name_input(struct errctx *e, struct stream_reader *r, const char *role,
+                           const char *path)
+{
+    char *name;
+    if (r->cfg.name)
+        TRY(mem_strdup(e, &name, r->cfg.name));
+    else if (path && role && io_is_descriptor_name(path))
+        TRY(mem_printf(e, &name, "%s pipe %s", role, path));
+    else
+        return ERR_OK;
+    mem_free(r->in.name);
+    r->in.name = name;
+    return ERR_OK;
+}
+
+static enum err open_input(struct errctx *e, struct stream_reader *r, const char *role,
+                           const char *path)
 {
     int threads = r->cfg.threads;
     threads = threads < 0 ? 0 : threads > THREADS_LIMIT ? THREADS_LIMIT : threads;
     TRY(infile_open(e, path, &r->in));
+    TRY(name_input(e, r, role, path));
     if (r->cfg.spool && !r->in.regular) TRY(intake_spool(e, &r->in));
     TRY(intake_new(e, &r->in, threads, flush_writer, r, &r->intake));
     TRY(first_begin(e, r));
@@ -760,7 +778,7 @@ enum err stream_reader_open(struct errctx *e, struct run *run, const char *role,
     r->cfg = cfg ? *cfg : STREAM_READER_CFG;
     stream_begin_init(&r->begin, STREAM_TOKENS);
     enum err code = run ? run_input_open(e, run, role, path, &r->slot) : ERR_OK;
-    if (code == ERR_OK) code = open_input(e, r, path);
+    if (code == ERR_OK) code = open_input(e, r, role, path);
     if (code != ERR_OK) {
         stream_reader_close(r);
         return code;

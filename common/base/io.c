@@ -267,12 +267,16 @@ static enum err open_replacement(struct errctx *e, struct outfile *f, const stru
     return ERR_OK;
 }
 
-/* A name for a descriptor that is open already: renaming over what it names would not reach its
- * holder. */
-static bool is_descriptor_name(const char *path)
+bool io_is_descriptor_name(const char *path)
 {
-    return strncmp(path, "/dev/fd/", 8) == 0 || strncmp(path, "/proc/self/fd/", 14) == 0 ||
-           strcmp(path, "/dev/stdout") == 0 || strcmp(path, "/dev/stderr") == 0;
+    return strncmp(path, "/dev/fd/", 8) == 0 || strncmp(path, "/proc/self/fd/", 14) == 0;
+}
+
+/* Renaming over what a descriptor names would not reach its holder. */
+static bool is_open_already(const char *path)
+{
+    return io_is_descriptor_name(path) || strcmp(path, "/dev/stdout") == 0 ||
+           strcmp(path, "/dev/stderr") == 0;
 }
 
 static enum err open_named(struct errctx *e, const char *path, struct outfile *f)
@@ -283,7 +287,7 @@ static enum err open_named(struct errctx *e, const char *path, struct outfile *f
     bool exists = stat(path, &st) == 0;
     if (exists && S_ISDIR(st.st_mode))
         return err_set(e, ERR_IO, "cannot create '%s': it is a directory", path);
-    if (exists && (!S_ISREG(st.st_mode) || is_descriptor_name(path))) {
+    if (exists && (!S_ISREG(st.st_mode) || is_open_already(path))) {
         f->direct = true;
         f->regular = S_ISREG(st.st_mode);
         TRY(mem_strdup(e, &f->path, path));

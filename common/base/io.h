@@ -85,6 +85,9 @@ enum err io_slurp(struct errctx *e, const char *path, size_t limit, struct bytes
  * Standard input and output, devices and pipes are nobody's. */
 bool io_same_file(const char *a, const char *b);
 
+/* A name for a descriptor that is open already, as the shell makes for <(..): /dev/fd/63. */
+bool io_is_descriptor_name(const char *path);
+
 /* Blocks SIGINT/SIGTERM from leaving temporaries behind; called once by prog_main. */
 void io_install_cleanup(void);
 

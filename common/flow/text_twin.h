@@ -8,8 +8,8 @@
  *     {"end": {"rows": n, "tensors": n, "bytes": n, "id": hex, "lineage": hex}}
  *
  * Elements are as element.h says, meta as mp_json.h; a ragged U8 cell of printable UTF-8 is a
- * string. Hints are left out, and may be written in. Undumping gives the same id. A dump without "end" is truncated; one whose id does not
- * match was edited, which must be said. */
+ * string. Hints are left out, and may be written in. Undumping gives the same id. A dump without
+ * "end" is truncated; one whose id does not match was edited, which must be said. */
 #ifndef GRAFT_FLOW_TEXT_TWIN_H
 #define GRAFT_FLOW_TEXT_TWIN_H
 

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/base/io.h"
 #include "common/base/mem.h"
 #include "common/base/prog.h"
 
@@ -198,6 +199,8 @@ static enum err compute(struct errctx *e, struct evaluation *v)
 {
     double sum = 0;
     if (v->batch.rows == 0) return ERR_OK;
+    if (io_pending_signal()) /* of a run that saves its state: it must not wait for all rows */
+        return err_set(e, ERR_IO, "stopped by signal %d", io_pending_signal());
     TRY(batch_close(e, &v->batch));
     size_t n = (size_t)v->batch.tokens;
     TRY(mem_grow(e, &v->loss, &v->loss_capacity, n, sizeof *v->loss, "losses"));

@@ -33,6 +33,8 @@ static enum err spool(struct errctx *e, struct validation *v)
     TRY(infile_open(e, v->source, &f));
     if (!f.regular && io_temporary(e, 0, &v->spool) == ERR_OK) {
         snprintf(v->path, sizeof v->path, "/proc/self/fd/%d", v->spool);
+        snprintf(v->name, sizeof v->name, "%s%s",
+                 io_is_descriptor_name(v->source) ? "val pipe " : "", f.name);
         (void)!copy_bytes(e, &f, v->spool);
     }
     infile_close(&f);
@@ -43,6 +45,7 @@ static enum err open_reader(struct errctx *e, const struct validation *v, struct
 {
     struct stream_reader_cfg cfg = STREAM_READER_CFG;
     cfg.kind = STREAM_TOKENS;
+    cfg.name = v->spool >= 0 ? v->name : NULL;
     cfg.threads = pool_threads(model_kernels(v->model)->pool);
     return stream_reader_open(e, NULL, "val", readable(v), &cfg, r);
 }

@@ -11,6 +11,7 @@ struct validation {
     struct objective_cfg objective;
     struct evaluate_cfg cfg;
     char path[64];      /* of the spooled copy */
+    char name[80];      /* of a pipe, for messages */
     const char *source; /* as the user gave it */
     int spool;          /* descriptor, -1 */
     uint8_t id[16];     /* content */

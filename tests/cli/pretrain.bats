@@ -240,6 +240,46 @@ nothing_left() { # no output, no temporary, no lock
     [ ! -s err ]
 }
 
+@test "SIGTERM while it judges: the judgement is given up, the state before it is saved" {
+    graft shuffle -q --epochs 1500 val.tokens -o long.tokens
+    command=(graft pretrain "${FAST[@]}" --steps 4 --schedule constant --checkpoint run.ck --val long.tokens --val-every 2 train.tokens -o out.model)
+    begin=$EPOCHREALTIME
+    "${command[@]}" -q --stop-after 1 # judges twice, before and after
+    took=$(awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }')
+    rm out.model
+    "${command[@]}" 2>err 3>&- & # a step, then it judges
+    pid=$!
+    sleep "$(awk -v t="$took" 'BEGIN { print t / 8 }')"
+    begin=$EPOCHREALTIME
+    kill -TERM $pid
+    got=0
+    wait $pid || got=$?
+    awk -v a="$begin" -v b="$EPOCHREALTIME" -v t="$took" 'BEGIN { print b - a " of " t; exit b - a > t / 5 }'
+    [ $got -eq 143 ]
+    grep -q "validation: .*stopped by signal 15; step 2 is saved in 'run.ck': run the same again to go on" err
+    nothing_left
+}
+
+@test "a pipe that is judged has a name in messages" {
+    status_is 3 graft pretrain "${FAST[@]}" --steps 2 --val <(head -c 700 val.tokens) train.tokens -o out.model
+    one_line
+    says "'val pipe /dev/fd/"
+    says truncated
+    graft tokenize -q -t other.tok -f lines "$DATA/corpus.txt" -o other.tokens
+    status_is 3 graft pretrain "${FAST[@]}" --steps 2 --val <(cat other.tokens) train.tokens -o out.model
+    says "'val pipe /dev/fd/"
+    says 'another tokenizer'
+    mkfifo val.fifo
+    cat other.tokens >val.fifo 3>&- &
+    status_is 3 graft pretrain "${FAST[@]}" --steps 2 --val val.fifo train.tokens -o out.model
+    says "'val.fifo'"
+    status_is 3 graft pretrain "${FAST[@]}" --steps 2 <(cat other.tokens) -o out.model
+    says "'input pipe /dev/fd/"
+    status_is 3 graft pretrain "${FAST[@]}" --steps 2 -m <(head -c 900 init.model) train.tokens -o out.model
+    says "'model pipe /dev/fd/"
+    nothing_left
+}
+
 @test "a loss that is not a number, and one that jumps: step and rows, and the state before it is good" {
     diverge() { graft pretrain "${FAST[@]}" --clip 0 --warmup 0 --schedule constant --batch-tokens 64 "$@" train.tokens -o out.model; }
     status_is 1 graft pretrain "${FAST[@]}" --clip 0 --warmup 0 --schedule constant --batch-tokens 64 --lr 1e6 --weight-decay 0 \
