@@ -54,6 +54,7 @@ endif
 PROGRAMS := $(patsubst cmd/%.c,%,$(filter-out cmd/cmd.c cmd/graft.c,$(wildcard cmd/*.c)))
 TESTS    := $(wildcard tests/unit/test_*.c tests/kernels/test_*.c)
 TEST_SUPPORT := $(filter-out $(TESTS),$(wildcard tests/unit/*.c tests/kernels/*.c))
+FUZZ     := $(patsubst tests/fuzz/fuzz_%.c,%,$(filter-out %/fuzz_support.c,$(wildcard tests/fuzz/fuzz_*.c)))
 ifneq ($(ARCH),x86_64)
 TESTS        := $(filter-out %/test_vec_math.c,$(TESTS))
 TEST_SUPPORT := $(filter-out %_avx2.c %_avx512.c,$(TEST_SUPPORT))
@@ -81,9 +82,9 @@ isa     = $(if $(filter %_avx2.c,$1),$(AVX2))$(if $(filter %_avx512.c,$1),$(AVX5
 
 # ---- targets that need no compiler, or see to it themselves ----
 
-OUTER := help deps clean check check-unit check-cli check-asan check-ubsan check-tsan demo
+OUTER := help deps clean check check-unit check-cli check-asan check-ubsan check-tsan demo fuzz
 
-.PHONY: all $(OUTER) run-check run-demo lint man bench install tests FORCE
+.PHONY: all $(OUTER) run-check run-demo run-fuzz lint man bench install tests FORCE
 all:
 
 help:
@@ -93,6 +94,7 @@ help:
 	@echo 'make check      build and run every test; ends with a line of counts'
 	@echo 'make check-unit check-cli               only the C tests; only the command line tests'
 	@echo 'make check-asan check-ubsan check-tsan  the tests under a sanitizer'
+	@echo 'make fuzz       look for inputs that break a reader, FUZZ_SECONDS=600 each (needs clang)'
 	@echo 'make lint       layers, banned functions, style, shell scripts, manual pages'
 	@echo 'make man        refresh the generated parts of the manual pages'
 	@echo 'make bench      measure, beside peers that are installed'
@@ -121,7 +123,7 @@ AGAIN = $(if $(strip $(MISSING)),$(MAKE) --no-print-directory deps || echo 'goin
         $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 check:
-	+@$(AGAIN) run-check SUITES='cli unit doc lint'
+	+@$(AGAIN) run-check SUITES='cli unit fuzz doc lint'
 check-unit:
 	+@$(AGAIN) run-check SUITES=unit
 check-cli:
@@ -134,6 +136,12 @@ check-tsan:
 	+@$(AGAIN) run-check SUITES='unit san' O=$(O)/tsan SANITIZE=thread CFLAGS='-O1 -g'
 demo:
 	+@$(AGAIN) run-demo
+
+# make fuzz FUZZ_SECONDS=60 FUZZ_TARGETS='msgpack stream'. That NULL + 0 is NULL, C lets nobody rely on until C2y; we do.
+FUZZ_SECONDS ?= 600
+fuzz:
+	+@$(AGAIN) run-fuzz O=$(O)/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined \
+	    CFLAGS='-O1 -g -fno-sanitize=pointer-overflow'
 
 # ---- everything below needs the packages ----
 
@@ -187,7 +195,7 @@ $(O)/bin/graft: cmd/graft.c cmd/programs.h $(OBJ)/libgraft.a $(O)/flags $(O)/whe
 $(O)/bin/graft-%: $(OBJ)/cmd/%.o $(call objects,$(wildcard cmd/cmd.c)) $(OBJ)/libgraft.a $(O)/flags
 	$(LINK) $(LIBS)
 
-tests: $(patsubst %.c,$(O)/%,$(TESTS))
+tests: $(patsubst %.c,$(O)/%,$(TESTS)) $(FUZZ:%=$(O)/tests/fuzz/fuzz_%)
 
 # What several test programs of one folder share is linked to each of them.
 $(O)/tests/unit/%: $(OBJ)/tests/unit/%.o $(call objects,$(filter tests/unit/%,$(TEST_SUPPORT))) $(OBJ)/libgraft.a $(O)/flags
@@ -197,11 +205,19 @@ $(O)/tests/kernels/%: $(OBJ)/tests/kernels/%.o $(call objects,$(filter tests/ker
                       $(OBJ)/libgraft.a $(O)/flags
 	$(LINK) $(LIBS) $(shell $(PC) --libs cmocka)
 
+# A fuzz target over its committed inputs, and the same for libFuzzer.
+FUZZ_SHARED := $(OBJ)/tests/fuzz/fuzz_support.o $(OBJ)/libgraft.a
+$(O)/tests/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/replay.o $(FUZZ_SHARED) $(O)/flags
+	$(LINK) $(LIBS)
+$(O)/fuzzers/%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(O)/flags
+	$(LINK) -fsanitize=fuzzer $(LIBS)
+
 # ---- tests: what `make check` and its like run, by name in SUITES ----
 
 JOBS_unit := $(patsubst %.c,$(O)/%,$(TESTS))
 # The longest first, so that no processor waits for it at the end.
 JOBS_cli  := $(wildcard tests/fault/*.bats) $(filter-out tests/lint/% tests/fault/%,$(wildcard tests/*/*.bats))
+JOBS_fuzz := $(FUZZ:%=$(O)/tests/fuzz/fuzz_%)
 JOBS_doc  := $(if $(wildcard man/*),tests/doc/examples.sh)
 JOBS_lint := $(wildcard tests/lint/*.bats)
 # What is worth the time under a sanitizer: the stream and the laws.
@@ -218,6 +234,9 @@ export GRAFT_LIBRARY := $(abspath $(OBJ)/libgraft.a)
 
 run-check: all tests
 	$(Q)$(FIXED_ADDRESSES) tests/run/check.sh $(O) $(foreach s,$(SUITES),$(JOBS_$s))
+
+run-fuzz: $(or $(FUZZ_TARGETS:%=$(O)/fuzzers/%),$(FUZZ:%=$(O)/fuzzers/%))
+	$(Q)$(FIXED_ADDRESSES) tests/fuzz/run.sh $(FUZZ_SECONDS) $^
 
 lint: all
 	$(Q)tests/run/check.sh $(O) $(JOBS_lint)
@@ -242,6 +261,6 @@ install: all
 	    install -d $(DESTDIR)$(mandir)/man$$s; install -m 644 $$f $(DESTDIR)$(mandir)/man$$s/; done; done
 
 .SECONDARY:
--include $(patsubst %.c,$(OBJ)/%.d,$(SOURCES) $(wildcard cmd/*.c) $(TESTS) $(TEST_SUPPORT))
+-include $(patsubst %.c,$(OBJ)/%.d,$(SOURCES) $(wildcard cmd/*.c) $(TESTS) $(TEST_SUPPORT) $(wildcard tests/fuzz/*.c))
 
 endif

@@ -38,7 +38,7 @@ enum err wordpiece_encode(struct errctx *e, const struct wordpiece *w, struct by
         /* the prefix is laid over what has been taken: `prefix` + rest stands end to end */
         uint8_t *rest = buffer->data + w->prefix_len + at;
         size_t prefix = at == 0 ? 0 : w->prefix_len;
-        for (size_t i = 0; i < prefix; i++) rest[i - prefix] = (uint8_t)w->prefix[i];
+        if (prefix > 0) memcpy(rest - prefix, w->prefix, prefix);
         size_t taken = longest(w, rest - prefix, prefix, n - at, &ids[k]);
         if (taken == 0) {
             ids[0] = w->unknown;

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz_support.c: see fuzz.h. */
+#include "tests/fuzz/fuzz.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+void fuzz_demand(bool holds, const char *law)
+{
+    if (holds) return;
+    fprintf(stderr, "does not hold: %s\n", law);
+    abort();
+}
+
+void fuzz_demand_outcome(const struct errctx *e, bool usage)
+{
+    if (e->code == ERR_OK) return;
+    if (e->code != ERR_INPUT && !(usage && e->code == ERR_USAGE)) {
+        fprintf(stderr, "outcome %d: %s\n", e->code, e->message);
+        abort();
+    }
+    fuzz_demand(e->message[0] != '\0', "a failure says something");
+    for (const char *c = e->message; *c; c++)
+        fuzz_demand((unsigned char)*c >= ' ' && *c != 127, "a message is one line of text");
+}
+
+const char *fuzz_file(const void *data, size_t n)
+{
+    static int fd = -1;
+    static char name[32];
+    const char *from = data;
+    if (fd < 0) {
+        fd = memfd_create("fuzz", MFD_CLOEXEC);
+        fuzz_demand(fd >= 0, "a file in memory can be had");
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    }
+    fuzz_demand(ftruncate(fd, 0) == 0, "the file can be emptied");
+    for (size_t done = 0; done < n;) {
+        ssize_t k = pwrite(fd, from + done, n - done, (off_t)done);
+        fuzz_demand(k > 0, "the file can be filled");
+        done += (size_t)k;
+    }
+    return name;
+}
+
+uint32_t fuzz_number(struct fuzz_input *in, size_t bytes)
+{
+    uint32_t v = 0;
+    for (size_t i = 0; i < bytes && in->n > 0; i++) {
+        v |= (uint32_t)*in->data++ << (8 * i);
+        in->n--;
+    }
+    return v;
+}
+
+const uint8_t *fuzz_bytes(struct fuzz_input *in, size_t n, size_t *got)
+{
+    const uint8_t *from = in->data;
+    *got = n < in->n ? n : in->n;
+    if (*got > 0) in->data += *got;
+    in->n -= *got;
+    return from;
+}

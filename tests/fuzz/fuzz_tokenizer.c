@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fuzz_tokenizer.c: any bytes as a tokenizer file and a text for it:
+ *
+ *     u16 n, meta (msgpack, n bytes), u8 count, count * tensor, text
+ *     tensor = u8 name, u8 dtype, u8 dims, dims * u16, data
+ *
+ * made into a sound stream of kind tokenizer. Law: a tokenizer that is accepted compiles, encodes
+ * every text to ids it has, and decodes them. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/text/tokenizer_run.h"
+#include "common/text/utf8.h"
+#include "formats/stream.h"
+#include "formats/tokenizer.h"
+#include "tests/fuzz/fuzz.h"
+
+enum { TENSORS = 6, DIMS = 2, ELEMENTS = 1 << 16, TEXT = 4096 };
+
+struct tensor {
+    int64_t elements;
+    const uint8_t *data;
+    size_t bytes;
+};
+
+/* Declares the next tensor of the input; what it lacks of its data is zero. */
+static void take_tensor(struct errctx *e, struct fuzz_input *in, struct stream_begin *b,
+                        struct tensor *t)
+{
+    static const char *const names[] = {"vocab.bytes", "vocab.start", "vocab.flags",
+                                        "merges",      "scores",      "other"};
+    static const enum dtype dtypes[] = {DTYPE_U8, DTYPE_U64, DTYPE_U32, DTYPE_F32, DTYPE_U16};
+    const char *name = names[fuzz_number(in, 1) % ARRAY_LEN(names)];
+    enum dtype type = dtypes[fuzz_number(in, 1) % ARRAY_LEN(dtypes)];
+    int dims = (int)(fuzz_number(in, 1) % (DIMS + 1));
+    int64_t shape[DIMS] = {0};
+    t->elements = 1;
+    for (int i = 0; i < dims; i++) {
+        shape[i] = fuzz_number(in, 2);
+        t->elements *= shape[i];
+    }
+    if (t->elements > ELEMENTS) {
+        shape[0] = dims > 1 ? 0 : ELEMENTS;
+        t->elements = dims > 1 ? 0 : ELEMENTS;
+    }
+    t->data = fuzz_bytes(in, (size_t)t->elements * dtype_size(type), &t->bytes);
+    (void)!stream_begin_tensor(e, b, name, type, dims, shape);
+}
+
+static void write_tensors(struct errctx *e, struct stream_writer *w, const struct stream_begin *b,
+                          const struct tensor *tensors)
+{
+    for (int64_t i = 0; e->code == ERR_OK && i < b->tensors_count; i++) {
+        struct bytes full = {0};
+        size_t need = (size_t)tensors[i].elements * dtype_size(b->tensors[i].dtype);
+        if (bytes_append(e, &full, tensors[i].data, tensors[i].bytes) == ERR_OK &&
+            bytes_reserve(e, &full, need + 1) == ERR_OK) {
+            memset(full.data + full.len, 0, need - full.len);
+            if (need) (void)!stream_writer_tensor(e, w, i, full.data, tensors[i].elements);
+        }
+        bytes_fini(&full);
+    }
+}
+
+/* The stream of the input; false when it cannot be one. */
+static bool make_stream(struct fuzz_input *in, const char *path)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct stream_begin b;
+    struct stream_writer *w = NULL;
+    struct stream_writer_cfg cfg = {.level = -100};
+    struct tensor tensors[TENSORS];
+    size_t n;
+    const uint8_t *meta = fuzz_bytes(in, fuzz_number(in, 2), &n);
+    stream_begin_init(&b, STREAM_TOKENIZER);
+    mp_fini(&b.meta);
+    mp_map_init(&b.meta);
+    struct mp_value v;
+    if (mp_decode(&e, meta, n, &v) == ERR_OK) {
+        if (v.type == MP_MAP)
+            b.meta = v;
+        else
+            mp_fini(&v);
+    }
+    uint32_t count = fuzz_number(in, 1) % (TENSORS + 1);
+    for (uint32_t i = 0; e.code == ERR_OK && i < count; i++) take_tensor(&e, in, &b, &tensors[i]);
+    if (e.code == ERR_OK) (void)!stream_writer_open(&e, NULL, path, &b, &cfg, &w);
+    if (e.code == ERR_OK) write_tensors(&e, w, &b, tensors);
+    if (e.code == ERR_OK)
+        (void)!stream_writer_commit(&e, w);
+    else
+        stream_writer_abort(w);
+    stream_begin_fini(&b);
+    return e.code == ERR_OK;
+}
+
+static void use(const struct tokenizer *t, int64_t vocab, const struct fuzz_input *in)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct tokenizer_scratch *s;
+    struct bytes text = {0}, back = {0};
+    struct id_list ids = {0};
+    struct offset_list ends = {0};
+    fuzz_demand(tokenizer_scratch_new(&e, t, &s) == ERR_OK, "scratch can be had");
+    fuzz_demand(utf8_append_replaced(&e, in->data, in->n < TEXT ? in->n : TEXT, &text) == ERR_OK,
+                "text can be made valid");
+    (void)!tokenizer_encode(&e, t, s, (const char *)text.data, text.len, true, &ids, &ends);
+    fuzz_demand_outcome(&e, false);
+    for (size_t i = 0; i < ids.count; i++) {
+        fuzz_demand(ids.data[i] < vocab, "every id is in the vocabulary");
+        fuzz_demand(ends.data[i] <= text.len && (i == 0 || ends.data[i] >= ends.data[i - 1]),
+                    "ids end in order within the text");
+    }
+    if (e.code == ERR_OK)
+        fuzz_demand(tokenizer_decode(&e, t, ids.data, ids.count, true, &back) == ERR_OK,
+                    "what was encoded can be decoded");
+    mem_free(ids.data);
+    mem_free(ends.data);
+    bytes_fini(&text);
+    bytes_fini(&back);
+    tokenizer_scratch_free(s);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    static int fd = -1;
+    static char path[32];
+    struct fuzz_input in = {data, n};
+    struct errctx e = ERRCTX_INIT;
+    struct tokenizer_spec spec;
+    struct tokenizer *t;
+    if (fd < 0) fd = memfd_create("tokenizer", MFD_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    fuzz_demand(fd >= 0 && ftruncate(fd, 0) == 0, "a file in memory can be had");
+    if (!make_stream(&in, path)) return 0;
+    if (tokenizer_spec_load(&e, NULL, path, &spec) == ERR_OK) {
+        if (tokenizer_new(&e, &spec, &t) == ERR_OK) {
+            use(t, spec.vocab, &in);
+            tokenizer_free(t);
+        }
+        tokenizer_spec_fini(&spec);
+    }
+    fuzz_demand_outcome(&e, false);
+    return 0;
+}

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""make_seeds.py: writes the first inputs of every fuzz target to corpus/TARGET/seed-*. Findings and what a fuzzer grew stand
+beside them under other names and stay. Needs the packages of ../interop/graft_stream.py and graft on PATH.
+"""
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "tests", "interop"))
+import msgpack  # noqa: E402
+import zstandard  # noqa: E402
+
+GOLDEN = os.path.join(ROOT, "tests", "golden")
+KINDS = ["tokenizer", "tokens", "model", "adapter", "head", "features", "logits", "checkpoint"]
+
+
+def seed(target, name, data):
+    folder = os.path.join(HERE, "corpus", target)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "seed-" + name), "wb") as f:
+        f.write(data)
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def pack(value):
+    return msgpack.packb(value, use_bin_type=True)
+
+
+def frames(data):
+    """The decompressed zstd frames of a stream."""
+    at, out = 0, []
+    while at < len(data):
+        magic, size = struct.unpack_from("<II", data, at)
+        if magic & 0xFFFFFFF0 == 0x184D2A50:
+            at += 8 + size
+            continue
+        d = zstandard.ZstdDecompressor().decompressobj()
+        out.append(d.decompress(data[at:]))
+        at = len(data) - len(d.unused_data)
+    return out
+
+
+def streams():
+    for kind in KINDS:
+        data = read(os.path.join(GOLDEN, kind + ".stream"))
+        if kind in ("tokens", "model", "features"):
+            seed("stream", kind, data)
+        parts = frames(data)
+        seed("records", kind, b"".join(struct.pack("<H", len(p)) + p for p in parts))
+        if kind in ("tokens", "model", "logits"):
+            seed("undump", kind, b"\0" + read(os.path.join(GOLDEN, kind + ".jsonl")))
+        seed("msgpack", kind + "-begin", parts[0])
+        seed("msgpack", kind + "-end", parts[-1])
+    two = read(os.path.join(GOLDEN, "features.stream"))
+    seed("stream", "joined", two + two)
+
+
+def values():
+    seed("msgpack", "all", pack({"nil": None, "t": True, "f": False, "u": 2**63, "i": -2**63, "s": 1, "m": -33,
+                                 "r": 0.1, "nan": float("nan"), "str": "na\u00efve" * 20, "bin": bytes(range(256)),
+                                 "list": list(range(20)), "map": {"$bin": "00", "k": {"$x": []}}}))
+    seed("msgpack", "deep", b"\x91" * 16 + b"\xc0")
+    seed("msgpack", "float32", b"\xca\x3f\x80\0\0")
+
+
+def tensor(name, dtype, shape, data):
+    return bytes([name, dtype, len(shape)]) + b"".join(struct.pack("<H", n) for n in shape) + data
+
+
+def tokenizer(name, meta, tokens, flags, merges, text):
+    meta = pack({"tokenizer": meta})
+    start, whole = [0], b""
+    for t in tokens:
+        whole += t
+        start.append(len(whole))
+    tensors = [tensor(0, 0, [len(whole)], whole),
+               tensor(1, 1, [len(start)], struct.pack("<%dQ" % len(start), *start)),
+               tensor(2, 0, [len(tokens)], bytes(flags))]
+    if merges:
+        flat = [i for m in merges for i in m]
+        tensors.append(tensor(3, 2, [len(merges), 2], struct.pack("<%dI" % len(flat), *flat)))
+    seed("tokenizer", name,
+         struct.pack("<H", len(meta)) + meta + bytes([len(tensors)]) + b"".join(tensors) + text.encode())
+
+
+def tokenizers():
+    op = lambda name, **more: {"op": name, **more}  # noqa: E731
+    letters = [bytes([b]) for b in range(256)]
+    merges = [(2 + ord("t"), 2 + ord("h")), (258, 2 + ord("e")), (2 + ord(" "), 259)]
+    for cut in ("gpt2", "cl100k", "llama3", "o200k"):
+        tokenizer("bpe-" + cut,
+                  {"normalizer": [op("nfc")] if cut == "gpt2" else [], "pretokenizer": [op(cut)],
+                   "model": op("bpe", byte_level=True), "postprocessor": [], "decoder": [op("bytes")],
+                   "special": {"eos": 0, "mask": 1}},
+                  [b"<e>", b"<m>"] + letters + [b"th", b"the", b" the"], [3, 3] + [0] * 259, merges,
+                  "the <e> then the 123 na\u00efve<m> it's")
+    tokenizer("regex",
+              {"normalizer": [], "pretokenizer": [op("regex", pattern=r"\p{L}+|\s+|.")],
+               "model": op("bpe", byte_level=True, ignore_merges=True), "postprocessor": [], "decoder": [op("bytes")],
+               "special": {}},
+              [b"<e>", b"<m>"] + letters + [b"th", b"the", b" the"], [3, 3] + [0] * 259, merges, "the then")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "##s", "##ing", "th", "s", "i", "##t", "##i", "un", "##able",
+             "!", ",", "\u65e5"] + list("abcdefgh") + ["##" + c for c in "abcdefgh"]
+    tokenizer("wordpiece",
+              {"normalizer": [op("clean_text"), op("chinese_chars"), op("strip_accents"), op("lowercase")],
+               "pretokenizer": [op("bert")], "model": op("wordpiece"),
+               "postprocessor": [op("template", before=["cls"], after=["sep"])],
+               "decoder": [op("wordpiece")],
+               "special": {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}},
+              [w.encode() for w in words], [3] * 5 + [0] * (len(words) - 5), [],
+              "The things, un\u00e0ble [MASK] \u65e5\u672c!")
+
+
+def texts():
+    samples = {"english": "It's the DON'T we'll  end.\n\n  they're\t 1234567 \r\n",
+               "scripts": "\u65e5\u672c\u8a9e \u0420\u0443\u0441\u0441\u043a\u0438\u0439 \u00e9\u0301 \u0e44\u0e17\u0e22 \U0001f600\u200d\U0001f469 \u01c5 \u2167",
+               "code": "def f(x):\n    return {'a': [1, 2.5e-3]}  # ...\n\n\n",
+               "spaces": " \u00a0\u2003\u3000 \u180e\u200b \u0085 x  \n \n y   "}
+    for i, (name, text) in enumerate(samples.items()):
+        for which in range(4):
+            seed("tokenize", "%s-%d" % (name, which), bytes([which + 4 * i]) + text.encode())
+    seed("tokenize", "faults", b"\x05ab\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80 it's")
+    seed("tokenize", "run", b"\x02" + b"a" * 300)
+
+
+def configurations():
+    for arch in ("gpt2", "llama", "bert"):
+        text = json.dumps({"arch": arch, "layers": 2, "width": 64, "heads": 4, "context": 64, "vocab": 300})
+        seed("config", arch, b"\0" + text.encode())
+    seed("config", "rope", b"\0" + json.dumps({"arch": "llama", "layers": 1, "width": 32, "heads": 4, "kv_heads": 2, "mlp": 96,
+                                               "context": 32, "vocab": 300, "rope_theta": 5e5, "rope_dims": 4,
+                                               "window": 8, "tied": False, "norm_eps": 1e-6}).encode())
+    with tempfile.TemporaryDirectory() as folder:
+        model = os.path.join(folder, "m")
+        for arch in ("gpt2", "llama", "bert"):
+            subprocess.run(["graft", "init", "-q", "--arch", arch, "--layers", "1", "--width", "8", "--heads", "2",
+                            "--context", "8", "--vocab", "300", "-o", model], check=True)
+            begin = msgpack.unpackb(frames(read(model))[0], raw=False)
+            seed("config", arch + "-map", b"\1" + pack(begin["begin"]["meta"]["config"]))
+
+
+def documents():
+    form = {"lines": 0, "paragraphs": 1, "files": 2, "jsonl": 3, "csv": 4, "tsv": 5}
+    header, replace, keep = 6, 12, 24
+    seed("documents", "lines", bytes([form["lines"]]) + "one\r\ntwo \u00e9\n\nlast".encode())
+    seed("documents", "replaced", bytes([form["lines"] + replace]) + b"a\xff\xfe\nb\xe2\x82\n")
+    seed("documents", "paragraphs", bytes([form["paragraphs"]]) + b"a\nb\n\n \n\nc\n")
+    seed("documents", "files", bytes([form["files"]]) + b"all of it\n")
+    seed("documents", "jsonl", bytes([form["jsonl"] + header + keep]) +
+         b'{"text": "a\\u00e9\\ud83d\\ude00", "n": 1.5, "x": [null, true]}\n{"x": {}, "text": ""}\n')
+    seed("documents", "csv", bytes([form["csv"] + header + keep]) + b'id,text\r\n1,"a ""b"", \n c"\n2,d\n')
+    seed("documents", "csv-plain", bytes([form["csv"]]) + b'a,b\n"",c\n')
+    seed("documents", "tsv", bytes([form["tsv"] + header]) + b'text\tid\na b\t"\n')
+
+
+def main():
+    corpus = os.path.join(HERE, "corpus")
+    for folder, _, names in os.walk(corpus):
+        for name in names:
+            if name.startswith("seed-"):
+                os.remove(os.path.join(folder, name))
+    for make in (streams, values, tokenizers, texts, configurations, documents):
+        make()
+
+
+if __name__ == "__main__":
+    if not shutil.which("graft"):
+        sys.exit("make_seeds.py: graft is not on PATH")
+    main()
