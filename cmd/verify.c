@@ -108,12 +108,35 @@ static enum err verify_all(struct errctx *e, struct cmd *c, const struct opt_lis
     return damaged ? err_set(e, ERR_NO, "%zu of %zu damaged", damaged, n) : ERR_OK;
 }
 
+/* What a gap has cost: of tensors the counts say it. */
+static void print_gap(const char *path, const struct salvage_gap *g, bool tensors)
+{
+    char cost[96] = "";
+    if (g->lost == 0 && !tensors)
+        snprintf(cost, sizeof cost, ": no row is lost");
+    else if (g->lost > 0 && g->row >= 0)
+        snprintf(cost, sizeof cost, ": %" PRId64 " rows after row %" PRId64 " are lost", g->lost,
+                 g->row);
+    else if (g->row >= 0 && !tensors)
+        snprintf(cost, sizeof cost, ": rows after row %" PRId64 " are lost", g->row);
+    if (g->from == g->to)
+        prog_warn("'%s': ends at byte %" PRIu64 " without an end record%s", path, g->to, cost);
+    else
+        prog_warn("'%s': bytes %" PRIu64 " to %" PRIu64 " were of no use%s", path, g->from,
+                  g->to - 1, cost);
+}
+
 static enum err salvage(struct errctx *e, struct cmd *c, const char *path)
 {
     struct stream_writer_cfg cfg = cmd_writer_cfg(&opts.common);
     struct salvage s;
     TRY(stream_salvage(e, &c->run, path, opts.common.output, &cfg, &s));
     c->rows_written = s.rows;
+    for (int64_t i = 0; i < s.gaps_count && i < SALVAGE_GAPS; i++)
+        print_gap(path, &s.gaps[i], s.tensors_expected > 0);
+    if (s.gaps_count > SALVAGE_GAPS)
+        prog_warn("'%s': and %" PRId64 " places more; %" PRIu64 " bytes in all", path,
+                  s.gaps_count - SALVAGE_GAPS, s.bytes_lost);
     if (s.tensors_expected)
         prog_warn("'%s': %" PRId64 " of %" PRId64 " tensors are whole", path, s.tensors,
                   s.tensors_expected);
@@ -122,9 +145,6 @@ static enum err salvage(struct errctx *e, struct cmd *c, const char *path)
     else
         prog_warn("'%s': %" PRId64 " rows are whole; how many there were is not known", path,
                   s.rows);
-    if (s.bytes_lost)
-        prog_warn("'%s': %" PRIu64 " bytes from byte %" PRIu64 " on were of no use", path,
-                  s.bytes_lost, s.first_lost);
     return ERR_OK;
 }
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stream_salvage.c: see stream_salvage.h. Two walks over the file: the first finds the begin and
- * the tensors that are whole, the second writes. */
+/* stream_salvage.c: see stream_salvage.h. Three walks over the file: one finds a begin, one counts
+ * what is whole and what is lost, one writes.
+ *
+ * How many rows a gap has cost follows from the end record of its segment, when that is left, and
+ * when the segment has no other gap. */
 #include "formats/stream_salvage.h"
 
 #include <string.h>
@@ -19,20 +22,35 @@ enum { SEARCH_BYTES = 1 << 16, HEAD_BYTES = 18, COPY_BYTES = 1 << 20 };
 #define MAGIC_ZSTD     0xFD2FB528u
 #define MAGIC_SKIP     0x184D2A50u /* and the 15 after it */
 #define MAGIC_SKIP_END 0x184D2A60u
+#define NO_GAP         UINT64_MAX
+/* Of the table of n frames. */
+#define TABLE_BYTES(n) ((uint64_t)(n)*8 + 8 + FRAME_TABLE_FOOTER)
 
 struct rescue {
     struct infile in;
     ZSTD_DCtx *zstd;
     struct bytes packed, raw, body, scratch;
-    bool writing; /* the second walk */
+    enum walk_purpose { FIND, COUNT, WRITE } purpose;
     struct stream_begin begin;
     bool has_begin, ours; /* the frames that come belong to a segment with our begin */
+    bool begun;           /* that begin has passed by */
+    bool sealed;          /* a seal or table came after the last frame */
     struct record_cell *cells;
     struct rows_view view;
     int64_t tensor, element; /* that come next; element -1: a piece of it was lost */
     int64_t *target;         /* per tensor: its index in the output, -1: not whole */
     struct lineage lineage;
-    int64_t ends, begins;
+    uint64_t at;  /* behind the frame that is being looked at */
+    uint64_t gap; /* where damage began that goes on, or NO_GAP */
+    /* The segment that is being walked through. */
+    int64_t base;          /* rows of the segments before it, -1: not known */
+    int64_t kept, frames;  /* rows, frames of it so far */
+    int64_t pieced;        /* of the rows, those that came in pieces */
+    uint64_t data;         /* bytes of cells */
+    int64_t gaps, gaps_at; /* in it, and how many there were before it */
+    uint64_t tail;         /* up to here, seal and table of the one before may reach */
+    size_t segment;        /* its number */
+    struct bytes cut_up;   /* per segment: 1: frames were taken out, and nobody knows where */
     struct stream_writer *writer;
     struct salvage *result;
 };
@@ -83,7 +101,6 @@ static enum err read_frame(struct errctx *e, struct rescue *r, uint64_t offset, 
     enum err code = intake_decompress(&damage, r->zstd, r->packed.data, got, raw_size, &r->raw);
     if (code == ERR_INPUT) {
         *length = 0;
-        r->result->frames_lost += !r->writing;
     } else if (code != ERR_OK) {
         *e = damage;
     }
@@ -110,33 +127,89 @@ static enum err search(struct errctx *e, struct rescue *r, uint64_t *offset)
     return ERR_OK;
 }
 
+/* ------------------------------------------------------------------ gaps */
+
+/* The bytes from r->gap up to here were of no use. */
+static void close_gap(struct rescue *r, uint64_t to)
+{
+    struct salvage *s = r->result;
+    struct salvage_gap gap = {r->gap, to, -1, -1};
+    if (r->gap == NO_GAP) return;
+    r->gap = NO_GAP;
+    rows_view_reset(&r->view); /* what comes next may be of another row */
+    if (r->purpose != COUNT) return;
+    if (to <= r->tail)
+        gap.lost = 0;
+    else if (++r->gaps == 1 && r->base >= 0)
+        gap.row = r->base + r->kept;
+    s->bytes_lost += to - gap.from;
+    if (s->gaps_count < SALVAGE_GAPS) s->gaps[s->gaps_count] = gap;
+    s->gaps_count++;
+}
+
+/* What is known of a segment at its end: `end` is its end record or NULL. When frames are missing
+ * and there is no gap, no row in pieces can be trusted: a piece of it may be what is missing. */
+static enum err judge_segment(struct errctx *e, struct rescue *r, const struct record_end *end)
+{
+    struct salvage *s = r->result;
+    int64_t rows = end ? end->rows : -1;
+    uint8_t cut_up = end && r->gaps == 0 && end->bytes != r->data;
+    if (cut_up) {
+        r->kept -= r->pieced;
+        s->rows -= r->pieced;
+    }
+    int64_t lost = rows < r->kept ? -1 : rows - r->kept;
+    for (int64_t i = r->gaps_at; i < s->gaps_count && i < SALVAGE_GAPS; i++)
+        if (lost == 0 || r->gaps == 1) s->gaps[i].lost = lost;
+    r->base = r->base < 0 || rows < 0 ? -1 : r->base + rows;
+    r->tail = rows >= 0 && r->gaps == 0 ? r->at + FRAME_SEAL_BYTES + TABLE_BYTES(r->frames + 2) : 0;
+    r->gaps_at = s->gaps_count;
+    return bytes_append(e, &r->cut_up, &cut_up, 1);
+}
+
+static enum err close_segment(struct errctx *e, struct rescue *r, const struct record_end *end)
+{
+    if (r->frames == 0 && r->gaps == 0) return ERR_OK;
+    if (r->purpose == COUNT) TRY(judge_segment(e, r, end));
+    r->segment++;
+    r->kept = r->pieced = r->gaps = r->frames = 0;
+    r->data = 0;
+    return ERR_OK;
+}
+
 /* ------------------------------------------------------------------ records */
+
+/* The first begin of the file is that of the output. */
+static enum err keep_begin(struct errctx *e, struct rescue *r)
+{
+    struct errctx damage = ERRCTX_INIT;
+    if (stream_begin_decode(&damage, r->raw.data, r->raw.len, &r->begin, &r->body) != ERR_OK)
+        return damage.code == ERR_INPUT ? ERR_OK : err_set(e, damage.code, "%s", damage.message);
+    r->has_begin = true;
+    TRY(rows_view_init(e, &r->view, &r->begin));
+    TRY(mem_new(e, &r->target, (size_t)r->begin.tensors_count, sizeof *r->target, "tensors"));
+    for (int64_t i = 0; i < r->begin.tensors_count; i++) r->target[i] = -1;
+    return mem_new(e, &r->cells, (size_t)r->begin.columns_count, sizeof *r->cells, "columns");
+}
 
 static enum err take_begin(struct errctx *e, struct rescue *r)
 {
     struct errctx damage = ERRCTX_INIT;
     struct stream_begin begin;
-    r->begins += !r->writing;
-    rows_view_reset(&r->view);
+    if (r->purpose == FIND) return r->has_begin ? ERR_OK : keep_begin(e, r);
+    if (r->frames > 0) TRY(close_segment(e, r, NULL));
+    r->frames++;
     r->tensor = r->element = 0;
-    if (stream_begin_decode(&damage, r->raw.data, r->raw.len, &begin, &r->scratch) != ERR_OK) {
-        r->ours = false;
-        return ERR_OK;
-    }
-    if (r->has_begin) {
-        /* Of streams of tensors there is one; a second walk starts with the one that is known. */
-        r->ours =
-            r->scratch.len == r->body.len && !memcmp(r->scratch.data, r->body.data, r->body.len);
-        stream_begin_fini(&begin);
-        return ERR_OK;
-    }
-    r->begin = begin;
-    r->has_begin = r->ours = true;
-    TRY(bytes_append(e, &r->body, r->scratch.data, r->scratch.len));
-    TRY(rows_view_init(e, &r->view, &r->begin));
-    TRY(mem_new(e, &r->target, (size_t)begin.tensors_count, sizeof *r->target, "tensors"));
-    for (int64_t i = 0; i < begin.tensors_count; i++) r->target[i] = -1;
-    return mem_new(e, &r->cells, (size_t)begin.columns_count, sizeof *r->cells, "columns");
+    rows_view_reset(&r->view);
+    r->ours = stream_begin_decode(&damage, r->raw.data, r->raw.len, &begin, &r->scratch) == ERR_OK;
+    if (!r->ours)
+        return damage.code == ERR_INPUT ? ERR_OK : err_set(e, damage.code, "%s", damage.message);
+    r->ours = r->scratch.len == r->body.len && !memcmp(r->scratch.data, r->body.data, r->body.len);
+    /* Streams of tensors cannot be joined: the first one it is. */
+    if (r->begun && !stream_kind_has_rows(begin.kind)) r->ours = false;
+    r->begun = true;
+    stream_begin_fini(&begin);
+    return ERR_OK;
 }
 
 static enum err take_rows(struct errctx *e, struct rescue *r, const struct record *rec)
@@ -145,16 +218,19 @@ static enum err take_rows(struct errctx *e, struct rescue *r, const struct recor
     bool ready;
     /* Whole rows after a piece whose last one is lost: the row in pieces goes. */
     if (rec->rows > 0) rows_view_reset(&r->view);
+    for (int64_t i = 0; i < r->begin.columns_count; i++) r->data += r->cells[i].bytes;
     if (rows_view_add(&damage, &r->view, rec, r->cells, &ready) != ERR_OK) {
-        r->result->frames_lost += !r->writing;
         rows_view_reset(&r->view);
         return damage.code == ERR_INPUT ? ERR_OK : err_set(e, damage.code, "%s", damage.message);
     }
     if (!ready) return ERR_OK;
-    if (!r->writing) {
+    if (r->purpose == COUNT) {
         r->result->rows += r->view.rows.n;
+        r->kept += r->view.rows.n;
+        r->pieced += rec->rows == 0;
         return ERR_OK;
     }
+    if (rec->rows == 0 && r->cut_up.data[r->segment]) return ERR_OK;
     return stream_writer_rows(e, r->writer, &r->view.rows, 0, r->view.rows.n);
 }
 
@@ -167,9 +243,9 @@ static enum err take_tensor(struct errctx *e, struct rescue *r, const struct rec
         return ERR_OK;
     }
     r->element += n;
-    if (r->writing && r->target[r->tensor] >= 0)
+    if (r->purpose == WRITE && r->target[r->tensor] >= 0)
         return stream_writer_tensor(e, r->writer, r->target[r->tensor], rec->data, n);
-    if (!r->writing && r->element == total) r->target[r->tensor] = r->result->tensors++;
+    if (r->purpose == COUNT && r->element == total) r->target[r->tensor] = r->result->tensors++;
     return ERR_OK;
 }
 
@@ -199,10 +275,10 @@ static enum err take_end(struct errctx *e, struct rescue *r, const uint8_t *data
 {
     struct errctx damage = ERRCTX_INIT;
     struct record_end end;
-    if (r->writing || record_end_decode(&damage, data, n, &end) != ERR_OK) return ERR_OK;
-    r->ends++;
-    r->result->rows_expected += end.rows;
-    enum err code = lineage_merge(e, &end.lineage, &r->lineage);
+    if (record_end_decode(&damage, data, n, &end) != ERR_OK)
+        return damage.code == ERR_INPUT ? ERR_OK : err_set(e, damage.code, "%s", damage.message);
+    enum err code = close_segment(e, r, &end);
+    if (code == ERR_OK && r->purpose == COUNT) code = lineage_merge(e, &end.lineage, &r->lineage);
     record_end_fini(&end);
     return code;
 }
@@ -212,12 +288,10 @@ static enum err take_records(struct errctx *e, struct rescue *r)
     static const char begin[] = "\xa5"
                                 "begin";
     if (r->raw.len > 7 && !memcmp(r->raw.data + 1, begin, 6)) return take_begin(e, r);
-    for (size_t at = 0; r->ours && at < r->raw.len;) {
+    r->frames++;
+    for (size_t at = 0; r->purpose != FIND && r->ours && at < r->raw.len;) {
         struct record rec;
-        if (!parse(r, r->raw.data + at, r->raw.len - at, &rec)) {
-            r->result->frames_lost += !r->writing;
-            return ERR_OK;
-        }
+        if (!parse(r, r->raw.data + at, r->raw.len - at, &rec)) return ERR_OK;
         if (rec.type == RECORD_ROWS) TRY(take_rows(e, r, &rec));
         if (rec.type == RECORD_TENSOR) TRY(take_tensor(e, r, &rec));
         if (rec.type == RECORD_END) TRY(take_end(e, r, r->raw.data + at, rec.used));
@@ -228,36 +302,69 @@ static enum err take_records(struct errctx *e, struct rescue *r)
 
 /* ------------------------------------------------------------------ the walks */
 
-/* One step; *offset moves on. */
-static enum err step(struct errctx *e, struct rescue *r, uint64_t *offset)
+/* Length of the magic, seal or table at offset, 0 when it is none: in damaged bytes anything may
+ * look like a frame to be skipped. */
+static enum err skip_length(struct errctx *e, struct rescue *r, uint64_t offset, uint64_t *length)
 {
-    uint8_t head[8];
-    size_t got, length = 0;
-    uint64_t from = *offset;
-    TRY(read_some(e, r, from, head, sizeof head, &got));
-    uint32_t magic = got == sizeof head ? frame_u32(head) : 0;
-    uint64_t skip = (uint64_t)8 + frame_u32(head + 4);
-    if (magic >= MAGIC_SKIP && magic < MAGIC_SKIP_END && skip <= r->in.size - from) {
-        r->ours = false; /* between segments: a begin must say what follows */
-        *offset += skip;
-        return ERR_OK;
-    }
-    if (magic == MAGIC_ZSTD) TRY(read_frame(e, r, from, &length));
-    if (length > 0) {
-        *offset += length;
-        return take_records(e, r);
-    }
-    TRY(search(e, r, offset));
-    if (!r->writing && r->result->bytes_lost == 0) r->result->first_lost = from;
-    if (!r->writing) r->result->bytes_lost += *offset - from;
+    static const uint8_t footer[] = {0xb1, 0xea, 0x92, 0x8f};
+    uint8_t head[FRAME_MAGIC_BYTES], last[sizeof footer];
+    size_t got;
+    *length = 0;
+    TRY(read_some(e, r, offset, head, sizeof head, &got));
+    if (got < 8) return ERR_OK;
+    uint64_t n = (uint64_t)8 + frame_u32(head + 4);
+    if (n > r->in.size - offset) return ERR_OK;
+    if (n == FRAME_MAGIC_BYTES && !memcmp(head, frame_magic, sizeof head)) *length = n;
+    if (n == FRAME_SEAL_BYTES && frame_u32(head) == MAGIC_SKIP + 1) *length = n;
+    if (frame_u32(head) != MAGIC_SKIP + 14 || n < 8 + FRAME_TABLE_FOOTER) return ERR_OK;
+    TRY(read_some(e, r, offset + n - sizeof last, last, sizeof last, &got));
+    if (got == sizeof last && !memcmp(last, footer, sizeof last)) *length = n;
     return ERR_OK;
 }
 
-static enum err walk(struct errctx *e, struct rescue *r)
+/* One step; *offset moves on. */
+static enum err step(struct errctx *e, struct rescue *r, uint64_t *offset)
 {
-    r->ours = false;
-    for (uint64_t offset = 0; offset < r->in.size;) TRY(step(e, r, &offset));
-    return ERR_OK;
+    uint64_t skip;
+    size_t length;
+    TRY(skip_length(e, r, *offset, &skip));
+    if (skip > 0) {
+        close_gap(r, *offset);
+        /* Between segments. Rows behind a begin that is lost are as those behind the others. */
+        r->ours = stream_kind_has_rows(r->begin.kind);
+        r->sealed = true;
+        rows_view_reset(&r->view);
+        *offset += skip;
+        return ERR_OK;
+    }
+    TRY(read_frame(e, r, *offset, &length));
+    if (length > 0) {
+        close_gap(r, *offset);
+        r->sealed = false;
+        r->at = *offset += length;
+        return take_records(e, r);
+    }
+    if (r->gap == NO_GAP) r->gap = *offset;
+    return search(e, r, offset);
+}
+
+static enum err walk(struct errctx *e, struct rescue *r, enum walk_purpose purpose)
+{
+    r->purpose = purpose;
+    r->ours = stream_kind_has_rows(r->begin.kind);
+    r->begun = false;
+    r->tensor = r->element = 0;
+    r->gap = NO_GAP;
+    r->kept = r->pieced = r->gaps = r->frames = 0;
+    r->data = 0;
+    r->segment = 0;
+    rows_view_reset(&r->view);
+    for (uint64_t offset = 0; offset < r->in.size && !(purpose == FIND && r->has_begin);)
+        TRY(step(e, r, &offset));
+    /* The end record is not there, and nothing stands in its place. */
+    if (r->gap == NO_GAP && r->frames > 0 && !r->sealed) r->gap = r->in.size;
+    close_gap(r, r->in.size);
+    return close_segment(e, r, NULL);
 }
 
 /* The begin of the output: all columns, the tensors that are whole. */
@@ -282,8 +389,7 @@ static enum err output_begin(struct errctx *e, struct rescue *r, struct stream_b
 static enum err write_kept(struct errctx *e, struct rescue *r, struct run *run, size_t slot)
 {
     uint8_t id[16];
-    r->writing = true;
-    TRY(walk(e, r));
+    TRY(walk(e, r, WRITE));
     content_id(stream_writer_content(r->writer), NULL, 0, 0, id);
     TRY(run_input_done(e, run, slot, id, &r->lineage, r->result->rows, true));
     struct stream_writer *w = r->writer;
@@ -297,11 +403,12 @@ static enum err rescue(struct errctx *e, struct rescue *r, struct run *run, size
     struct stream_begin begin;
     if (!r->in.regular)
         return err_set(e, ERR_USAGE, "'%s': only a file can be salvaged, not a pipe", r->in.name);
-    TRY(walk(e, r));
+    TRY(walk(e, r, FIND));
     if (!r->has_begin)
         return err_set(e, ERR_INPUT, "'%s': no begin record is left: nothing can be salvaged",
                        r->in.name);
-    if (r->ends < r->begins || r->ends == 0) r->result->rows_expected = -1;
+    TRY(walk(e, r, COUNT));
+    r->result->rows_expected = r->base;
     r->result->tensors_expected = r->begin.tensors_count;
     enum err code = output_begin(e, r, &begin);
     if (code == ERR_OK) code = stream_writer_open(e, run, out, &begin, cfg, &r->writer);
@@ -333,6 +440,7 @@ enum err stream_salvage(struct errctx *e, struct run *run, const char *path, con
     bytes_fini(&r.raw);
     bytes_fini(&r.body);
     bytes_fini(&r.scratch);
+    bytes_fini(&r.cut_up);
     ZSTD_freeDCtx(r.zstd);
     return code;
 }
