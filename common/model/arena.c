@@ -59,19 +59,21 @@ enum err arena_plan(struct errctx *e, struct arena *a)
     a->bytes = 0;
     for (; placed < a->count && e->code == ERR_OK; placed++) {
         struct arena_item *item = &a->items[order[placed].index];
-        size_t n = 0, end;
+        size_t n = 0, size, end;
         for (size_t j = 0; j < placed; j++) {
             const struct arena_item *o = &a->items[order[j].index];
             if (o->first <= item->last && item->first <= o->last) near[n++] = order[j];
         }
         qsort(near, n, sizeof *near, by_offset);
         item->offset = 0;
+        if (!size_add(item->bytes, a->zone, &size)) size = SIZE_MAX;
         for (size_t j = 0; j < n; j++) {
             const struct arena_item *o = &a->items[near[j].index];
-            if (o->offset >= item->offset && o->offset - item->offset >= item->bytes) break;
-            if (o->offset + o->bytes > item->offset) item->offset = o->offset + o->bytes;
+            const size_t behind = o->offset + o->bytes + a->zone;
+            if (o->offset >= item->offset && o->offset - item->offset >= size) break;
+            if (behind > item->offset) item->offset = behind;
         }
-        if (!size_add(item->offset, item->bytes, &end))
+        if (!size_add(item->offset, size, &end))
             err_memory(e, item->name, UINT64_MAX);
         else if (end > a->bytes)
             a->bytes = end;

@@ -24,6 +24,7 @@ struct arena_item {
 struct arena {
     struct arena_item *items;
     size_t count, capacity;
+    size_t zone;  /* bytes left free behind each item, a multiple of 64 */
     size_t bytes; /* of the whole, set by arena_plan */
 };
 

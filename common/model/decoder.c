@@ -203,6 +203,7 @@ static void run(struct decoder *d, struct pass *p, int64_t N, int64_t rows, bool
 {
     struct model *m = d->m;
     const int64_t ends[2] = {0, N};
+    workspace_enter(m->k, &m->c, &d->work, PART_EMBED, 0);
     upload(d, MODEL_IDS, d->ids, N);
     upload(d, MODEL_POSITION, d->position, N);
     upload(d, MODEL_PLACE, d->place, N);
@@ -225,9 +226,12 @@ static void run(struct decoder *d, struct pass *p, int64_t N, int64_t rows, bool
                        .skinny = skinny,
                        .cache_row = d->cache_row};
     embed_tokens(m, p, d->work.slots, stream(d, 0));
-    for (int64_t l = 0; l < m->c.layers; l++)
+    for (int64_t l = 0; l < m->c.layers; l++) {
+        workspace_enter(m->k, &m->c, &d->work, PART_FORWARD, l);
         block_forward(p, &m->blocks[l], d->work.buffers[l].forward, stream(d, l), stream(d, l + 1),
                       layer_cache(d, l));
+    }
+    workspace_enter(m->k, &m->c, &d->work, PART_HEAD, 0);
     p->grains = (struct grid){0};
 }
 

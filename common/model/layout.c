@@ -4,6 +4,7 @@
  * Phases, each of BLOCK_PHASES steps:
  *     0 embed | 1 .. L blocks forward | L + 1 head
  *     L + 2 .. 2 L + 1 blocks backward, last first | 2 L + 2 tables */
+#include "common/base/asan.h"
 #include "common/base/mem.h"
 #include "common/model/parts.h"
 
@@ -19,7 +20,7 @@ enum span {
 
 /* Steps of the head: 0 norm, 1 gather, 2 dense, 3 chunks, 4 dense backward, 5 gather back, 6 norm
  * backward. */
-enum { HEAD_LAST = BLOCK_PHASES - 1 };
+enum { HEAD_LAST = BLOCK_PHASES - 1, ASAN_ZONE = 1024 };
 static const struct spec {
     const char *name;
     enum span span;
@@ -198,7 +199,7 @@ static enum err declare_all(struct errctx *e, const struct model_config *c,
 enum err layout_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
                      struct layout *l)
 {
-    *l = (struct layout){.chunk = model_chunk(c->vocab)};
+    *l = (struct layout){.chunk = model_chunk(c->vocab), .arena.zone = ASAN_ON ? ASAN_ZONE : 0};
     if (use->tokens > 0 && declare_all(e, c, use, l) != ERR_OK) layout_fini(l);
     return e->code;
 }
@@ -240,8 +241,26 @@ enum err workspace_new(struct errctx *e, struct kernels *k, const struct model_c
     return ERR_OK;
 }
 
+void workspace_enter(struct kernels *k, const struct model_config *c, const struct workspace *w,
+                     enum model_part part, int64_t layer)
+{
+    const struct arena *a = &w->layout.arena;
+    const int64_t first = part == PART_EMBED      ? 0
+                          : part == PART_FORWARD  ? forward_phase(layer)
+                          : part == PART_HEAD     ? head_phase(c)
+                          : part == PART_BACKWARD ? backward_phase(c, layer)
+                                                  : tables_phase(c);
+    if (!ASAN_ON) return;
+    uint8_t *memory = k->map(k, w->memory);
+    asan_poison(memory, w->memory.bytes);
+    for (size_t i = 0; i < a->count; i++)
+        if (a->items[i].first < first + BLOCK_PHASES && first <= a->items[i].last)
+            asan_unpoison(memory + a->items[i].offset, a->items[i].bytes);
+}
+
 void workspace_free(struct kernels *k, struct workspace *w)
 {
+    if (ASAN_ON && buf_present(w->memory)) asan_unpoison(k->map(k, w->memory), w->memory.bytes);
     if (buf_present(w->memory)) k->free(k, w->memory);
     mem_free(w->streams);
     mem_free(w->buffers);

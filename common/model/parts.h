@@ -70,6 +70,12 @@ enum err workspace_new(struct errctx *e, struct kernels *k, const struct model_c
                        const struct model_use *use, struct workspace *w) MUST_USE;
 void workspace_free(struct kernels *k, struct workspace *w);
 
+/* Said before each part of a pass: under AddressSanitizer whatever is not alive in that part, and
+ * what lies between tensors, is out of bounds until the next part. `layer` is of blocks only. */
+enum model_part { PART_EMBED, PART_FORWARD, PART_HEAD, PART_BACKWARD, PART_TABLES };
+void workspace_enter(struct kernels *k, const struct model_config *c, const struct workspace *w,
+                     enum model_part part, int64_t layer);
+
 struct model {
     struct kernels *k;
     struct model_config c;

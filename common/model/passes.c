@@ -61,11 +61,17 @@ static struct mat stream(const struct model *m, int64_t layer)
                                : mat_rows(m->work.slots[MODEL_FINAL], DTYPE_F32, m->c.width);
 }
 
+static void enter(const struct model *m, enum model_part part, int64_t layer)
+{
+    workspace_enter(m->k, &m->c, &m->work, part, layer);
+}
+
 enum err model_forward(struct errctx *e, struct model *m, const struct batch *b, uint32_t step)
 {
     m->batch = NULL;
     m->head_done = false;
     TRY(check_batch(e, m, b));
+    enter(m, PART_EMBED, 0);
     upload_batch(m, b);
     m->pass = (struct pass){.k = m->k,
                             .config = &m->c,
@@ -89,9 +95,12 @@ enum err model_forward(struct errctx *e, struct model *m, const struct batch *b,
                             .ordinal = m->work.slots[MODEL_ORDINAL]};
     const struct pass *p = &m->pass;
     embed_tokens(m, p, m->work.slots, stream(m, 0));
-    for (int64_t l = 0; l < m->c.layers; l++)
+    for (int64_t l = 0; l < m->c.layers; l++) {
+        enter(m, PART_FORWARD, l);
         block_forward(p, &m->blocks[l], m->work.buffers[l].forward, stream(m, l), stream(m, l + 1),
                       (struct mat){0});
+    }
+    enter(m, PART_HEAD, 0);
     if (m->c.final_norm)
         norm_apply(p, &m->final_norm, p->N, stream(m, m->c.layers), model_hidden(m),
                    m->work.slots[MODEL_FINAL_MEAN], m->work.slots[MODEL_FINAL_RSTD]);
@@ -107,9 +116,11 @@ enum err model_backward(struct errctx *e, struct model *m, const struct batch *b
         return err_set(e, ERR_USAGE, "BUG: a backward pass without its loss");
     for (int64_t l = m->c.layers - 1; l >= 0; l--) {
         const struct buf *s = m->work.buffers[l].backward;
+        enter(m, PART_BACKWARD, l);
         if (m->use.recompute) block_again(p, &m->blocks[l], s, stream(m, l));
         block_backward(p, &m->blocks[l], s, stream(m, l), dx);
     }
+    enter(m, PART_TABLES, 0);
     embed_tokens_backward(m, p, m->work.slots, dx);
     m->k->sync(m->k);
     m->batch = NULL; /* the gates' places hold gradients now */

@@ -59,7 +59,8 @@ struct documents {
     bool have_columns;
     char **keep_names; /* NULL: all */
     size_t keep_count;
-    char *keep_text;
+    char *keep_text;            /* of a table */
+    struct bytes kept, scratch; /* of JSON */
 };
 
 /* ------------------------------------------------------------------ opening */
@@ -118,6 +119,8 @@ void documents_close(struct documents *d)
     XXH3_freeState(d->hash);
     bytes_fini(&d->raw);
     bytes_fini(&d->buffer);
+    bytes_fini(&d->kept);
+    bytes_fini(&d->scratch);
     json_decref(d->object);
     csv_record_fini(&d->record);
     csv_record_fini(&d->columns);
@@ -349,6 +352,14 @@ static bool is_kept(const struct documents *d, const char *name)
     return false;
 }
 
+static bool is_kept_member(const struct documents *d, const struct jsonl_member *m)
+{
+    if (d->keep_names == NULL) return true;
+    for (size_t i = 0; i < d->keep_count; i++)
+        if (jsonl_key_is(m, d->keep_names[i])) return true;
+    return false;
+}
+
 static enum err dump_keep(struct errctx *e, struct documents *d, json_t *object,
                           struct document *out)
 {
@@ -365,27 +376,29 @@ static enum err keep_is_text(struct errctx *e, const char *name)
     return err_set(e, ERR_USAGE, "--keep '%s': the text itself is not carried along", name);
 }
 
-/* Takes the text and what is not kept out of the parsed object; the rest is what is kept. */
+/* What is kept of the object on the line, as it is written there. */
 static enum err keep_json(struct errctx *e, struct documents *d, const char *text_key,
-                          uint64_t line, struct document *out)
+                          const char *line, size_t n, uint64_t number, struct document *out)
 {
-    json_t *rest = json_copy(d->object);
-    const char *key;
-    json_t *value;
-    enum err code = ERR_OK;
+    struct jsonl_member m;
 
-    if (rest == NULL) return err_memory(e, "kept fields", 0);
-    for (size_t i = 0; i < d->keep_count && code == ERR_OK; i++)
-        if (strcmp(d->keep_names[i], text_key) == 0) code = keep_is_text(e, text_key);
-    for (size_t i = 0; i < d->keep_count && code == ERR_OK; i++)
+    for (size_t i = 0; i < d->keep_count; i++) {
+        if (strcmp(d->keep_names[i], text_key) == 0) return keep_is_text(e, text_key);
         if (json_object_get(d->object, d->keep_names[i]) == NULL)
-            code = err_set(e, ERR_INPUT, "line %llu: no field '%s' to keep",
-                           (unsigned long long)line, d->keep_names[i]);
-    json_object_foreach(d->object, key, value) if (strcmp(key, text_key) == 0 || !is_kept(d, key))(
-        void) json_object_del(rest, key);
-    if (code == ERR_OK) code = dump_keep(e, d, rest, out);
-    json_decref(rest);
-    return code;
+            return err_set(e, ERR_INPUT, "line %llu: no field '%s' to keep",
+                           (unsigned long long)number, d->keep_names[i]);
+    }
+    d->kept.len = 0;
+    TRY(bytes_append(e, &d->kept, "{", 1));
+    for (const char *at = NULL; jsonl_next(line, n, &at, &m);) {
+        if (jsonl_key_is(&m, text_key) || !is_kept_member(d, &m)) continue;
+        if (d->kept.len > 1) TRY(bytes_append(e, &d->kept, ",", 1));
+        TRY(jsonl_append(e, &m, &d->kept));
+    }
+    TRY(bytes_append(e, &d->kept, "}", 1));
+    out->keep = (const char *)d->kept.data;
+    out->keep_n = d->kept.len;
+    return ERR_OK;
 }
 
 static enum err next_json(struct errctx *e, struct documents *d, struct document *out, bool *more)
@@ -402,9 +415,9 @@ static enum err next_json(struct errctx *e, struct documents *d, struct document
     } while (is_blank(line, n));
     json_decref(d->object);
     d->object = NULL;
-    TRY(jsonl_parse(e, line, n, number, &d->object));
+    TRY(jsonl_parse_texts(e, line, n, number, &d->scratch, &d->object));
     TRY(jsonl_string(e, d->object, key, number, &out->text, &out->n));
-    return d->cfg.keep == NULL ? ERR_OK : keep_json(e, d, key, number, out);
+    return d->cfg.keep == NULL ? ERR_OK : keep_json(e, d, key, line, n, number, out);
 }
 
 /* The next record that is not an empty line, into d->record. */

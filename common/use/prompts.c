@@ -10,6 +10,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/prog.h"
+#include "formats/jsonl.h"
 
 #define FIELD(f) offsetof(struct prompts_cfg, f)
 
@@ -134,41 +135,62 @@ static enum err write_piece(struct errctx *e, void *ctx, const struct generator_
     return outfile_write(e, &p->out, text, length);
 }
 
-/* What was kept of the record, then ours; NULL when memory is out. */
+static const char *const own_fields[] = {"prompt", "sample", "text", "tokens", "finish", "logprob"};
+
+/* NULL when memory is out. */
 static json_t *result_json(const struct generator_result *r, const char *text, size_t length)
 {
-    json_error_t error;
-    json_t *o = r->keep ? json_loadb(r->keep, r->keep_length, 0, &error) : json_object();
-    json_t *tokens = json_array();
+    json_t *o = json_object(), *tokens = json_array();
     int bad = 0;
     for (size_t i = 0; i < r->ids_count; i++)
         bad |= json_array_append_new(tokens, json_integer(r->ids[i]));
-    bad |= json_object_set_new(o, "prompt", json_stringn(r->prompt, r->prompt_length));
-    bad |= json_object_set_new(o, "sample", json_integer(r->sample));
-    bad |= json_object_set_new(o, "text", json_stringn(text, length));
-    bad |= json_object_set_new(o, "tokens", tokens);
-    bad |= json_object_set_new(o, "finish", json_string(generator_finish_name(r->finish)));
-    bad |= json_object_set_new(o, "logprob", json_real(r->logprob));
+    bad |= json_object_set_new(o, own_fields[0], json_stringn(r->prompt, r->prompt_length));
+    bad |= json_object_set_new(o, own_fields[1], json_integer(r->sample));
+    bad |= json_object_set_new(o, own_fields[2], json_stringn(text, length));
+    bad |= json_object_set_new(o, own_fields[3], tokens);
+    bad |= json_object_set_new(o, own_fields[4], json_string(generator_finish_name(r->finish)));
+    bad |= json_object_set_new(o, own_fields[5], json_real(r->logprob));
     if (!bad) return o;
     json_decref(o);
     return NULL;
 }
 
+static bool is_own(const struct jsonl_member *m)
+{
+    for (size_t i = 0; i < ARRAY_LEN(own_fields); i++)
+        if (jsonl_key_is(m, own_fields[i])) return true;
+    return false;
+}
+
+/* What was kept of the record, as it is, then ours. */
+static enum err print_result(struct errctx *e, const struct generator_result *r,
+                             const struct bytes *text, struct bytes *out)
+{
+    struct jsonl_member m;
+    TRY(bytes_append(e, out, "{", 1));
+    for (const char *at = NULL; r->keep && jsonl_next(r->keep, r->keep_length, &at, &m);) {
+        if (is_own(&m)) continue;
+        TRY(jsonl_append(e, &m, out));
+        TRY(bytes_append(e, out, ",", 1));
+    }
+    json_t *o = result_json(r, text->data ? (const char *)text->data : "", text->len);
+    char *own = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    json_decref(o);
+    enum err code =
+        own ? bytes_printf(e, out, "%s\n", own + 1) : err_memory(e, "JSON", r->text_length);
+    free(own);
+    return code;
+}
+
 static enum err write_json(struct errctx *e, struct prompts *p, const struct generator_result *r)
 {
-    struct bytes text = {0};
+    struct bytes text = {0}, line = {0};
     enum err code = p->cfg.echo ? bytes_append(e, &text, r->prompt, r->prompt_length) : ERR_OK;
     if (code == ERR_OK) code = bytes_append(e, &text, r->text, r->text_length);
-    if (code == ERR_OK) {
-        json_t *o = result_json(r, text.data ? (const char *)text.data : "", text.len);
-        char *line = o ? json_dumps(o, JSON_COMPACT) : NULL;
-        json_decref(o);
-        text.len = 0;
-        code = line ? bytes_printf(e, &text, "%s\n", line) : err_memory(e, "JSON", r->text_length);
-        free(line);
-    }
-    if (code == ERR_OK) code = outfile_write(e, &p->out, text.data, text.len);
+    if (code == ERR_OK) code = print_result(e, r, &text, &line);
+    if (code == ERR_OK) code = outfile_write(e, &p->out, line.data, line.len);
     bytes_fini(&text);
+    bytes_fini(&line);
     return code;
 }
 

@@ -188,3 +188,10 @@ results() { graft generate -q -m base.model --json -n 12 "$@"; }
     says "'prompts.txt' would overwrite"
     same many.txt prompts.txt
 }
+
+@test "fields that are carried along come out as they went in" {
+    printf '%s\n' '{"text": "a b", "n": 0.1, "big": 123456789012345678901234567890, "sample": 7, "l": [1.50, {"s": "\u00e9 x"}]}' >p.jsonl
+    results --keep all p.jsonl >out
+    grep -q '^{"n":0.1,"big":123456789012345678901234567890,"l":\[1.50,{"s":"\\u00e9 x"}\],"prompt":"a b","sample":0,' out
+    jq -e '.n == 0.1 and .sample == 0 and (.tokens | length) == 12' out
+}

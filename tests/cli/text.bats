@@ -88,6 +88,29 @@ gives() { # TEXT ARG...: documents of stdin with ARG are TEXT
     zstd -dcq csv.tokens | grep -aqF '{"id":"7","label":"x \"y\""}'
 }
 
+@test "--keep carries numbers as they are written, of any size" {
+    need jq
+    cat >x.jsonl <<'END'
+{"text": "a", "x": 0.1, "big": 123456789012345678901234567890, "deep": {"l": [ -0.0, 1E400 , 1e-5], "s": " 12 \"3\" {[,"}, "t\u0065x": true, "e\"": "\u00e9"}
+{"id":18446744073709551616,"text":"b" , "x":-5}
+END
+    graft tokenize -q -t "$TOK" --keep all x.jsonl -o all.tokens
+    graft dump all.tokens | jq -r 'select(.row).row.keep' >kept
+    cat >want <<'END'
+{"x":0.1,"big":123456789012345678901234567890,"deep":{"l":[-0.0,1E400,1e-5],"s":" 12 \"3\" {[,"},"t\u0065x":true,"e\"":"\u00e9"}
+{"id":18446744073709551616,"x":-5}
+END
+    same want kept
+    graft tokenize -q -t "$TOK" --keep x x.jsonl | graft dump | jq -r 'select(.row).row.keep' >kept
+    printf '{"x":0.1}\n{"x":-5}\n' >want
+    same want kept
+    # what is not kept does not matter either
+    graft tokenize -q -t "$TOK" x.jsonl -o plain.tokens
+    for bad in 01 1. .5 1e +1 0x1 - 1.e5 NaN; do
+        printf '{"text": "a", "n": %s}\n' "$bad" | fault 'line 1, column' -f jsonl
+    done
+}
+
 # ---- faults ----
 
 fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message, and leaves no file

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "common/base/asan.h"
 #include "common/base/rng.h"
 #include "common/model/parts.h"
 #include "tests/unit/model_support.h"
@@ -101,8 +102,47 @@ static void of_models(void **state)
         }
 }
 
+/* Under AddressSanitizer exactly what is alive in a part of the pass may be touched. */
+static void the_rest_is_out_of_bounds(void **state)
+{
+    (void)state;
+    if (!ASAN_ON) skip();
+    struct errctx e = ERRCTX_INIT;
+    struct support s;
+    struct workspace w;
+    const struct model_config c = support_config("bert");
+    const struct model_use use = {.dtype = DTYPE_F32, .training = true, .tokens = 64};
+    const struct arena *a = &w.layout.arena;
+    support_open(&s, "cpu", 1);
+    assert_int_equal(workspace_new(&e, &s.k, &c, &use, &w), ERR_OK);
+    uint8_t *memory = s.k.map(&s.k, w.memory);
+    for (int64_t part = 0; part < 2 * c.layers + 3; part++) {
+        const enum model_part kind = part == 0                 ? PART_EMBED
+                                     : part <= c.layers        ? PART_FORWARD
+                                     : part == c.layers + 1    ? PART_HEAD
+                                     : part < 2 * c.layers + 2 ? PART_BACKWARD
+                                                               : PART_TABLES;
+        const int64_t layer = part <= c.layers ? part - 1 : 2 * c.layers + 1 - part;
+        size_t shut = 0;
+        workspace_enter(&s.k, &c, &w, kind, layer);
+        for (size_t at = 0; at < a->bytes; at += 64) {
+            bool alive = false;
+            for (size_t i = 0; i < a->count; i++)
+                alive |= a->items[i].offset <= at && at < a->items[i].offset + a->items[i].bytes &&
+                         a->items[i].first < (part + 1) * BLOCK_PHASES &&
+                         a->items[i].last >= part * BLOCK_PHASES;
+            assert_int_equal(!alive, asan_poisoned(memory + at));
+            shut += !alive;
+        }
+        assert_true(shut > a->bytes / 64 / 8); /* there is something to see */
+    }
+    workspace_free(&s.k, &w);
+    support_close(&s);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_lives), cmocka_unit_test(of_models)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_lives), cmocka_unit_test(of_models),
+                                       cmocka_unit_test(the_rest_is_out_of_bounds)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
