@@ -289,6 +289,16 @@ enum err decoder_prompt(struct errctx *e, struct decoder *d, int64_t s, int64_t 
     return ERR_OK;
 }
 
+void decoder_copy(struct decoder *d, int64_t from, int64_t to, int64_t n)
+{
+    struct kernels *k = d->m->k;
+    for (int64_t l = 0; l < d->m->c.layers && from != to; l++) {
+        const struct mat all = layer_cache(d, l);
+        k->convert(k, n, all.ld, from_row(all, from * d->context), from_row(all, to * d->context));
+    }
+    d->length[to] = n;
+}
+
 enum err decoder_step(struct errctx *e, struct decoder *d, int64_t count, const int64_t *sequences,
                       const uint32_t *ids, float *logits)
 {

@@ -134,6 +134,9 @@ int64_t decoder_length(const struct decoder *d, int64_t s);
  * logits F32 [V] of the last one, host. */
 enum err decoder_prompt(struct errctx *e, struct decoder *d, int64_t s, int64_t n,
                         const uint32_t *ids, float *logits) MUST_USE;
+/* Makes sequence `to` the first n tokens of sequence `from`, which may have been forgotten since: a
+ * prompt that has been computed is computed for all its continuations. */
+void decoder_copy(struct decoder *d, int64_t from, int64_t to, int64_t n);
 /* Appends one token to each of the listed sequences; logits F32 [count, V], host. A sequence's
  * numbers do not depend on the others. */
 enum err decoder_step(struct errctx *e, struct decoder *d, int64_t count, const int64_t *sequences,

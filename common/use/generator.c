@@ -65,6 +65,10 @@ struct generator {
     int64_t vocab, context, batch;
     int64_t lead, end; /* ids that begin a prompt and end a text, or -1 */
     float *logits;     /* [batch, V] */
+    /* The prompt computed last: its slot (which since has had samples of it only), its number, and
+     * the scores after it. With several samples of each. */
+    int64_t prompt_slot, prompt_number;
+    float *prompt_logits;
 
     struct sequence *queue; /* ring of `capacity` */
     size_t first, count, capacity;
@@ -225,6 +229,24 @@ static enum err prepare_sequence(struct errctx *e, struct generator *g, struct s
     return encode_prompt(e, g, s);
 }
 
+/* Scores after the prompt of s: computed for its first sample, the others go on from there. */
+static enum err compute_prompt(struct errctx *e, struct generator *g, const struct sequence *s)
+{
+    const int64_t n = (int64_t)s->ids.count;
+    const size_t bytes = (size_t)g->vocab * sizeof *g->logits;
+    if (g->prompt_logits && g->prompt_number == s->number) {
+        decoder_copy(g->decoder, g->prompt_slot, s->slot, n);
+        memcpy(g->logits, g->prompt_logits, bytes);
+        return ERR_OK;
+    }
+    TRY(decoder_prompt(e, g->decoder, s->slot, n, s->ids.data, g->logits));
+    if (g->prompt_logits) memcpy(g->prompt_logits, g->logits, bytes);
+    g->stats.prompt_tokens += n;
+    g->prompt_slot = s->slot;
+    g->prompt_number = s->number;
+    return ERR_OK;
+}
+
 /* Puts it into the queue and draws its first token. */
 static enum err start_sequence(struct errctx *e, struct generator *g,
                                const struct sequence *prepared)
@@ -232,8 +254,7 @@ static enum err start_sequence(struct errctx *e, struct generator *g,
     struct sequence *s = queue_at(g, g->count++);
     *s = *prepared;
     s->slot = g->free_slots[--g->free_count];
-    g->stats.prompt_tokens += (int64_t)s->prompt_tokens;
-    TRY(decoder_prompt(e, g->decoder, s->slot, (int64_t)s->ids.count, s->ids.data, g->logits));
+    TRY(compute_prompt(e, g, s));
     g->active[0] = s;
     return draw(e, g, 1);
 }
@@ -430,6 +451,9 @@ static enum err generator_open(struct errctx *e, struct generator *g,
     TRY(decoder_new(e, g->model, g->batch, g->context, &g->decoder));
     if (!size_mul(batch, (size_t)g->vocab, &numbers)) return err_memory(e, "scores", UINT64_MAX);
     TRY(mem_new(e, &g->logits, numbers, sizeof *g->logits, "scores"));
+    g->prompt_number = -1;
+    if (g->cfg->samples > 1)
+        TRY(mem_new(e, &g->prompt_logits, (size_t)g->vocab, sizeof *g->logits, "scores"));
     g->capacity = 4 * batch;
     TRY(mem_new(e, &g->queue, g->capacity, sizeof *g->queue, "sequences"));
     TRY(mem_new(e, &g->free_slots, batch, sizeof *g->free_slots, "sequences"));
@@ -449,6 +473,7 @@ static void generator_close(struct generator *g)
     tokenizer_free(g->tokenizer);
     if (g->decoder) decoder_free(g->decoder);
     mem_free(g->logits);
+    mem_free(g->prompt_logits);
     mem_free(g->queue);
     mem_free(g->free_slots);
     mem_free(g->active);

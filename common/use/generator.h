@@ -75,7 +75,7 @@ struct generator_io {
 };
 
 struct generator_stats {
-    int64_t prompts, prompt_tokens, tokens;
+    int64_t prompts, prompt_tokens, tokens; /* computed, a prompt once for all its samples; drawn */
     double seconds;
 };
 

@@ -195,3 +195,12 @@ results() { graft generate -q -m base.model --json -n 12 "$@"; }
     grep -q '^{"n":0.1,"big":123456789012345678901234567890,"l":\[1.50,{"s":"\\u00e9 x"}\],"prompt":"a b","sample":0,' out
     jq -e '.n == 0.1 and .sample == 0 and (.tokens | length) == 12' out
 }
+
+@test "a prompt is computed once for all its samples" {
+    head -n 3 many.txt >three.txt
+    tokens() { results -v "$@" 2>&1 >/dev/null | sed -n 's/.* prompts of \([0-9]*\) tokens.*/\1/p'; }
+    results() { graft generate -m base.model --json -n 12 "$@"; }
+    want=$(tokens three.txt)
+    [ "$want" -gt 9 ]
+    for batch in 1 2 8; do [ "$(tokens --samples 5 --batch $batch three.txt)" -eq "$want" ]; done
+}

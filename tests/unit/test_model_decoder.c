@@ -171,6 +171,43 @@ static void company_does_not_show(void **state)
     company("llama", DTYPE_BF16);
 }
 
+static void copies_go_on_alike(const char *arch, enum dtype dtype)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct support s;
+    struct decoder *d;
+    const struct model_config c = support_config_wide(arch);
+    const struct model_use use = {.dtype = dtype};
+    static float logits[V], want[V];
+    uint32_t ids[T];
+    const int64_t first = 0, last = 2;
+    support_open(&s, "cpu", 2);
+    struct model *m = support_model(&s, &c, &use);
+    assert_int_equal(decoder_new(&e, m, 3, T, &d), ERR_OK);
+    ids_of(0, PROMPT + 1, ids);
+    assert_int_equal(decoder_prompt(&e, d, first, PROMPT, ids, logits), ERR_OK);
+    assert_int_equal(decoder_step(&e, d, 1, &first, &ids[PROMPT], want), ERR_OK);
+    decoder_reset(d, first);
+    decoder_copy(d, first, last, PROMPT);
+    assert_int_equal(decoder_length(d, last), PROMPT);
+    assert_int_equal(decoder_step(&e, d, 1, &last, &ids[PROMPT], logits), ERR_OK);
+    assert_memory_equal(logits, want, sizeof want);
+    decoder_copy(d, first, first, PROMPT);
+    assert_int_equal(decoder_step(&e, d, 1, &first, &ids[PROMPT], logits), ERR_OK);
+    assert_memory_equal(logits, want, sizeof want);
+    decoder_free(d);
+    model_free(m);
+    support_close(&s);
+}
+
+static void prompts_are_shared(void **state)
+{
+    (void)state;
+    copies_go_on_alike("gpt2", DTYPE_F32);
+    copies_go_on_alike("llama", DTYPE_F32);
+    copies_go_on_alike("llama", DTYPE_BF16);
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -204,6 +241,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(cache), cmocka_unit_test(prompt_in_parts),
                                        cmocka_unit_test(company_does_not_show),
+                                       cmocka_unit_test(prompts_are_shared),
                                        cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
