@@ -420,7 +420,17 @@ static enum err next_json(struct errctx *e, struct documents *d, struct document
     return d->cfg.keep == NULL ? ERR_OK : keep_json(e, d, key, line, n, number, out);
 }
 
-/* The next record that is not an empty line, into d->record. */
+/* RFC 4180: a record is one or more fields, and a field may be empty. So where there is one column
+ * an empty line is a record; where there are more it cannot be one, and before a header it names
+ * nothing: there it is passed over. */
+static bool passes_over(const struct documents *d, const char *line)
+{
+    bool empty = line[0] == '\n' || (line[0] == '\r' && line[1] == '\n');
+
+    return empty && (d->have_columns ? d->columns.fields > 1 : d->cfg.header);
+}
+
+/* The next record, into d->record. */
 static enum err next_record(struct errctx *e, struct documents *d, bool *more)
 {
     size_t used = 0;
@@ -437,13 +447,10 @@ static enum err next_record(struct errctx *e, struct documents *d, bool *more)
             TRY(csv_parse(e, data, n, d->eof, d->form == DOCUMENT_CSV ? ',' : '\t', d->line,
                           &d->record, &used));
         if (n > 0 && used > 0) {
-            size_t len;
             d->at += used;
             d->scanned = d->at;
             d->line += d->record.lines;
-            (void)csv_field(&d->record, 0, &len);
-            if (len > 0 || d->record.fields > 1 || (d->have_columns && d->columns.fields == 1))
-                return ERR_OK;
+            if (!passes_over(d, data)) return ERR_OK;
         } else if (d->eof) {
             return ERR_OK;
         } else {
@@ -553,8 +560,9 @@ static enum err next_row(struct errctx *e, struct documents *d, struct document 
         TRY(next_record(e, d, more));
         if (!*more) return ERR_OK;
         if (r->fields != d->columns.fields)
-            return err_set(e, ERR_INPUT, "line %llu: %zu fields, but %zu in the first record",
-                           (unsigned long long)line, r->fields, d->columns.fields);
+            return err_set(e, ERR_INPUT, "line %llu: %zu field%s, but %zu in the first record",
+                           (unsigned long long)line, r->fields, r->fields == 1 ? "" : "s",
+                           d->columns.fields);
     }
     out->text = csv_field(r, d->text_column, &out->n);
     return d->cfg.keep == NULL ? ERR_OK : keep_columns(e, d, r, out);

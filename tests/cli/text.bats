@@ -64,6 +64,19 @@ gives() { # TEXT ARG...: documents of stdin with ARG are TEXT
     printf 'text\nx\n""\ny\n' | gives '[x][][y]' -f csv
 }
 
+@test "csv: an empty line is a record where there is one column, and nothing where there are more" {
+    printf 'text\na\n\nb\n\n' | gives '[a][][b][]' -f csv
+    printf '\n\ntext\na\n\r\nb' | gives '[a][][b]' -f csv # none is a header
+    printf '\na\n' | gives '[][a]' -f csv --no-header
+    printf '\n' | gives '[]' -f csv --no-header
+    printf '\na\n\n' | gives '[][a][]' -f tsv --no-header
+    printf '"text"\n""\n"a"\n' | gives '[][a]' -f csv
+    printf 'text,n\n\na,1\n\r\n\nb,2\n\n' | gives '[a][b]' -f csv
+    printf 'a,1\n\nb,2\n\n' | gives '[a][b]' -f csv --no-header
+    printf 'text,n\na,1\n""\n' | fault 'line 3: 1 field, but 2' -f csv # no empty line: it has a field
+    printf '\na,1\n' | fault 'line 2: 2 fields, but 1' -f csv --no-header
+}
+
 @test "tsv quotes nothing" {
     printf 'text\tn\n"a" b\t1\nc"\t2\n' | gives '["a" b][c"]' -f tsv
 }
@@ -156,7 +169,7 @@ fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message
     printf 'text\na"b\n' | fault 'line 2: a quote inside an unquoted field' -f csv
     printf 'text\n"a"b\n' | fault 'line 2: text behind a closing quote' -f csv
     printf 'text\n"a\nb\n' | fault 'line 2: a quoted field does not end' -f csv
-    printf 'text,n\na,1\n"b\nc"\n' | fault 'line 3: 1 fields, but 2 in the first record' -f csv
+    printf 'text,n\na,1\n"b\nc"\n' | fault 'line 3: 1 field, but 2 in the first record' -f csv
     printf 'body\na\n' | fault "no column 'text'" -f csv
     printf 'text,text\na,b\n' | fault "two columns 'text'" -f csv
     printf 'text,n,n\na,1,2\n' | fault "two columns 'n'" -f csv --keep all
