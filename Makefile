@@ -38,8 +38,7 @@ DESTDIR    ?=
 
 # ---- packages (Debian names) ----
 
-PACKAGES_BUILD := gcc libc6-dev pkg-config libzstd-dev libmsgpack-dev libxxhash-dev libpcre2-dev libjansson-dev \
-                  libutf8proc-dev libopenblas-pthread-dev
+PACKAGES_BUILD := gcc libc6-dev pkg-config libzstd-dev libmsgpack-dev libxxhash-dev libpcre2-dev libjansson-dev libutf8proc-dev
 PACKAGES_TEST  := libcmocka-dev bats mandoc shellcheck clang-format jq python3-msgpack python3-zstandard python3-xxhash zstd
 PACKAGES_DEMO  := dict-gcide dictzip xz-utils
 PACKAGES       := $(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_DEMO)
@@ -147,17 +146,15 @@ fuzz:
 
 ifneq ($(filter-out $(OUTER),$(or $(MAKECMDGOALS),all)),)
 
-PC      := PKG_CONFIG_PATH="$$PKG_CONFIG_PATH:$(firstword $(wildcard /usr/lib/*/openblas-pthread/pkgconfig))" pkg-config
+PC      := pkg-config
 MSGPACK := $(shell for p in msgpack-c msgpack msgpackc; do $(PC) --exists $$p 2>/dev/null && echo $$p && break; done)
-MODULES := libzstd libxxhash libpcre2-8 jansson libutf8proc openblas $(or $(MSGPACK),msgpack)
+MODULES := libzstd libxxhash libpcre2-8 jansson libutf8proc $(or $(MSGPACK),msgpack)
 PACKAGE_LIBS   := $(shell command -v $(firstword $(CC)) >/dev/null && $(PC) --libs $(MODULES) 2>/dev/null)
 ifeq ($(PACKAGE_LIBS),)
 $(error packages are missing: sudo apt-get install -y --no-install-recommends $(PACKAGES_BUILD))
 endif
 PACKAGE_CFLAGS := $(shell $(PC) --cflags $(MODULES))
-# Another OpenBLAS may be the system's choice; the one with POSIX threads is found first (see kernels/).
-OPENBLAS_DIR := $(patsubst %/libopenblas.so,%,$(firstword $(wildcard /usr/lib/*/openblas-pthread/libopenblas.so)))
-LIBS := $(PACKAGE_LIBS) $(if $(OPENBLAS_DIR),-Wl$(,)-rpath$(,)$(OPENBLAS_DIR)) -lm
+LIBS := $(PACKAGE_LIBS) -lm
 
 # ---- compiling ----
 

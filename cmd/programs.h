@@ -14,7 +14,7 @@
     X(USING, "using")                                                                              \
     X(JUDGING, "judging")
 
-/* Programs of the group PLUMBING link neither BLAS nor pcre2 (a test looks). */
+/* Programs of the group PLUMBING link no pcre2 (a test looks). */
 #define PROGRAM_TABLE(X)                                                                           \
     X("learn-tokenizer", TEXT, "learn a vocabulary from text")                                     \
     X("tokenize", TEXT, "turn text into a stream of tokens")                                       \

@@ -52,15 +52,14 @@ static void cpu_name(char *out, size_t size)
     snprintf(out, size, "%s %u/%u", vendor, family, model);
 }
 
-static enum err level_fill(struct errctx *e, struct kernels *k, enum level level)
+static void level_fill(struct kernels *k, enum level level)
 {
-    if (level == LEVEL_REF) return ERR_OK;
+    if (level == LEVEL_REF) return;
     if (level == LEVEL_AVX2)
         cpu_fill_avx2(k);
     else
         cpu_fill_avx512(k);
     cpu_fill_gemm(k);
-    return blas_open(e, k, level < cpu_level() ? "Haswell" : NULL);
 }
 #else
 static enum level cpu_level(void)
@@ -71,10 +70,9 @@ static void cpu_name(char *out, size_t size)
 {
     snprintf(out, size, "generic 0/0");
 }
-static enum err level_fill(struct errctx *e, struct kernels *k, enum level level)
+static void level_fill(struct kernels *k, enum level level)
 {
-    (void)e, (void)k, (void)level;
-    return ERR_OK;
+    (void)k, (void)level;
 }
 #endif
 
@@ -102,12 +100,12 @@ enum err kernels_open(struct errctx *e, const char *device, struct pool *pool, s
     TRY(level_choose(e, device, &level));
     struct kernels_state *s;
     TRY(mem_new(e, &s, 1, sizeof *s, "kernels"));
-    pthread_mutex_init(&s->blas_mutex, NULL);
     s->threads = pool_threads(pool);
     k->state = s;
     k->name = level_names[level];
     enum err r =
         mem_new_aligned(e, &s->scratch, (size_t)s->threads, KERNEL_SCRATCH, "kernel scratch");
+    if (r == ERR_OK) r = mem_new_aligned(e, &s->panels, 1, KERNEL_PANELS, "kernel scratch");
     if (r == ERR_OK) r = mem_new(e, &s->partial, SUM_BLOCKS, sizeof *s->partial, "kernel scratch");
     if (r != ERR_OK) {
         kernels_close(k);
@@ -129,17 +127,16 @@ enum err kernels_open(struct errctx *e, const char *device, struct pool *pool, s
     char name[64];
     cpu_name(name, sizeof name);
     snprintf(s->cpu, sizeof s->cpu, "%s %s", name, k->name);
-    r = level_fill(e, k, level);
-    if (r != ERR_OK) kernels_close(k);
-    return r;
+    level_fill(k, level);
+    return ERR_OK;
 }
 
 void kernels_close(struct kernels *k)
 {
     struct kernels_state *s = k->state;
     if (!s) return;
-    pthread_mutex_destroy(&s->blas_mutex);
     mem_free(s->scratch);
+    mem_free(s->panels);
     mem_free(s->partial);
     mem_free(s);
     *k = (struct kernels){0};
@@ -150,12 +147,7 @@ const char *kernels_cpu(const struct kernels *k)
     return state_of(k)->cpu;
 }
 
-const char *kernels_warning(const struct kernels *k)
+size_t kernels_scratch(int threads)
 {
-    return state_of(k)->warning;
-}
-
-size_t kernels_scratch(void)
-{
-    return KERNEL_SCRATCH;
+    return (size_t)threads * KERNEL_SCRATCH + KERNEL_PANELS;
 }

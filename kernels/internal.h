@@ -6,14 +6,13 @@
 #define GRAFT_KERNELS_INTERNAL_H
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "common/base/dtype.h"
 #include "kernels/kernels.h"
 
-enum { KERNEL_SCRATCH = 4 << 20, SUM_BLOCK = 1 << 15, SUM_BLOCKS = 4096 };
+enum { KERNEL_SCRATCH = 4 << 20, KERNEL_PANELS = 8 << 20, SUM_BLOCK = 1 << 15, SUM_BLOCKS = 4096 };
 
 struct kmem {
     unsigned char *block, *data; /* as allocated; aligned to 64 bytes */
@@ -21,16 +20,16 @@ struct kmem {
 };
 
 struct tile_ops;
+struct product_unit;
 
 struct kernels_state {
     int threads;
     unsigned char *scratch;       /* [threads][KERNEL_SCRATCH], 64-byte aligned */
     double *partial;              /* [SUM_BLOCKS]: sums of blocks, waiting to be added in order */
     const struct tile_ops *tiles; /* what the products need from the vector level */
-    void *sgemm;                  /* of the BLAS library; called by cpu/blas.c */
-    bool blas_lock;               /* this BLAS cannot take calls from several threads */
-    pthread_mutex_t blas_mutex;
-    const char *warning;
+    const struct product_unit *product_f32, *product_bf16; /* by the operands; the second may be
+                                                            * the first */
+    unsigned char *panels; /* [KERNEL_PANELS]: packed operands of the product at hand */
     char cpu[160];
 };
 

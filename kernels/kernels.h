@@ -12,11 +12,12 @@
  * (the CPU backends are always in sync).
  *
  * How bytes stay equal. A batch is cut into grains of whole rows, each starting at a multiple of
- * KERNEL_STEP tokens (zero rows pad it). Products whose M is tokens run on tiles that restart at
- * each grain and follow from the grain's size and the shapes only; products whose K is tokens
- * (weight gradients) add grain by grain onto C. Sums over tokens go in token order, by the owner of
- * the output. Tasks go to threads in any order. So an output depends on the grains, never on
- * threads or on how many grains one call holds.
+ * KERNEL_STEP tokens (zero rows pad it). Products whose M is tokens may restart at each grain;
+ * products whose K is tokens (weight gradients) add grain by grain onto C. (The products of
+ * kernels/cpu need neither: an element is one chain of sums along K, whatever the borders; a
+ * library's product on a GPU does.) Sums over tokens go in token order, by the owner of the output.
+ * Tasks go to threads in any order. So an output depends on the grains, never on threads or on how
+ * many grains one call holds.
  *
  * Errors: ops cannot fail; wrong arguments are programmer errors (assert). */
 #ifndef GRAFT_KERNELS_KERNELS_H
@@ -252,10 +253,7 @@ void kernels_close(struct kernels *k);
 /* CPU type for the lineage: "GenuineIntel 6/143 avx512" style: family, model, and the feature level
  * in use. */
 const char *kernels_cpu(const struct kernels *k);
-/* Something the user should hear under -v (a BLAS library that must be called under a lock), or
- * NULL. */
-const char *kernels_warning(const struct kernels *k);
-/* Bytes of scratch each thread has, included in plans. */
-size_t kernels_scratch(void);
+/* Bytes of scratch that a backend with so many threads has, to be included in plans. */
+size_t kernels_scratch(int threads);
 
 #endif

@@ -26,8 +26,6 @@ enum err compute_open(struct errctx *e, const struct compute_cfg *cfg, int threa
     TRY(pool_new(e, threads, &c->pool));
     TRY(kernels_open(e, cfg->device, c->pool, &c->kernels));
     c->open = true;
-    if (kernels_warning(&c->kernels) && prog_verbosity() == PROG_VERBOSE)
-        prog_warn("%s", kernels_warning(&c->kernels));
     snprintf(mode, sizeof mode, "%s %s", cfg->dtype ? "bf16" : "f32", c->kernels.name);
     return run ? run_numeric(e, run, mode, kernels_cpu(&c->kernels)) : ERR_OK;
 }

@@ -327,7 +327,7 @@ static enum err plan_all(struct errctx *e, const struct model_config *c,
     TRY(plan_add(e, out, "gradient of the tied table, F32", s.lookup, false));
     TRY(plan_add(e, out, "angles of the positions", s.angles, false));
     TRY(plan_arena(e, &l->arena, out));
-    return plan_add(e, out, "scratch of the kernels", (uint64_t)threads * kernels_scratch(), false);
+    return plan_add(e, out, "scratch of the kernels", kernels_scratch(threads), false);
 }
 
 enum err model_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cpu.h: the fast host backend. What is written once for vectors (NAME.inc) is compiled for each
  * level by level_avx2.c and level_avx512.c; what needs no vectors of its own (the matrix product
- * around OpenBLAS) is gemm.c. */
+ * around its blocks) is gemm.c. */
 #ifndef GRAFT_KERNELS_CPU_CPU_H
 #define GRAFT_KERNELS_CPU_CPU_H
 
@@ -51,12 +51,5 @@ void cpu_fill_avx2(struct kernels *k);
 void cpu_fill_avx512(struct kernels *k);
 /* The matrix product, after one of the above. */
 void cpu_fill_gemm(struct kernels *k);
-
-/* Loads OpenBLAS for k; core: whose kernels it shall take, NULL: its own choice. Names them in
- * kernels_cpu. */
-enum err blas_open(struct errctx *e, struct kernels *k, const char *core) MUST_USE;
-/* c (m, n) = beta c + a b, F32, on the calling thread. */
-void blas_sgemm(const struct kernels *k, int64_t m, int64_t n, int64_t depth, struct view a,
-                struct view b, float beta, float *c, int64_t ldc);
 
 #endif

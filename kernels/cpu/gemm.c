@@ -1,169 +1,221 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gemm.c: the matrix product on a fixed grid of tiles, each one or a few single-threaded calls of
- * OpenBLAS.
+/* gemm.c: the matrix product, from the whole down to blocks in registers (product.h).
  *
- *     rows (M is tokens)            depth (K is tokens)
- *     grain 0 | tile tile tile |    tile tile    every tile: C += A_0 B_0, then += A_1 B_1, ...
- *             | tile tile tile |    tile tile                grain by grain, in order
- *     grain 1 | tile tile tile |
+ *     for a slab of columns and a stretch of the depth that fit the panels:
+ *         threads pack B into panels                               | for all threads to read
+ *         threads take tiles of C:
+ *             for a chunk of the depth:                            | A's part fits the second cache
+ *                 [pack A: columns in memory, or widened]
+ *                 for a strip of columns:                          | B's part, too
+ *                     for a block of rows, for a block of columns: | A's part fits the first
+ *                         C block += A block B block
+ *             bias, activation, residual, rounding, while the tile is hot
  *
- * The grid follows from the size of a grain and the shapes, never from the number of threads, as
- * OpenBLAS gives other bits for another cut. F32 operands are used where they lie. BF16 ones are
- * widened into the thread's scratch in chunks of DEPTH and the chunks added in order; a BF16 result
- * is rounded once. Bias, activation and residual follow while the tile is hot. */
+ * The bits of C do not depend on any of these borders (product.h), so grains need no care here:
+ * their padding is zero and adds nothing. */
 #include <string.h>
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/product.h"
 
-/* Measured with OpenBLAS 0.3.21 on AVX-512, K = 384: tiles of 512 x 768 and more are within 5 % of
- * whole matrices, 256 x 384 lose 15 %. A tile of 512 x 1024 just fits the second cache, for what
- * follows the product. */
 enum {
-    TILE_M = 512,    /* most rows of a tile when M is tokens */
-    TILE_N = 1024,   /* and most columns, F32 */
-    TILE_WIDE = 512, /* most columns when something is widened */
-    TILE_LEAST = 4,  /* tiles of a grain worth having, as long as they keep TILE_NARROW columns */
-    TILE_NARROW = 256,
-    TILE_DEPTH = 384, /* most columns of a tile when K is tokens, and rows when widened */
-    TILE_TALL = 768,  /* and most rows, F32: a tenth faster than 384 */
-    DEPTH = 512,      /* of a chunk */
+    TILE_M = 128, /* most rows and columns of a tile */
+    TILE_N = 1024,
+    TILE_LEAST = 32, /* least rows, where that makes enough tiles */
+    TILES = 16,      /* tiles worth having, to share out */
+    CHUNK = 512,     /* of the depth */
+    STRIP = 384,     /* columns */
+    STRETCH = 512,   /* of the depth, where C can hold partial sums */
+    PIECE = 32,      /* of the depth, to pack by one task: a multiple of any unit's step */
+    BLOCK_MOST = 64, /* rows and columns of any unit's block */
 };
 
 /* The scratch of a thread. */
 struct room {
-    float a[TILE_WIDE * DEPTH], b[TILE_WIDE * DEPTH], c[TILE_M * TILE_N];
-};
-
-struct tiling {
-    int64_t m, n;         /* size of a tile */
-    int64_t down, across; /* tiles */
+    float a[TILE_M * CHUNK];
+    float c[TILE_M * (TILE_N + BLOCK_MOST)]; /* a tile that does not go straight to C */
+    float edge[BLOCK_MOST * BLOCK_MOST];     /* a block that sticks out of C */
 };
 
 struct gemm_job {
     const struct kernels *k;
     const struct gemm_args *a;
+    const struct product_unit *unit;
     struct view A, B, C, before, residual;
     const float *bias;
-    bool widened, finished, through_room;
+    bool finished;     /* something is left to do for a tile after its sums */
+    bool through_room; /* its sums do not lie in C */
+    float *partial;    /* [band][partial_ld]: sums between stretches that C cannot hold, or NULL */
+    int64_t partial_ld;
+    int64_t tile_m, tile_n, down, across; /* tiles of the slab */
+    int64_t i0, i1, j0, j1, k0, k1;       /* band, slab and stretch */
+    unsigned char *panels;
 };
 
-static int64_t divide_up(int64_t a, int64_t b)
+static int64_t round_up(int64_t n, int64_t step)
 {
-    return (a + b - 1) / b;
+    return (n + step - 1) / step * step;
 }
 
-static void tiling_set(struct tiling *t, int64_t M, int64_t N)
+static size_t panel_bytes(const struct gemm_job *job)
 {
-    t->m = divide_up(divide_up(M, t->down), 16) * 16;
-    t->n = divide_up(divide_up(N, t->across), 16) * 16;
-    t->down = divide_up(M, t->m);
-    t->across = divide_up(N, t->n);
+    const struct product_unit *u = job->unit;
+    int64_t elements = round_up(job->k1 - job->k0, u->step) * u->cols;
+    return (size_t)elements * dtype_size(u->dtype);
 }
 
-/* Tiles of one grain of M tokens. */
-static struct tiling tiling_of_rows(int64_t M, int64_t N, bool widened)
+/* A task takes what lies together in memory: the rows of a panel's columns where these are lines,
+ * else some of the depth of all panels. */
+static void pack_task(void *ctx, int64_t task, int thread)
 {
-    struct tiling t = {.down = divide_up(M, TILE_M),
-                       .across = divide_up(N, widened ? TILE_WIDE : TILE_N)};
-    while (t.down * t.across < TILE_LEAST && divide_up(N, t.across + 1) >= TILE_NARROW) t.across++;
-    tiling_set(&t, M, N);
-    return t;
-}
-
-/* Tiles of a gradient of weights: a multiple of four, as these products are few and their tiles
- * take long. */
-static struct tiling tiling_of_depth(int64_t M, int64_t N, bool widened)
-{
-    struct tiling t = {.down = divide_up(M, widened ? TILE_DEPTH : TILE_TALL),
-                       .across = divide_up(N, TILE_DEPTH)};
-    while (t.down * t.across < 4 || (t.down * t.across % 4 && t.down * t.across < 16)) {
-        int64_t high = M / t.down, wide = N / t.across;
-        if (high < 96 && wide < 96) break;
-        if (high >= wide)
-            t.down++;
-        else
-            t.across++;
+    const struct gemm_job *job = ctx;
+    const struct product_unit *u = job->unit;
+    int64_t k = 0, j = 0, depth = job->k1 - job->k0, cols = job->j1 - job->j0;
+    if (job->B.trans) {
+        j = task * u->cols;
+        cols = least(u->cols, cols - j);
+    } else {
+        k = task * PIECE;
+        depth = least(PIECE, depth - k);
     }
-    tiling_set(&t, M, N);
-    return t;
+    (void)thread;
+    unsigned char *to = job->panels + (size_t)(j / u->cols) * panel_bytes(job) +
+                        (size_t)(k * u->cols) * dtype_size(u->dtype);
+    u->pack_b(view_part(job->B, job->k0 + k, job->j0 + j), depth, cols, to, panel_bytes(job));
 }
 
-/* rows x cols of v in F32: v itself, or a copy in room with the lines as they are in memory. */
-static struct view widened(const struct gemm_job *job, struct view v, int64_t rows, int64_t cols,
-                           float *room)
+/* A block that sticks out of C by the side or below. */
+static void edge_block(const struct product_unit *u, struct lines a, const void *b, int64_t depth,
+                       float *c, int64_t ldc, int64_t rows, int64_t cols, bool add, float *edge)
 {
-    if (v.dtype == DTYPE_F32) return v;
-    bool trans = v.trans;
-    int64_t lines = trans ? cols : rows, length = trans ? rows : cols;
-    struct view straight = {v.p, trans ? v.col : v.row, 1, v.dtype, false};
-    state_of(job->k)->tiles->widen(straight, lines, length, room, length);
-    return (struct view){(unsigned char *)room, trans ? 1 : length, trans ? length : 1, DTYPE_F32,
-                         trans};
+    if (add)
+        for (int64_t i = 0; i < rows; i++)
+            memcpy(edge + i * u->cols, c + i * ldc, (size_t)cols * sizeof *c);
+    u->block(a, b, depth, edge, u->cols, add);
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(c + i * ldc, edge + i * u->cols, (size_t)cols * sizeof *c);
 }
 
-/* c (m, n) = beta c + A B over the depth from k0 to k1. */
-static void product(const struct gemm_job *job, int64_t i, int64_t j, int64_t m, int64_t n,
-                    int64_t k0, int64_t k1, float beta, float *c, int64_t ldc, struct room *room)
+/* c (m, n) = or += (add) A B over the depth k .. + depth; whole: c has room for whole blocks. */
+static void tile_chunk(const struct gemm_job *job, int64_t i, int64_t m, int64_t j, int64_t n,
+                       int64_t k, int64_t depth, float *c, int64_t ldc, bool whole, bool add,
+                       struct room *room)
 {
-    int64_t step = job->widened ? DEPTH : k1 - k0;
-    for (int64_t k = k0; k < k1; k += step) {
-        int64_t depth = least(step, k1 - k);
-        struct view a = widened(job, view_part(job->A, i, k), m, depth, room->a);
-        struct view b = widened(job, view_part(job->B, k, j), depth, n, room->b);
-        blas_sgemm(job->k, m, n, depth, a, b, k == k0 ? beta : 1, c, ldc);
-    }
-    if (k0 == k1 && beta == 0)
-        for (int64_t r = 0; r < m; r++) memset(c + r * ldc, 0, (size_t)n * sizeof *c);
+    const struct product_unit *u = job->unit;
+    size_t size = dtype_size(u->dtype), panel = panel_bytes(job);
+    int64_t deep = round_up(depth, u->step);
+    struct view from = view_part(job->A, i, k);
+    struct lines lines = {from.p, from.row, 1};
+    if (from.dtype != u->dtype || from.trans || m % u->rows != 0 || deep != depth)
+        lines = u->pack_a(from, m, depth, room->a);
+    int64_t step = lines.p == from.p ? u->rows * from.row : u->rows * deep;
+    const unsigned char *panels = job->panels + (size_t)((j - job->j0) / u->cols) * panel +
+                                  (size_t)((k - job->k0) * u->cols) * size;
+    for (int64_t strip = 0; strip < n; strip += STRIP)
+        for (int64_t r = 0; r < m; r += u->rows) {
+            struct lines a = lines;
+            a.p = (const unsigned char *)lines.p + (size_t)(r / u->rows * step) * size;
+            for (int64_t s = strip; s < least(strip + STRIP, n); s += u->cols) {
+                const void *b = panels + (size_t)(s / u->cols) * panel;
+                float *to = c + r * ldc + s;
+                if (s + u->cols < n)
+                    for (int64_t l = r; l < least(r + u->rows, m); l++)
+                        for (int64_t ahead = 0; ahead < u->cols; ahead += 16)
+                            __builtin_prefetch(c + l * ldc + s + u->cols + ahead, 1);
+                if (whole || (m - r >= u->rows && n - s >= u->cols))
+                    u->block(a, b, deep, to, ldc, add);
+                else
+                    edge_block(u, a, b, deep, to, ldc, least(u->rows, m - r), least(u->cols, n - s),
+                               add, room->edge);
+            }
+        }
 }
 
-static void tile(const struct gemm_job *job, int64_t i, int64_t j, int64_t m, int64_t n, int thread)
+static void finish(const struct gemm_job *job, int64_t i, int64_t m, int64_t j, int64_t n,
+                   const float *c, int64_t ldc)
 {
-    const struct gemm_args *a = job->a;
-    struct room *room = thread_scratch(job->k, thread);
-    struct view to = view_part(job->C, i, j);
-    float *c = job->through_room ? room->c : (float *)(void *)to.p;
-    int64_t ldc = job->through_room ? n : to.row;
-    if (job->through_room && a->beta != 0) state_of(job->k)->tiles->widen(to, m, n, c, ldc);
-    if (a->depth.n == 0) product(job, i, j, m, n, 0, a->K, a->beta, c, ldc, room);
-    for (int64_t g = 0; g < a->depth.n; g++)
-        product(job, i, j, m, n, a->depth.start[g], a->depth.start[g + 1], g == 0 ? a->beta : 1, c,
-                ldc, room);
-    if (!job->finished) return;
-    struct tile_end end = {
-        .rows = m, .cols = n, .from = c, .from_ld = ldc, .act = a->act, .to = to};
+    struct tile_end end = {.rows = m,
+                           .cols = n,
+                           .from = c,
+                           .from_ld = ldc,
+                           .act = job->a->act,
+                           .to = view_part(job->C, i, j)};
     end.bias = job->bias ? job->bias + j : NULL;
     end.before = view_part(job->before, i, j);
     end.residual = view_part(job->residual, i, j);
     state_of(job->k)->tiles->finish(&end);
 }
 
-/* Tasks are numbered grain by grain; within one, rows of tiles run fastest, so that neighbours
- * share the columns of B. */
-static void rows_task(void *ctx, int64_t task, int thread)
+static void tile_task(void *ctx, int64_t task, int thread)
 {
     const struct gemm_job *job = ctx;
-    const struct gemm_args *a = job->a;
-    int64_t first = 0, last = a->M;
-    struct tiling t;
-    for (int64_t g = 0;; g++) {
-        if (a->rows.n) {
-            assert(g < a->rows.n);
-            first = a->rows.start[g];
-            last = a->rows.start[g + 1];
-        }
-        t = tiling_of_rows(last - first, a->N, job->widened);
-        if (task < t.down * t.across) break;
-        task -= t.down * t.across;
+    const struct product_unit *u = job->unit;
+    struct room *room = thread_scratch(job->k, thread);
+    int64_t i = job->i0 + task / job->across * job->tile_m, m = least(job->tile_m, job->i1 - i);
+    int64_t j = job->j0 + task % job->across * job->tile_n, n = least(job->tile_n, job->j1 - j);
+    struct view to = view_part(job->C, i, j);
+    float *c = (float *)(void *)to.p;
+    int64_t ldc = to.row;
+    bool whole = false, first = job->k0 == 0, last = job->k1 == job->a->K;
+    if (job->partial) {
+        c = job->partial + (i - job->i0) * job->partial_ld + (j - job->j0);
+        ldc = job->partial_ld;
+    } else if (job->through_room) {
+        c = room->c;
+        ldc = round_up(n, u->cols);
+        whole = true;
     }
-    int64_t i = first + task % t.down * t.m, j = task / t.down * t.n;
-    tile(job, i, j, least(t.m, last - i), least(t.n, a->N - j), thread);
+    bool add = !first || job->a->beta != 0;
+    if (first && job->through_room && add) state_of(job->k)->tiles->widen(to, m, n, c, ldc);
+    if (u->begin) u->begin();
+    for (int64_t k = job->k0; k < job->k1; k += CHUNK) {
+        tile_chunk(job, i, m, j, n, k, least(CHUNK, job->k1 - k), c, ldc, whole, add, room);
+        add = true;
+    }
+    if (u->end) u->end();
+    if (!add) /* no depth at all */
+        for (int64_t r = 0; r < m; r++) memset(c + r * ldc, 0, (size_t)n * sizeof *c);
+    if (last && job->finished) finish(job, i, m, j, n, c, ldc);
 }
 
-static void depth_task(void *ctx, int64_t task, int thread)
+/* Tiles of M x N elements. */
+static void tiles_set(struct gemm_job *job, int64_t M, int64_t N)
 {
-    const struct gemm_job *job = ctx;
-    struct tiling t = tiling_of_depth(job->a->M, job->a->N, job->widened);
-    int64_t i = task % t.down * t.m, j = task / t.down * t.n;
-    tile(job, i, j, least(t.m, job->a->M - i), least(t.n, job->a->N - j), thread);
+    const struct product_unit *u = job->unit;
+    job->tile_m = TILE_M;
+    job->tile_n = round_up(least(N, TILE_N), u->cols);
+    job->across = tasks_of(N, job->tile_n);
+    while (job->tile_m > TILE_LEAST && tasks_of(M, job->tile_m) * job->across < TILES)
+        job->tile_m /= 2;
+    job->down = tasks_of(M, job->tile_m);
+    while (job->tile_n > u->cols && job->down * job->across < TILES / 2) {
+        job->tile_n = round_up(job->tile_n / 2, u->cols);
+        job->across = tasks_of(N, job->tile_n);
+    }
+}
+
+/* How much is packed at a time: a stretch of the depth and a slab of columns. Where C cannot hold
+ * the sums between stretches and the whole depth does not fit the panels, half of their memory
+ * holds the sums of a band of rows. */
+static void extents_set(struct gemm_job *job, int64_t *stretch, int64_t *slab, int64_t *band)
+{
+    const struct product_unit *u = job->unit;
+    const struct gemm_args *a = job->a;
+    size_t line = (size_t)u->cols * dtype_size(u->dtype), bytes = KERNEL_PANELS;
+    bool fits = (size_t)round_up(a->K, u->step) * line <= bytes;
+    *stretch = a->K;
+    *band = a->M;
+    if (!job->through_room) {
+        if (a->K > 2 * STRETCH) *stretch = STRETCH;
+    } else if (!fits) {
+        bytes /= 2;
+        *stretch = STRETCH;
+        job->partial = (float *)(void *)(job->panels + bytes);
+    }
+    size_t panel = (size_t)round_up(*stretch, u->step) * line;
+    *slab = panel ? (int64_t)(bytes / panel) * u->cols : a->N;
+    if (!job->partial) return;
+    job->partial_ld = round_up(least(*slab, a->N), u->cols);
+    *band = (int64_t)(bytes / sizeof(float)) / job->partial_ld;
 }
 
 static bool overlap(struct view a, struct view b, int64_t M, int64_t N)
@@ -174,6 +226,25 @@ static bool overlap(struct view a, struct view b, int64_t M, int64_t N)
     return a.p < b_end && b.p < a_end;
 }
 
+/* All columns and the whole depth for rows i0 .. i1. */
+static void band_run(struct gemm_job *job, int64_t stretch, int64_t slab)
+{
+    const struct gemm_args *a = job->a;
+    for (job->j0 = 0; job->j0 < a->N; job->j0 = job->j1) {
+        job->j1 = least(job->j0 + slab, a->N);
+        tiles_set(job, job->i1 - job->i0, job->j1 - job->j0);
+        job->k0 = 0;
+        do {
+            job->k1 = least(job->k0 + stretch, a->K);
+            pool_run(job->k->pool, pack_task, job,
+                     job->B.trans ? tasks_of(job->j1 - job->j0, job->unit->cols)
+                                  : tasks_of(job->k1 - job->k0, PIECE));
+            pool_run(job->k->pool, tile_task, job, job->down * job->across);
+            job->k0 = job->k1;
+        } while (job->k0 < a->K);
+    }
+}
+
 static void gemm(struct kernels *k, const struct gemm_args *a)
 {
     assert(!a->C.trans && !a->before.trans && !a->residual.trans);
@@ -181,28 +252,27 @@ static void gemm(struct kernels *k, const struct gemm_args *a)
     assert(!a->depth.n || (a->C.dtype == DTYPE_F32 && !buf_present(a->bias) && a->act == ACT_NONE &&
                            !buf_present(a->before.buf) && !buf_present(a->residual.buf)));
     if (a->M == 0 || a->N == 0) return;
-    struct gemm_job job = {
-        .k = k, .a = a, .A = view_of(a->A, a->M, a->K), .B = view_of(a->B, a->K, a->N)};
-    job.C = view_of(a->C, a->M, a->N);
-    job.before = view_of(a->before, a->M, a->N);
-    job.residual = view_of(a->residual, a->M, a->N);
-    job.bias = buf_host(a->bias, a->N, sizeof *job.bias);
-    job.widened = a->A.dtype != DTYPE_F32 || a->B.dtype != DTYPE_F32 || a->C.dtype != DTYPE_F32;
+    struct kernels_state *state = state_of(k);
+    struct gemm_job job = {.k = k,
+                           .a = a,
+                           .A = view_of(a->A, a->M, a->K),
+                           .B = view_of(a->B, a->K, a->N),
+                           .C = view_of(a->C, a->M, a->N),
+                           .before = view_of(a->before, a->M, a->N),
+                           .residual = view_of(a->residual, a->M, a->N),
+                           .bias = buf_host(a->bias, a->N, sizeof *job.bias),
+                           .panels = state->panels};
+    bool half = a->A.dtype == DTYPE_BF16 && a->B.dtype == DTYPE_BF16;
+    job.unit = half ? state->product_bf16 : state->product_f32;
     job.through_room = a->C.dtype != DTYPE_F32 || overlap(job.C, job.residual, a->M, a->N);
     job.finished =
         job.through_room || job.bias || a->act != ACT_NONE || job.before.p || job.residual.p;
-    if (a->depth.n) {
-        struct tiling t = tiling_of_depth(a->M, a->N, job.widened);
-        pool_run(k->pool, depth_task, &job, t.down * t.across);
-        return;
+    int64_t stretch, slab, band;
+    extents_set(&job, &stretch, &slab, &band);
+    for (job.i0 = 0; job.i0 < a->M; job.i0 = job.i1) {
+        job.i1 = least(job.i0 + band, a->M);
+        band_run(&job, stretch, slab);
     }
-    int64_t tasks = 0;
-    for (int64_t g = 0; g < (a->rows.n ? a->rows.n : 1); g++) {
-        int64_t m = a->rows.n ? a->rows.start[g + 1] - a->rows.start[g] : a->M;
-        struct tiling t = tiling_of_rows(m, a->N, job.widened);
-        tasks += t.down * t.across;
-    }
-    pool_run(k->pool, rows_task, &job, tasks);
 }
 
 void cpu_fill_gemm(struct kernels *k)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* level_avx2.c: the vector kernels, compiled for AVX2 with FMA. */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/product.h"
 #include "kernels/cpu/vec_avx2.h"
 #include "kernels/cpu/vec_math.h"
 /* in this order */
@@ -13,6 +14,7 @@
 #include "kernels/cpu/norm.inc"
 #include "kernels/cpu/optimiser.inc"
 #include "kernels/cpu/pointwise.inc"
+#include "kernels/cpu/product.inc"
 #include "kernels/cpu/reduce.inc"
 #include "kernels/cpu/rope.inc"
 #include "kernels/cpu/skinny.inc"
@@ -28,6 +30,7 @@ void cpu_fill_avx2(struct kernels *k)
     norm_fill(k);
     optimiser_fill(k);
     pointwise_fill(k);
+    product_fill(k);
     reduce_fill(k);
     rope_fill(k);
     skinny_fill(k);

@@ -138,7 +138,7 @@ EOF
     done
 }
 
-@test "plumbing links neither BLAS nor pcre2, and jansson only where it prints or reads JSON" {
+@test "plumbing links no pcre2, and jansson only where it prints or reads JSON" {
     need readelf
     lacking=()
     while IFS=$'\t' read -r name group _; do

@@ -4,7 +4,7 @@
  *   test_kernels                   test and grad of every op at every level this CPU has, as TAP
  *   test_kernels MODE [OP]         one mode (test, grad, perf) at the level that GRAFT_CPU allows
  *
- * Levels run as processes of their own, as the BLAS library chooses its kernels when it is loaded.
+ * Levels run as processes of their own, as GRAFT_CPU is read when the kernels are opened.
  */
 #include <stdio.h>
 #include <stdlib.h>
