@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "common/text/documents_count.h"
 #include "common/text/encode_documents.h"
 
 struct opts {
@@ -11,7 +12,7 @@ struct opts {
     struct documents_cfg documents;
     const char *tokenizer, *model;
     int64_t length;
-    bool special;
+    bool special, truncate;
 };
 static struct opts opts = {.common = COMMON, .documents = DOCUMENTS_CFG};
 
@@ -23,12 +24,15 @@ static const struct opt table[] = {
     {"length", 0, OPT_INT, offsetof(struct opts, length), "N",
      "cut documents into rows of at most this many ids (default: whole documents)", OPT_NO_DEFAULT,
      0, 1 << 30},
+    {"truncate", 0, OPT_FLAG, offsetof(struct opts, truncate), NULL,
+     "pairs that are longer than --length: shorten the longer text, else it is an error"},
     {"parse-special", 0, OPT_FLAG, offsetof(struct opts, special), NULL,
      "special tokens spelled out in the text become their ids, else they are text"},
     OPT_END};
 
 static struct opt_set sets[] = {{"Tokens", table, &opts},
                                 {"Text", documents_opts, &opts.documents},
+                                {"Text", documents_pair_opts, &opts.documents},
                                 {"Text", documents_keep_opts, &opts.documents},
                                 {"Common", common_output, &opts.common},
                                 {"Common", common_threads, &opts.common},
@@ -52,6 +56,9 @@ static enum err encode(struct errctx *e, struct cmd *c, const struct encode_cfg 
     if (r == ERR_OK) {
         c->bytes_read = documents_bytes(d);
         encoder_counts(x, &n);
+        if (n.shortened > 0)
+            prog_warn("%" PRIu64 " of %" PRIu64 " pairs were shortened to --length %" PRId64,
+                      n.shortened, n.documents, opts.length);
         if (n.documents == 0) prog_warn("there are no documents in the input");
         prog_note("%" PRIu64 " documents, %" PRIu64 " bytes of text, %" PRIu64 " ids", n.documents,
                   n.bytes, n.ids);
@@ -72,9 +79,13 @@ static enum err tokenize(struct errctx *e, struct cmd *c, const struct tokenizer
     enum err r;
 
     TRY(rows_cfg_init(e, s, opts.length, opts.documents.keep != NULL, &rows));
+    if (opts.documents.pair) TRY(rows_cfg_pairs(e, &rows, opts.truncate));
     TRY(tokenizer_new(e, s, &t));
     r = rows_begin(e, s, &rows, &begin);
     if (r == ERR_OK) {
+        /* a document is a row when it is not cut, and an empty one still has its end */
+        if ((opts.length == 0 || rows.pair) && rows.after_count > 0)
+            begin.expect.rows = documents_count(&opts.documents, operands);
         r = cmd_output(e, c, &begin);
         stream_begin_fini(&begin);
     }
@@ -100,6 +111,8 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
 
     if (r == ERR_OK && (opts.tokenizer == NULL) == (opts.model == NULL))
         r = err_set(e, ERR_USAGE, "give one of -t TOKENIZER and -m MODEL");
+    if (r == ERR_OK && opts.truncate && (opts.documents.pair == NULL || opts.length == 0))
+        r = err_set(e, ERR_USAGE, "--truncate is for pairs that have a --length");
     if (r == ERR_OK && strcmp(opts.tokenizer ? opts.tokenizer : opts.model, "-") == 0 &&
         reads_stdin(operands))
         r = err_set(e, ERR_USAGE, "standard input cannot be both the tokenizer and the text");

@@ -3,7 +3,7 @@
  *
  * A row is one document, or a cut of one; nothing is packed or padded.
  *   ids    U16 (vocabulary <= 65536) or U32, ragged       token ids
- *   doc    U64     XXH3-64 of the document's text
+ *   doc    U64     XXH3-64 of the document's text; of a pair, of both with a zero byte between
  *   part   U32     number of the cut within its document
  *   skip   U32     leading tokens that are context only (not scored)
  *   bytes  U32     bytes of text that the scored tokens stand for;   chars U32: Unicode characters

@@ -28,6 +28,10 @@ const struct opt documents_opts[] = {
     {"invalid", 0, OPT_CHOICE, offsetof(struct documents_cfg, invalid), "error|replace",
      "text that is not UTF-8: an error, or replaced by U+FFFD"},
     OPT_END};
+const struct opt documents_pair_opts[] = {{"pair", 0, OPT_STRING,
+                                           offsetof(struct documents_cfg, pair), "FIELD",
+                                           "field or column of a second text: documents are pairs"},
+                                          OPT_END};
 const struct opt documents_keep_opts[] = {{"keep", 0, OPT_STRING,
                                            offsetof(struct documents_cfg, keep), "FIELD,...|all",
                                            "fields of the record that are carried along as JSON"},
@@ -55,7 +59,7 @@ struct documents {
     /* records */
     json_t *object;
     struct csv_record record, columns;
-    size_t text_column;
+    size_t text_column, pair_column;
     bool have_columns;
     char **keep_names; /* NULL: all */
     size_t keep_count;
@@ -142,8 +146,9 @@ static bool ends_with(const char *path, const char *tail)
     return n > m && strcmp(path + n - m, tail) == 0;
 }
 
-static int form_of(const char *path)
+int documents_form(const struct documents_cfg *cfg, const char *path)
 {
+    if (cfg->form != DOCUMENT_AUTO) return cfg->form;
     if (path == NULL) return DOCUMENT_FILES;
     if (ends_with(path, ".jsonl")) return DOCUMENT_JSONL;
     if (ends_with(path, ".csv")) return DOCUMENT_CSV;
@@ -152,9 +157,11 @@ static int form_of(const char *path)
 
 static enum err check_fields(struct errctx *e, const struct documents *d)
 {
-    if (d->form < DOCUMENT_JSONL && (d->cfg.text != NULL || d->cfg.keep != NULL))
+    if (d->form < DOCUMENT_JSONL && (d->cfg.text != NULL || d->cfg.keep != NULL || d->cfg.pair))
         return err_set(e, ERR_USAGE, "'%s': %s is for records (-f jsonl|csv|tsv)", d->in.name,
-                       d->cfg.text != NULL ? "--text" : "--keep");
+                       d->cfg.text != NULL   ? "--text"
+                       : d->cfg.pair != NULL ? "--pair"
+                                             : "--keep");
     if (d->form < DOCUMENT_CSV && !d->cfg.header)
         return err_set(e, ERR_USAGE, "'%s': --no-header is for tables (-f csv|tsv)", d->in.name);
     return ERR_OK;
@@ -171,7 +178,7 @@ static enum err open_next(struct errctx *e, struct documents *d)
     d->line = 1;
     d->in.before_block = d->cfg.before_block;
     d->in.before_block_ctx = d->cfg.before_block_ctx;
-    d->form = d->cfg.form == DOCUMENT_AUTO ? form_of(path) : d->cfg.form;
+    d->form = documents_form(&d->cfg, path);
     XXH3_128bits_reset(d->hash);
     TRY(check_fields(e, d));
     return d->run == NULL ? ERR_OK : run_input_open(e, d->run, "input", path, &d->slot);
@@ -376,6 +383,11 @@ static enum err keep_is_text(struct errctx *e, const char *name)
     return err_set(e, ERR_USAGE, "--keep '%s': the text itself is not carried along", name);
 }
 
+static enum err pair_is_text(struct errctx *e, const char *name)
+{
+    return err_set(e, ERR_USAGE, "--pair '%s': that is the first text itself", name);
+}
+
 /* What is kept of the object on the line, as it is written there. */
 static enum err keep_json(struct errctx *e, struct documents *d, const char *text_key,
                           const char *line, size_t n, uint64_t number, struct document *out)
@@ -383,7 +395,9 @@ static enum err keep_json(struct errctx *e, struct documents *d, const char *tex
     struct jsonl_member m;
 
     for (size_t i = 0; i < d->keep_count; i++) {
-        if (strcmp(d->keep_names[i], text_key) == 0) return keep_is_text(e, text_key);
+        if (strcmp(d->keep_names[i], text_key) == 0 ||
+            (d->cfg.pair != NULL && strcmp(d->keep_names[i], d->cfg.pair) == 0))
+            return keep_is_text(e, d->keep_names[i]);
         if (json_object_get(d->object, d->keep_names[i]) == NULL)
             return err_set(e, ERR_INPUT, "line %llu: no field '%s' to keep",
                            (unsigned long long)number, d->keep_names[i]);
@@ -392,6 +406,7 @@ static enum err keep_json(struct errctx *e, struct documents *d, const char *tex
     TRY(bytes_append(e, &d->kept, "{", 1));
     for (const char *at = NULL; jsonl_next(line, n, &at, &m);) {
         if (jsonl_key_is(&m, text_key) || !is_kept_member(d, &m)) continue;
+        if (d->cfg.pair != NULL && jsonl_key_is(&m, d->cfg.pair)) continue;
         if (d->kept.len > 1) TRY(bytes_append(e, &d->kept, ",", 1));
         TRY(jsonl_append(e, &m, &d->kept));
     }
@@ -413,10 +428,14 @@ static enum err next_json(struct errctx *e, struct documents *d, struct document
         number = d->line - 1;
         if (number == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) line += 3, n -= 3;
     } while (is_blank(line, n));
+    if (d->cfg.pair != NULL && strcmp(d->cfg.pair, key) == 0) return pair_is_text(e, key);
     json_decref(d->object);
     d->object = NULL;
+    out->line = number;
     TRY(jsonl_parse_texts(e, line, n, number, &d->scratch, &d->object));
     TRY(jsonl_string(e, d->object, key, number, &out->text, &out->n));
+    if (d->cfg.pair != NULL)
+        TRY(jsonl_string(e, d->object, d->cfg.pair, number, &out->pair, &out->pair_n));
     return d->cfg.keep == NULL ? ERR_OK : keep_json(e, d, key, line, n, number, out);
 }
 
@@ -479,8 +498,15 @@ static enum err find_column(struct errctx *e, const struct documents *d, const c
     }
     for (*column = 0; *column < d->columns.fields; (*column)++)
         if (strcmp(csv_field(&d->columns, *column, &n), name) == 0) return ERR_OK;
-    return err_set(e, ERR_INPUT,
-                   "the header has no column '%s' (--text names the one with the text)", name);
+    return err_set(e, ERR_INPUT, "the header has no column '%s'%s", name,
+                   d->cfg.text == NULL && strcmp(name, "text") == 0
+                       ? " (--text names the one with the text)"
+                       : "");
+}
+
+static bool is_text_column(const struct documents *d, size_t column)
+{
+    return column == d->text_column || (d->cfg.pair != NULL && column == d->pair_column);
 }
 
 /* Of two columns of one name, the one that is meant would be a guess. */
@@ -491,7 +517,8 @@ static enum err check_names(struct errctx *e, const struct documents *d)
 
     for (size_t i = 0; d->cfg.header && i < c->fields; i++) {
         const char *name = csv_field(c, i, &n);
-        if (i != d->text_column && (d->cfg.keep == NULL || !is_kept(d, name))) continue;
+        bool used = is_text_column(d, i) || (d->cfg.keep != NULL && is_kept(d, name));
+        if (!used) continue;
         for (size_t j = 0; j < c->fields; j++)
             if (j != i && strcmp(csv_field(c, j, &n), name) == 0)
                 return err_set(e, ERR_INPUT, "the header has two columns '%s'", name);
@@ -516,9 +543,12 @@ static enum err read_columns(struct errctx *e, struct documents *d, bool *more)
                     : d->cfg.header     ? "text"
                                         : "1",
                     &d->text_column));
+    if (d->cfg.pair != NULL) TRY(find_column(e, d, d->cfg.pair, &d->pair_column));
+    if (d->cfg.pair != NULL && d->pair_column == d->text_column)
+        return pair_is_text(e, d->cfg.pair);
     for (size_t i = 0; i < d->keep_count; i++) {
         TRY(find_column(e, d, d->keep_names[i], &column));
-        if (column == d->text_column) return keep_is_text(e, d->keep_names[i]);
+        if (is_text_column(d, column)) return keep_is_text(e, d->keep_names[i]);
     }
     return check_names(e, d);
 }
@@ -536,7 +566,7 @@ static enum err keep_columns(struct errctx *e, struct documents *d, const struct
         const char *name = number;
         (void)snprintf(number, sizeof number, "%zu", i + 1);
         if (d->cfg.header) name = csv_field(&d->columns, i, &n);
-        if (i == d->text_column || !is_kept(d, name)) continue;
+        if (is_text_column(d, i) || !is_kept(d, name)) continue;
         const char *value = csv_field(r, i, &n);
         made = json_object_set_new(object, name, json_stringn(value, n)) == 0;
     }
@@ -555,16 +585,18 @@ static enum err next_row(struct errctx *e, struct documents *d, struct document 
     if (!*more) return ERR_OK;
     if (first && !d->cfg.header) {
         r = &d->columns; /* without a header the first record is data, too */
+        out->line = d->line - r->lines;
     } else {
-        uint64_t line = d->line;
         TRY(next_record(e, d, more));
         if (!*more) return ERR_OK;
+        out->line = d->line - r->lines;
         if (r->fields != d->columns.fields)
             return err_set(e, ERR_INPUT, "line %llu: %zu field%s, but %zu in the first record",
-                           (unsigned long long)line, r->fields, r->fields == 1 ? "" : "s",
+                           (unsigned long long)out->line, r->fields, r->fields == 1 ? "" : "s",
                            d->columns.fields);
     }
     out->text = csv_field(r, d->text_column, &out->n);
+    if (d->cfg.pair != NULL) out->pair = csv_field(r, d->pair_column, &out->pair_n);
     return d->cfg.keep == NULL ? ERR_OK : keep_columns(e, d, r, out);
 }
 
@@ -579,7 +611,9 @@ enum err documents_next(struct errctx *e, struct documents *d, struct document *
             return ERR_OK;
         }
         if (!d->open) TRY(open_next(e, d));
-        *out = (struct document){.end = true};
+        const char *path = d->paths->count > 0 ? d->paths->items[d->next - 1] : "-";
+        *out = (struct document){.end = true,
+                                 .file = strcmp(path, "-") == 0 ? "standard input" : path};
         switch (d->form) {
         case DOCUMENT_LINES:
             code = next_line(e, d, &out->text, &out->n, more);

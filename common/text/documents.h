@@ -35,6 +35,7 @@ enum document_form {
 struct documents_cfg {
     int form;         /* enum document_form */
     const char *text; /* field or column of the text (default "text"; without header: number 1) */
+    const char *pair; /* field or column of a second text, NULL: none */
     const char *keep; /* NULL, "all", or names separated by commas */
     bool header;      /* the first record of csv and tsv names the columns */
     int invalid;      /* 0: an error, 1: U+FFFD */
@@ -45,16 +46,21 @@ struct documents_cfg {
     void *before_block_ctx;
 };
 #define DOCUMENTS_CFG ((struct documents_cfg){.header = true})
-/* Options -f --text --no-header --invalid; and --keep. */
+/* Options -f --text --no-header --invalid; --pair; and --keep. */
 extern const struct opt documents_opts[];
+extern const struct opt documents_pair_opts[];
 extern const struct opt documents_keep_opts[];
 
 struct document {
     const char *text; /* views, until the next call */
     size_t n;
+    const char *pair; /* NULL without cfg.pair */
+    size_t pair_n;
     const char *keep; /* JSON object; NULL without cfg.keep */
     size_t keep_n;
-    bool end; /* false: a piece, more of this document follows */
+    const char *file; /* for messages: lives as long as the paths */
+    uint64_t line;    /* that it begins on; of records only */
+    bool end;         /* false: a piece, more of this document follows */
 };
 
 struct documents;
@@ -67,6 +73,8 @@ enum err documents_next(struct errctx *e, struct documents *d, struct document *
 /* Bytes of text files read so far, and their total size when all are regular files (0 otherwise).
  */
 uint64_t documents_bytes(const struct documents *d);
+/* What a document is in the file `path` (NULL: stdin). */
+int documents_form(const struct documents_cfg *cfg, const char *path);
 void documents_close(struct documents *d);
 
 #endif

@@ -7,9 +7,15 @@
 
 enum { BATCH_BYTES_PER_THREAD = 2 << 20, TASK_BYTES = 128 << 10 };
 
-struct held { /* a document of the batch; offsets into text and keeps */
-    size_t from, n, keep_from, keep_n;
-    size_t first_task, tasks;
+struct held_text { /* offset into text */
+    size_t from, n, first_task, tasks;
+};
+
+struct held { /* a document of the batch */
+    struct held_text text, pair;
+    size_t keep_from, keep_n;
+    const char *file;
+    uint64_t line;
 };
 
 struct task { /* text[from .. from + n), the ids of it */
@@ -97,27 +103,36 @@ static enum err add_task(struct errctx *e, struct encoder *x, size_t from, size_
     return ERR_OK;
 }
 
+static enum err add_text(struct errctx *e, struct encoder *x, const char *text, size_t n,
+                         struct held_text *h)
+{
+    size_t at = 0;
+
+    *h = (struct held_text){.from = x->text.len, .n = n, .first_task = x->tasks_count};
+    TRY(bytes_append(e, &x->text, text, n));
+    do {
+        size_t end = n - at <= TASK_BYTES ? n
+                                          : tokenizer_border(x->cfg.tokenizer, text, n,
+                                                             at + TASK_BYTES, x->cfg.special);
+        TRY(add_task(e, x, h->from + at, end - at));
+        at = end;
+    } while (at < n);
+    h->tasks = x->tasks_count - h->first_task;
+    return ERR_OK;
+}
+
 static enum err add_document(struct errctx *e, struct encoder *x, const struct document *d)
 {
     struct held *h;
-    size_t at = 0, first = x->tasks_count;
 
     TRY(mem_grow(e, &x->documents, &x->documents_capacity, x->documents_count + 1,
                  sizeof *x->documents, "documents"));
     h = &x->documents[x->documents_count];
     *h = (struct held){
-        .from = x->text.len, .n = d->n, .keep_from = x->keeps.len, .keep_n = d->keep_n};
-    TRY(bytes_append(e, &x->text, d->text, d->n));
+        .keep_from = x->keeps.len, .keep_n = d->keep_n, .file = d->file, .line = d->line};
     TRY(bytes_append(e, &x->keeps, d->keep, d->keep_n));
-    do {
-        size_t end = d->n - at <= TASK_BYTES ? d->n
-                                             : tokenizer_border(x->cfg.tokenizer, d->text, d->n,
-                                                                at + TASK_BYTES, x->cfg.special);
-        TRY(add_task(e, x, h->from + at, end - at));
-        at = end;
-    } while (at < d->n);
-    h->first_task = first;
-    h->tasks = x->tasks_count - first;
+    TRY(add_text(e, x, d->text, d->n, &h->text));
+    if (d->pair != NULL) TRY(add_text(e, x, d->pair, d->pair_n, &h->pair));
     x->documents_count++;
     return ERR_OK;
 }
@@ -135,26 +150,37 @@ static void encode_task(void *ctx, int64_t index, int thread)
                             tokenizer_is_lossless(x->cfg.tokenizer) ? NULL : &t->ends);
 }
 
+/* The parts of a text, whose ids its tasks hold. */
+static void view_text(struct encoder *x, const struct held_text *h, struct rows_part *parts,
+                      struct rows_text *out)
+{
+    *out = (struct rows_text){(const char *)x->text.data + h->from, h->n, parts, h->tasks};
+    for (size_t i = 0; i < h->tasks; i++) {
+        const struct task *t = &x->tasks[h->first_task + i];
+        parts[i] = (struct rows_part){t->ids.data, t->ends.count > 0 ? t->ends.data : NULL,
+                                      t->ids.count, t->from - h->from};
+        x->counts.ids += t->ids.count;
+    }
+}
+
 static enum err write_document(struct errctx *e, struct encoder *x, const struct held *h)
 {
     const char *keeps = (const char *)x->keeps.data;
-    struct rows_document d = {.text = (const char *)x->text.data + h->from,
-                              .n = h->n,
-                              .parts_count = h->tasks,
-                              .keep = h->keep_n > 0 ? keeps + h->keep_from : NULL,
+    struct rows_document d = {.keep = h->keep_n > 0 ? keeps + h->keep_from : NULL,
                               .keep_n = h->keep_n};
+    bool shortened = false;
 
-    TRY(mem_grow(e, &x->parts, &x->parts_capacity, h->tasks, sizeof *x->parts, "documents"));
-    for (size_t i = 0; i < h->tasks; i++) {
-        const struct task *t = &x->tasks[h->first_task + i];
-        x->parts[i] = (struct rows_part){t->ids.data, t->ends.count > 0 ? t->ends.data : NULL,
-                                         t->ids.count, t->from - h->from};
-        x->counts.ids += t->ids.count;
-    }
-    d.parts = x->parts;
+    TRY(mem_grow(e, &x->parts, &x->parts_capacity, h->text.tasks + h->pair.tasks, sizeof *x->parts,
+                 "documents"));
+    view_text(x, &h->text, x->parts, &d.text);
+    view_text(x, &h->pair, x->parts + h->text.tasks, &d.pair);
     x->counts.documents++;
-    x->counts.bytes += h->n;
-    return rows_write(e, x->cfg.rows, &d, &x->row, x->cfg.writer);
+    x->counts.bytes += h->text.n + h->pair.n;
+    enum err code = rows_write(e, x->cfg.rows, &d, &x->row, x->cfg.writer, &shortened);
+    x->counts.shortened += shortened;
+    return code == ERR_INPUT
+               ? err_prefix(e, "'%s': line %llu", h->file, (unsigned long long)h->line)
+               : code;
 }
 
 static enum err flush_batch(struct errctx *e, struct encoder *x)

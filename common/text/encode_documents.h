@@ -25,6 +25,7 @@ struct encode_cfg {
 
 struct encode_counts {
     uint64_t documents, bytes, ids;
+    uint64_t shortened; /* pairs */
 };
 
 /* An encoder is made before the reader of documents, whose before_block it wants: encoder_drain. */

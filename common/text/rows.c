@@ -6,7 +6,7 @@
 #include <xxhash.h>
 #include "common/text/utf8.h"
 
-enum { C_IDS, C_DOC, C_PART, C_SKIP, C_BYTES, C_CHARS, C_KEEP, C_COUNT };
+enum { C_IDS, C_DOC, C_PART, C_SKIP, C_BYTES, C_CHARS, C_OPTIONAL, C_MOST = C_OPTIONAL + 2 };
 static const char *const sides[] = {"before", "after"};
 static const char *const roles[] = {"bos", "eos", "unk", "pad", "cls", "sep", "mask"};
 
@@ -49,6 +49,21 @@ enum err rows_cfg_init(struct errctx *e, const struct tokenizer_spec *s, int64_t
     return ERR_OK;
 }
 
+enum err rows_cfg_pairs(struct errctx *e, struct rows_cfg *cfg, bool truncate)
+{
+    int64_t least = cfg->before_count + 2 * cfg->after_count + 2;
+
+    if (!cfg->encoder)
+        return err_set(e, ERR_USAGE,
+                       "--pair: this tokenizer has no special tokens to put around two texts");
+    if (cfg->length != 0 && cfg->length < least)
+        return err_set(e, ERR_USAGE, "--length %lld: rows of pairs need %lld or more",
+                       (long long)cfg->length, (long long)least);
+    cfg->pair = true;
+    cfg->truncate = truncate;
+    return ERR_OK;
+}
+
 /* ------------------------------------------------------------------ begin */
 
 static enum err add_columns(struct errctx *e, const struct rows_cfg *cfg, struct stream_begin *b)
@@ -60,6 +75,7 @@ static enum err add_columns(struct errctx *e, const struct rows_cfg *cfg, struct
     TRY(stream_begin_column(e, b, "doc", DTYPE_U64, 0, NULL));
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         TRY(stream_begin_column(e, b, names[i], DTYPE_U32, 0, NULL));
+    if (cfg->pair) TRY(stream_begin_column(e, b, "types", DTYPE_U8, 1, ragged));
     return cfg->keep ? stream_begin_column(e, b, "keep", DTYPE_U8, 1, ragged) : ERR_OK;
 }
 
@@ -97,6 +113,44 @@ enum err rows_begin(struct errctx *e, const struct tokenizer_spec *s, const stru
 
 /* ------------------------------------------------------------------ writing */
 
+/* What a row says of itself besides its ids. */
+struct facts {
+    uint64_t doc;
+    uint32_t part, skip, bytes, chars;
+};
+
+static uint32_t count_chars(const char *text, size_t n)
+{
+    return (uint32_t)utf8_count((const uint8_t *)text, n);
+}
+
+/* Writes the row whose n ids (U32) stand at the front of the buffer, its types (with pairs) behind
+ * them. */
+static enum err put_row(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
+                        const struct facts *f, size_t n, struct bytes *buffer,
+                        struct stream_writer *w)
+{
+    uint8_t *ids = buffer->data, *types = ids + n * sizeof(uint32_t);
+    const void *cells[C_MOST] = {ids, &f->doc, &f->part, &f->skip, &f->bytes, &f->chars};
+    int64_t elements[C_MOST] = {(int64_t)n, 1, 1, 1, 1, 1}, c = C_OPTIONAL;
+
+    for (size_t i = 0; cfg->dtype == DTYPE_U16 && i < n; i++) { /* in place, front to back */
+        uint32_t wide;
+        memcpy(&wide, ids + i * sizeof wide, sizeof wide);
+        uint16_t id = (uint16_t)wide;
+        memcpy(ids + i * sizeof id, &id, sizeof id);
+    }
+    if (cfg->pair) {
+        cells[c] = types;
+        elements[c++] = (int64_t)n;
+    }
+    if (cfg->keep) {
+        cells[c] = d->keep;
+        elements[c++] = (int64_t)d->keep_n;
+    }
+    return stream_writer_row(e, w, cells, elements);
+}
+
 /* The document's tokens are its ids between what stands before and after; a cut is a range of ids
  * with what of that it takes along. */
 struct cut {
@@ -111,6 +165,7 @@ struct cut {
 struct walk {
     const struct rows_cfg *cfg;
     const struct rows_document *d;
+    const struct rows_text *t; /* of d */
     uint64_t doc;
     size_t count;        /* ids in all */
     size_t part, before; /* the part that is read, ids before it */
@@ -125,7 +180,7 @@ static size_t end_of(struct walk *k, size_t ids)
     const struct tokenizer_spec *s = k->cfg->spec;
 
     while (k->ids < ids) {
-        const struct rows_part *p = &k->d->parts[k->part];
+        const struct rows_part *p = &k->t->parts[k->part];
         size_t i = k->ids - k->before;
         if (i == p->count) {
             k->before += p->count;
@@ -144,9 +199,9 @@ static void copy_ids(const struct walk *k, size_t from, size_t to, uint32_t *out
 {
     size_t part = k->part, before = k->before;
 
-    while (before > from) before -= k->d->parts[--part].count;
+    while (before > from) before -= k->t->parts[--part].count;
     for (size_t at = from; at < to; part++) {
-        const struct rows_part *p = &k->d->parts[part];
+        const struct rows_part *p = &k->t->parts[part];
         size_t end = before + p->count < to ? before + p->count : to;
         if (end > at) {
             memcpy(out + (at - from), p->ids + (at - before), (end - at) * sizeof *out);
@@ -161,26 +216,21 @@ static enum err write_cut(struct errctx *e, struct walk *k, const struct cut *c)
     const struct rows_cfg *cfg = k->cfg;
     size_t before = c->before ? (size_t)cfg->before_count : 0;
     size_t after = c->after ? (size_t)cfg->after_count : 0, n = before + (c->to - c->from) + after;
-    uint32_t bytes = (uint32_t)(c->text_to - c->text_from);
-    uint32_t chars =
-        (uint32_t)utf8_count((const uint8_t *)k->d->text + c->text_from, c->text_to - c->text_from);
-    const void *cells[C_COUNT] = {NULL, &k->doc, &c->part, &c->skip, &bytes, &chars, k->d->keep};
-    int64_t elements[C_COUNT] = {(int64_t)n, 1, 1, 1, 1, 1, (int64_t)k->d->keep_n};
-    uint32_t *wide;
+    const struct facts f = {.doc = k->doc,
+                            .part = c->part,
+                            .skip = c->skip,
+                            .bytes = (uint32_t)(c->text_to - c->text_from),
+                            .chars =
+                                count_chars(k->t->text + c->text_from, c->text_to - c->text_from)};
+    uint32_t *ids;
 
     k->buffer->len = 0;
-    TRY(bytes_reserve(e, k->buffer, n * sizeof *wide + 1));
-    wide = (uint32_t *)(void *)k->buffer->data;
-    if (before > 0) memcpy(wide, cfg->before, before * sizeof *wide);
-    copy_ids(k, c->from, c->to, wide + before);
-    if (after > 0) memcpy(wide + n - after, cfg->after, after * sizeof *wide);
-    for (size_t i = 0; cfg->dtype == DTYPE_U16 && i < n;
-         i++) { /* narrowed in place, front to back */
-        uint16_t id = (uint16_t)wide[i];
-        memcpy(k->buffer->data + i * sizeof id, &id, sizeof id);
-    }
-    cells[C_IDS] = k->buffer->data;
-    return stream_writer_row(e, k->w, cells, elements);
+    TRY(bytes_reserve(e, k->buffer, n * sizeof *ids + 1));
+    ids = (uint32_t *)(void *)k->buffer->data;
+    if (before > 0) memcpy(ids, cfg->before, before * sizeof *ids);
+    copy_ids(k, c->from, c->to, ids + before);
+    if (after > 0) memcpy(ids + n - after, cfg->after, after * sizeof *ids);
+    return put_row(e, cfg, k->d, &f, n, k->buffer, k->w);
 }
 
 static enum err write_encoder(struct errctx *e, struct walk *k)
@@ -192,7 +242,7 @@ static enum err write_encoder(struct errctx *e, struct walk *k)
 
     do {
         c.to = k->count - c.from <= room ? k->count : c.from + room;
-        c.text_to = c.to == k->count ? k->d->n : end_of(k, c.to);
+        c.text_to = c.to == k->count ? k->t->n : end_of(k, c.to);
         TRY(write_cut(e, k, &c));
         c.from = c.to;
         c.text_from = c.text_to;
@@ -208,7 +258,7 @@ static size_t text_end(struct walk *k, size_t p)
     size_t before = (size_t)k->cfg->before_count;
 
     if (p < before) return 0;
-    return p - before < k->count ? end_of(k, p - before + 1) : k->d->n;
+    return p - before < k->count ? end_of(k, p - before + 1) : k->t->n;
 }
 
 static enum err write_causal(struct errctx *e, struct walk *k)
@@ -225,7 +275,7 @@ static enum err write_causal(struct errctx *e, struct walk *k)
         c.from = at > before ? at - before : 0;
         c.to = c.after ? k->count : end - before;
         c.text_from = text_end(k, at);
-        c.text_to = c.after ? k->d->n : text_end(k, end - 1);
+        c.text_to = c.after ? k->t->n : text_end(k, end - 1);
         TRY(write_cut(e, k, &c));
         at = end - 1;
         c.part++;
@@ -233,12 +283,91 @@ static enum err write_causal(struct errctx *e, struct walk *k)
     return ERR_OK;
 }
 
-enum err rows_write(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
-                    struct bytes *buffer, struct stream_writer *w)
-{
-    struct walk k = {
-        .cfg = cfg, .d = d, .doc = XXH3_64bits(d->text, d->n), .buffer = buffer, .w = w};
+/* ------------------------------------------------------------------ pairs */
 
-    for (size_t i = 0; i < d->parts_count; i++) k.count += d->parts[i].count;
+static size_t count_ids(const struct rows_text *t)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->parts_count; i++) n += t->parts[i].count;
+    return n;
+}
+
+/* The longer one gives first, as in Hugging Face's strategy longest_first: afterwards both have the
+ * room, or one has all its ids and less than half of it. */
+static void shorten(size_t room, size_t *first, size_t *second)
+{
+    size_t *small = *first <= *second ? first : second, *large = small == first ? second : first;
+
+    if (*small > room / 2) *small = room / 2;
+    *large = room - *small;
+}
+
+/* Equal pairs are equal documents; texts hold no NUL as a rule, and this is a hash. */
+static enum err hash_pair(struct errctx *e, const struct rows_document *d, struct bytes *buffer,
+                          uint64_t *doc)
+{
+    buffer->len = 0;
+    TRY(bytes_append(e, buffer, d->text.text, d->text.n));
+    TRY(bytes_append(e, buffer, "", 1));
+    TRY(bytes_append(e, buffer, d->pair.text, d->pair.n));
+    *doc = XXH3_64bits(buffer->data, buffer->len);
+    return ERR_OK;
+}
+
+static size_t put_ids(uint32_t *out, size_t at, const uint32_t *ids, int64_t count)
+{
+    if (count > 0) memcpy(out + at, ids, (size_t)count * sizeof *ids);
+    return at + (size_t)count;
+}
+
+static enum err write_pair(struct errctx *e, const struct rows_cfg *cfg,
+                           const struct rows_document *d, struct bytes *buffer,
+                           struct stream_writer *w, bool *shortened)
+{
+    struct walk a = {.cfg = cfg, .d = d, .t = &d->text}, b = {.cfg = cfg, .d = d, .t = &d->pair};
+    size_t around = (size_t)(cfg->before_count + 2 * cfg->after_count), all, at, first;
+    size_t n = count_ids(&d->text), m = count_ids(&d->pair), n_text = d->text.n, m_text = d->pair.n;
+    struct facts f = {0};
+    uint32_t *ids;
+
+    all = n + m + around;
+    if (cfg->length != 0 && all > (size_t)cfg->length) {
+        if (!cfg->truncate)
+            return err_set(e, ERR_INPUT,
+                           "the pair makes %zu ids, more than --length %lld (--truncate shortens "
+                           "the longer text)",
+                           all, (long long)cfg->length);
+        size_t n_all = n, m_all = m;
+        shorten((size_t)cfg->length - around, &n, &m);
+        if (n < n_all) n_text = end_of(&a, n);
+        if (m < m_all) m_text = end_of(&b, m);
+        all = n + m + around;
+        *shortened = true;
+    }
+    TRY(hash_pair(e, d, buffer, &f.doc));
+    f.bytes = (uint32_t)(n_text + m_text);
+    f.chars = count_chars(d->text.text, n_text) + count_chars(d->pair.text, m_text);
+    buffer->len = 0;
+    TRY(bytes_reserve(e, buffer, all * (sizeof *ids + 1)));
+    ids = (uint32_t *)(void *)buffer->data;
+    at = put_ids(ids, 0, cfg->before, cfg->before_count);
+    copy_ids(&a, 0, n, ids + at);
+    first = put_ids(ids, at + n, cfg->after, cfg->after_count);
+    copy_ids(&b, 0, m, ids + first);
+    (void)put_ids(ids, first + m, cfg->after, cfg->after_count);
+    memset(buffer->data + all * sizeof *ids, 0, first);
+    memset(buffer->data + all * sizeof *ids + first, 1, all - first);
+    return put_row(e, cfg, d, &f, all, buffer, w);
+}
+
+enum err rows_write(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
+                    struct bytes *buffer, struct stream_writer *w, bool *shortened)
+{
+    struct walk k = {.cfg = cfg, .d = d, .t = &d->text, .buffer = buffer, .w = w};
+
+    if (cfg->pair) return write_pair(e, cfg, d, buffer, w, shortened);
+    k.doc = XXH3_64bits(d->text.text, d->text.n);
+    k.count = count_ids(&d->text);
     return cfg->encoder ? write_encoder(e, &k) : write_causal(e, &k);
 }

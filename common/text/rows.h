@@ -5,6 +5,9 @@
  * the one before; the first token of every cut is context (skip 1), so every other token is scored
  * once encoder   before ids after, around each cut, without overlap; nothing is skipped
  *
+ *   pairs    before first after second after, with types 0 for what comes before the second text
+ * and 1 for the rest; never cut, at most shortened
+ *
  * start is the tokenizer's BOS or else its end-of-text token, end its end-of-text token; a
  * tokenizer without them leaves them out. `bytes` and `chars` count the text of the tokens that are
  * not skipped; text behind the last token (what a normaliser drops) goes to the last cut, so that
@@ -24,12 +27,16 @@ struct rows_cfg {
     int64_t before_count, after_count;
     int64_t length;                    /* ids per row at most; 0: whole documents */
     bool keep;                         /* a column "keep" */
+    bool pair;                         /* documents are pairs, a column "types" */
+    bool truncate;                     /* pairs that do not fit are shortened */
     const struct tokenizer_spec *spec; /* borrowed */
     enum dtype dtype;
 };
 /* ERR_USAGE when `length` leaves no room for text. */
 enum err rows_cfg_init(struct errctx *e, const struct tokenizer_spec *s, int64_t length, bool keep,
                        struct rows_cfg *out) MUST_USE;
+/* Rows of pairs. ERR_USAGE when the tokenizer is no encoder's, or `length` leaves no room. */
+enum err rows_cfg_pairs(struct errctx *e, struct rows_cfg *cfg, bool truncate) MUST_USE;
 /* Columns and meta of the stream. */
 enum err rows_begin(struct errctx *e, const struct tokenizer_spec *s, const struct rows_cfg *cfg,
                     struct stream_begin *out) MUST_USE;
@@ -42,16 +49,20 @@ struct rows_part {
     size_t from; /* where the part's text begins */
 };
 
-struct rows_document {
+struct rows_text {
     const char *text;
     size_t n;
     const struct rows_part *parts;
     size_t parts_count;
+};
+struct rows_document {
+    struct rows_text text, pair; /* pair: with cfg.pair only */
     const char *keep;
     size_t keep_n;
 };
-/* Writes the document's rows. `buffer` is scratch. */
+/* Writes the document's rows. `buffer` is scratch. *shortened is set when something of a pair was
+ * left out. */
 enum err rows_write(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
-                    struct bytes *buffer, struct stream_writer *w) MUST_USE;
+                    struct bytes *buffer, struct stream_writer *w, bool *shortened) MUST_USE;
 
 #endif

@@ -124,6 +124,91 @@ END
     done
 }
 
+@test "what rows are to be expected is said where lines can be counted" {
+    need jq
+    expected() { graft tokenize -q -t "$TOK" "$@" | graft inspect --json | jq -c '[.rows, .expect_rows]'; }
+    printf 'a\n\n \nb\nc' >x.txt
+    printf '\n{"text": "a"}\n \r\n{"text": "b"}' >x.jsonl
+    printf '\357\273\277\n{"text": "a"}\n' >bom.jsonl
+    printf 'text\na\n' >x.csv
+    : >empty.txt
+    [ "$(expected -f lines x.txt empty.txt x.txt)" = '[10,10]' ]
+    [ "$(expected -f lines <x.txt)" = '[5,5]' ]
+    [ "$(expected -f paragraphs x.txt)" = '[2,2]' ]
+    [ "$(expected x.txt empty.txt x.jsonl bom.jsonl)" = '[4,4]' ]
+    # not known: a pipe, which is left alone; a table; documents that are cut
+    [ "$(expected -f lines <(cat x.txt))" = '[5,null]' ]
+    [ "$(expected -f lines x.txt - < <(cat x.txt))" = '[10,null]' ]
+    [ "$(expected x.txt x.csv)" = '[2,null]' ]
+    [ "$(expected -f lines --length 4 x.txt)" = '[5,null]' ]
+    # over the borders of what is read at once
+    seq 400000 | sed 's/$/ x/; s/^.*7 x$//' >long.txt
+    [ "$(expected -f lines long.txt)" = '[400000,400000]' ]
+    [ "$(expected -f paragraphs long.txt)" = '[40001,40001]' ]
+}
+
+# pair_tok: a tokenizer for an encoder
+pair_tok() {
+    graft learn-tokenizer -q --vocab 300 --special 'pad=[PAD]' --special 'cls=[CLS]' --special 'sep=[SEP]' -f lines "$CORPUS" -o pair.tok
+}
+
+@test "pairs: one row of both, with types; from every form of record" {
+    need jq
+    pair_tok
+    rows() { graft tokenize -q -t pair.tok "$@" | graft dump | jq -c 'select(.row).row | del(.doc)'; }
+    printf '{"text": "a", "b": "bc", "n": 1.0}\n{"b": "", "n": 2, "text": "\u00e9"}\n' >x.jsonl
+    printf 'n,b,text\n1.0,bc,a\n2,,é\n' >x.csv
+    printf '1.0\tbc\ta\n2\t\té\n' >x.tsv
+    rows --pair b x.jsonl >want
+    [ "$(wc -l <want)" -eq 2 ]
+    jq -s -e '.[0].types == [0,0,0,1,1,1] and .[0].bytes == 3 and .[1].bytes == 2 and .[1].chars == 1 and
+        .[0].ids[2] == .[0].ids[5] and .[1].types[-2:] == [0,1]' want
+    rows --pair b x.csv | cmp - want
+    rows --pair 2 --text 3 --no-header x.tsv | cmp - want
+    [ "$(rows --pair b --keep all x.jsonl | jq -r .keep)" = $'{"n":1.0}\n{"n":2}' ]
+    [ "$(rows --pair b --keep all x.csv | jq -r .keep)" = $'{"n":"1.0"}\n{"n":"2"}' ]
+    # equal pairs are one document, swapped ones are not
+    printf '{"text": "a", "b": "c"}\n{"text": "c", "b": "a"}\n{"b": "c", "text": "a"}\n' >y.jsonl
+    graft tokenize -q -t pair.tok --pair b y.jsonl | graft dump | jq -s -e 'map(select(.row).row.doc) | .[0] == .[2] and .[0] != .[1]'
+    # a model with types can learn from them
+    graft tokenize -q -t pair.tok --pair b x.jsonl y.jsonl -o pairs.tokens
+    graft verify -q pairs.tokens
+}
+
+@test "pairs that do not fit" {
+    need jq
+    pair_tok
+    printf '{"text": "a", "b": "b"}\n\n{"text": "zqzqzq", "b": "zq"}\n' >x.jsonl
+    status_is 3 graft tokenize -t pair.tok --pair b --length 8 x.jsonl -o x.tokens
+    one_line
+    says "'x.jsonl': line 3: the pair makes 11 ids, more than --length 8 (--truncate shortens the longer text)"
+    [ ! -e x.tokens ]
+    status_is 0 graft tokenize -t pair.tok --pair b --length 8 --truncate x.jsonl -o x.tokens
+    says '1 of 2 pairs were shortened to --length 8'
+    graft dump x.tokens | jq -s -e 'map(select(.row).row) | .[1].types == [0,0,0,0,0,1,1,1] and .[1].bytes == 5 and .[0].bytes == 2'
+    status_is 0 graft tokenize -t pair.tok --pair b --length 11 x.jsonl -o x.tokens
+    status_is 2 graft tokenize -t pair.tok --pair b --length 4 x.jsonl -o y.tokens
+    says '--length 4: rows of pairs need 5 or more'
+}
+
+@test "what --pair needs" {
+    pair_tok
+    printf '{"text": "a", "b": "b"}\n' >x.jsonl
+    printf 'text,b,b\na,1,2\n' >x.csv
+    for o in '--pair text x.jsonl' '--pair b x.txt' '--truncate x.jsonl' '--pair b --truncate x.jsonl' '--pair b --keep b x.jsonl' \
+        '--pair 1 --no-header x.csv' '--pair text x.csv'; do
+        echo a >x.txt
+        # shellcheck disable=SC2086 # several words
+        status_is 2 graft tokenize -t pair.tok $o -o x.tokens
+        says '--'
+    done
+    status_is 2 graft tokenize -t "$TOK" --pair b x.jsonl -o x.tokens
+    says 'no special tokens to put around two texts'
+    TOK=pair.tok fault "no field 'c'" -f jsonl --pair c <x.jsonl
+    TOK=pair.tok fault "the header has no column 'c'" -f csv --pair c <x.csv
+    TOK=pair.tok fault "two columns 'b'" -f csv --pair b <x.csv
+}
+
 # ---- faults ----
 
 fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message, and leaves no file

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_documents.c: any bytes as a file of text: u8 options (form, header, invalid, keep), then the
- * file. Laws: what comes out is UTF-8, what is kept of a record is a JSON object, and a file read
- * in full gives the same documents when the newline at its very end is left out (of lines and
- * records). */
+/* fuzz_documents.c: any bytes as a file of text: u8 options (form, header, invalid, keep, pair),
+ * then the file. Laws: what comes out is UTF-8, what is kept of a record is a JSON object, and a
+ * file read in full gives the same documents when the newline at its very end is left out (of lines
+ * and records). */
 #include <jansson.h>
 #include <string.h>
 
 #include "common/text/documents.h"
 #include "common/text/utf8.h"
+#include "formats/jsonl.h"
 #include "tests/fuzz/fuzz.h"
 
 struct seen {
@@ -16,14 +17,35 @@ struct seen {
     uint64_t bytes;
 };
 
-static void demand_document(const struct document *d, bool keep)
+/* Without its numbers, which have any size. */
+static void demand_object(const char *text, size_t n)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct bytes scratch = {0};
+    struct jsonl_member m;
+    size_t members = 0;
+    json_t *o = NULL;
+    fuzz_demand(jsonl_parse_texts(&e, text, n, 1, &scratch, &o) == ERR_OK,
+                "what is kept is a JSON object");
+    for (const char *at = NULL; jsonl_next(text, n, &at, &m);) {
+        fuzz_demand(at <= text + n && m.value_n > 0, "a member is within its object");
+        members++;
+    }
+    fuzz_demand(members == json_object_size(o), "members are walked through");
+    json_decref(o);
+    bytes_fini(&scratch);
+}
+
+static void demand_document(const struct document *d, const struct documents_cfg *cfg)
 {
     fuzz_demand(utf8_valid_prefix((const uint8_t *)d->text, d->n) == d->n, "documents are UTF-8");
-    fuzz_demand(keep == (d->keep != NULL), "what is kept is there when it is wanted");
-    if (!keep) return;
-    json_t *o = json_loadb(d->keep, d->keep_n, JSON_ALLOW_NUL, NULL);
-    fuzz_demand(json_is_object(o), "what is kept is a JSON object");
-    json_decref(o);
+    fuzz_demand((cfg->pair != NULL) == (d->pair != NULL), "a pair has two texts");
+    if (d->pair)
+        fuzz_demand(utf8_valid_prefix((const uint8_t *)d->pair, d->pair_n) == d->pair_n,
+                    "second texts are UTF-8");
+    fuzz_demand((cfg->keep != NULL) == (d->keep != NULL),
+                "what is kept is there when it is wanted");
+    if (d->keep) demand_object(d->keep, d->keep_n);
 }
 
 static struct seen read_all(const struct documents_cfg *cfg, const uint8_t *data, size_t n)
@@ -37,7 +59,7 @@ static struct seen read_all(const struct documents_cfg *cfg, const uint8_t *data
     if (documents_open(&e, NULL, cfg, &paths, &d) == ERR_OK) {
         struct document doc;
         while (documents_next(&e, d, &doc, &more) == ERR_OK && more) {
-            demand_document(&doc, cfg->keep != NULL);
+            demand_document(&doc, cfg);
             seen.documents += doc.end;
             seen.bytes += doc.n;
         }
@@ -59,6 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     bool records = cfg.form >= DOCUMENT_JSONL;
     if (records && way / 24 % 2) cfg.keep = "all";
     if (!cfg.header) cfg.text = "1";
+    if (records && way / 48 % 2) cfg.pair = cfg.header ? "b" : "2";
     struct seen whole = read_all(&cfg, in.data, in.n);
     bool newline = in.n > 1 && in.data[in.n - 1] == '\n' && in.data[in.n - 2] > '\r' &&
                    in.data[in.n - 2] < 127;

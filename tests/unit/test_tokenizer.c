@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/io.h"
 #include "common/base/rng.h"
@@ -18,8 +19,11 @@
 #include "common/text/normalize.h"
 #include "common/text/ops_build.h"
 #include "common/text/pretokenize.h"
+#include "common/text/rows.h"
 #include "common/text/tokenizer_run.h"
 #include "common/text/utf8.h"
+#include "formats/mp_json.h"
+#include "formats/tokens.h"
 
 static json_t *cases;
 
@@ -370,6 +374,129 @@ static void wordpiece_as_tokenizers(void **state)
         runner_close(&r);
         tokenizer_spec_fini(&m.spec);
     }
+}
+
+/* ops[key] is what the JSON says. */
+static void set_json(struct maker *m, const char *key, json_t *json)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct mp_value v;
+    assert_int_equal(mp_from_json(&e, json, &v), ERR_OK);
+    assert_int_equal(mp_set(&e, &m->spec.ops, key, &v), ERR_OK);
+    mp_fini(&v);
+    json_decref(json);
+}
+
+static const json_t *pair_text(const json_t *all, const json_t *c, const char *which)
+{
+    return json_array_get(json_object_get(all, "texts"),
+                          (size_t)json_integer_value(json_object_get(c, which)));
+}
+
+static void write_pair(struct runner r[2], const json_t *all, const json_t *c,
+                       const struct rows_cfg *cfg, struct stream_writer *w)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct rows_document d = {0};
+    struct rows_part part[2];
+    struct bytes buffer = {0};
+    bool shortened = false;
+    size_t whole = 3;
+    for (int k = 0; k < 2; k++) {
+        const json_t *t = pair_text(all, c, k ? "second" : "first");
+        encode(&r[k], json_string_value(t), json_string_length(t), false);
+        part[k] = (struct rows_part){r[k].ids.data, r[k].ends.data, r[k].ids.count, 0};
+        *(k ? &d.pair : &d.text) =
+            (struct rows_text){json_string_value(t), json_string_length(t), &part[k], 1};
+        whole += r[k].ids.count;
+    }
+    assert_int_equal(rows_write(&e, cfg, &d, &buffer, w, &shortened), ERR_OK);
+    assert_int_equal(shortened, cfg->length > 0 && whole > (size_t)cfg->length);
+    bytes_fini(&buffer);
+}
+
+static void compare_pair(const json_t *all, const json_t *c, const struct tokens_layout *l,
+                         const struct stream_rows *rows, int64_t i)
+{
+    const json_t *ids = json_object_get(c, "ids");
+    const int64_t length = json_integer_value(json_object_get(c, "length"));
+    struct errctx e = ERRCTX_INIT;
+    struct tokens_row row;
+    uint32_t got[256];
+    size_t bytes = json_string_length(pair_text(all, c, "first")) +
+                   json_string_length(pair_text(all, c, "second"));
+    assert_int_equal(tokens_row_view(&e, l, rows, i, &row), ERR_OK);
+    assert_int_equal(tokens_row_ids(&e, l, &row, 0, got), ERR_OK);
+    assert_int_equal(row.n, json_array_size(ids));
+    for (int64_t t = 0; t < row.n; t++) {
+        assert_int_equal(got[t], json_integer_value(json_array_get(ids, (size_t)t)));
+        assert_int_equal(row.types[t], t >= json_integer_value(json_object_get(c, "second_from")));
+    }
+    assert_int_equal(row.part + row.skip, 0);
+    assert_true(row.bytes <= bytes && row.chars <= row.bytes);
+    if (length == 0 || row.n < length) assert_int_equal(row.bytes, bytes);
+}
+
+/* The pairs of one length. */
+static void check_pairs(struct maker *m, struct runner r[2], const json_t *all, int64_t length)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct rows_cfg cfg;
+    struct stream_begin begin;
+    struct stream_writer *w;
+    struct stream_reader *in;
+    struct stream_rows rows;
+    struct tokens_layout layout;
+    enum stream_event event;
+    char path[64];
+    size_t i;
+    json_t *c;
+    snprintf(path, sizeof path, "/tmp/graft-test-pairs-%ld", (long)getpid());
+    assert_int_equal(rows_cfg_init(&e, &m->spec, length, false, &cfg), ERR_OK);
+    assert_int_equal(rows_cfg_pairs(&e, &cfg, true), ERR_OK);
+    assert_int_equal(rows_begin(&e, &m->spec, &cfg, &begin), ERR_OK);
+    assert_int_equal(stream_writer_open(&e, NULL, path, &begin, NULL, &w), ERR_OK);
+    json_array_foreach(json_object_get(all, "pairs"), i,
+                       c) if (json_integer_value(json_object_get(c, "length")) == length)
+        write_pair(r, all, c, &cfg, w);
+    assert_int_equal(stream_writer_commit(&e, w), ERR_OK);
+    assert_int_equal(stream_reader_open(&e, NULL, "input", path, NULL, &in), ERR_OK);
+    assert_int_equal(tokens_layout_find(&e, stream_reader_begin(in), path, &layout), ERR_OK);
+    assert_int_equal(stream_reader_next(&e, in, &event, &rows, NULL), ERR_OK);
+    int64_t n = 0;
+    json_array_foreach(json_object_get(all, "pairs"), i,
+                       c) if (json_integer_value(json_object_get(c, "length")) == length)
+        compare_pair(all, c, &layout, &rows, n++);
+    assert_int_equal(n, rows.n);
+    stream_reader_close(in);
+    stream_begin_fini(&begin);
+    unlink(path);
+}
+
+/* [CLS] first [SEP] second [SEP] */
+static void pairs_as_tokenizers(void **state)
+{
+    (void)state;
+    json_error_t error;
+    json_t *all = json_load_file("tests/parity/pair_cases.json", 0, &error), *length;
+    struct errctx e = ERRCTX_INIT;
+    struct maker m;
+    struct runner r[2];
+    size_t i;
+    make_wordpiece(&m, all);
+    set_json(&m, "special", json_pack("{s:i,s:i,s:i}", "unk", 1, "cls", 2, "sep", 3));
+    set_json(&m, "postprocessor",
+             json_pack("[{s:s,s:[s],s:[s]}]", "op", "template", "before", "cls", "after", "sep"));
+    assert_int_equal(tokenizer_spec_check(&e, &m.spec, "test"), ERR_OK);
+    runner_open(&r[0], &m.spec);
+    runner_open(&r[1], &m.spec);
+    json_array_foreach(json_object_get(all, "lengths"), i, length)
+        check_pairs(&m, r, all, json_integer_value(length));
+    assert_int_equal(i, 7);
+    runner_close(&r[0]);
+    runner_close(&r[1]);
+    tokenizer_spec_fini(&m.spec);
+    json_decref(all);
 }
 
 static void wordpiece_decodes_words(void **state)
@@ -849,6 +976,7 @@ int main(void)
         cmocka_unit_test(normal_forms_as_peers),
         cmocka_unit_test(bpe_as_tiktoken),
         cmocka_unit_test(wordpiece_as_tokenizers),
+        cmocka_unit_test(pairs_as_tokenizers),
         cmocka_unit_test(wordpiece_decodes_words),
         cmocka_unit_test(special_tokens_are_text_unless_asked),
         cmocka_unit_test(random_text_comes_back),

@@ -117,9 +117,9 @@ static void write_document(struct use_support *s, const struct tokenizer *t,
     must(&e, tokenizer_scratch_new(&e, t, &scratch));
     must(&e, tokenizer_encode(&e, t, scratch, text, strlen(text), false, &ids, &ends));
     const struct rows_part part = {.ids = ids.data, .ends = ends.data, .count = ids.count};
-    const struct rows_document d = {
-        .text = text, .n = strlen(text), .parts = &part, .parts_count = 1};
-    must(&e, rows_write(&e, rows, &d, &buffer, w));
+    const struct rows_document d = {.text = {text, strlen(text), &part, 1}};
+    bool shortened = false;
+    must(&e, rows_write(&e, rows, &d, &buffer, w, &shortened));
     tokenizer_scratch_free(scratch);
     bytes_fini(&buffer);
     mem_free(ids.data);
