@@ -2,7 +2,7 @@
 /* dispatch.c: opens a backend: the table is filled with the plain C reference, then overridden by
  * what this CPU has.
  *
- *     ref  ->  avx2 (AVX2, FMA, F16C)  ->  avx512 (F, BW, VL, DQ)
+ *     ref  ->  avx2 (AVX2, FMA, F16C)  ->  avx512 (F, BW, VL, DQ)  ->  avx512bf16  ->  amx (BF16)
  *
  * The environment's GRAFT_CPU caps the level, to test and measure older machines. The only #ifdef
  * of the kernels is here. */
@@ -13,12 +13,22 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/internal.h"
 
-enum level { LEVEL_REF, LEVEL_AVX2, LEVEL_AVX512, LEVEL_AMX };
+enum level { LEVEL_REF, LEVEL_AVX2, LEVEL_AVX512, LEVEL_AVX512BF16, LEVEL_AMX };
 
-static const char *const level_names[] = {"ref", "avx2", "avx512", "amx"};
+static const char *const level_names[] = {"ref", "avx2", "avx512", "avx512bf16", "amx"};
 
 #ifdef __x86_64__
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The tile registers are large: Linux saves them for processes that have asked only (5.16 and
+ * later; arch/x86/include/uapi/asm/prctl.h). */
+static bool tiles_allowed(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
 
 static enum level cpu_level(void)
 {
@@ -29,7 +39,11 @@ static enum level cpu_level(void)
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
         return LEVEL_AVX2;
-    return LEVEL_AVX512;
+    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a & 1u << 5)) return LEVEL_AVX512;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & 1u << 22) || !(d & 1u << 24) ||
+        !tiles_allowed())
+        return LEVEL_AVX512BF16;
+    return LEVEL_AMX;
 }
 
 /* "GenuineIntel 6/143": vendor, family and model as cpuid has them. */
@@ -59,6 +73,8 @@ static void level_fill(struct kernels *k, enum level level)
         cpu_fill_avx2(k);
     else
         cpu_fill_avx512(k);
+    if (level == LEVEL_AVX512BF16) cpu_fill_avx512bf16(k);
+    if (level == LEVEL_AMX) cpu_fill_amx(k);
     cpu_fill_gemm(k);
 }
 #else
@@ -90,7 +106,8 @@ static enum err level_choose(struct errctx *e, const char *device, enum level *o
             if ((enum level)i < *out) *out = (enum level)i;
             return ERR_OK;
         }
-    return err_set(e, ERR_USAGE, "GRAFT_CPU is '%s': it must be ref, avx2, avx512 or amx", cap);
+    return err_set(e, ERR_USAGE,
+                   "GRAFT_CPU is '%s': it must be ref, avx2, avx512, avx512bf16 or amx", cap);
 }
 
 enum err kernels_open(struct errctx *e, const char *device, struct pool *pool, struct kernels *k)

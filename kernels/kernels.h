@@ -152,7 +152,7 @@ struct dropout_args {
 };
 
 struct kernels {
-    const char *name; /* "ref", "avx2", "avx512": for the lineage */
+    const char *name; /* "ref", "avx2", ...: for the lineage */
     struct pool *pool;
     void *state; /* of the backend */
 
@@ -245,7 +245,7 @@ struct kernels {
 };
 
 /* Opens a backend. device: "cpu" (the best this CPU has, capped by the environment's
- * GRAFT_CPU=ref|avx2|avx512|amx), or "ref". The pool is borrowed. ERR_USAGE for an unknown name. k
+ * GRAFT_CPU=ref|avx2|avx512|avx512bf16|amx), or "ref". The pool is borrowed. ERR_USAGE for an unknown name. k
  * is filled; kernels_close when done. */
 enum err kernels_open(struct errctx *e, const char *device, struct pool *pool,
                       struct kernels *k) MUST_USE;

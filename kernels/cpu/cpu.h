@@ -49,6 +49,9 @@ static inline int64_t least(int64_t a, int64_t b)
 
 void cpu_fill_avx2(struct kernels *k);
 void cpu_fill_avx512(struct kernels *k);
+/* On top of it: products of BF16 by AVX512-BF16, by AMX. */
+void cpu_fill_avx512bf16(struct kernels *k);
+void cpu_fill_amx(struct kernels *k);
 /* The matrix product, after one of the above. */
 void cpu_fill_gemm(struct kernels *k);
 

@@ -100,7 +100,7 @@ static int run_level(const char *self, const char *level, int number)
 
 static int run_all(const char *self)
 {
-    static const char *const levels[] = {"ref", "avx2", "avx512"};
+    static const char *const levels[] = {"ref", "avx2", "avx512", "avx512bf16", "amx"};
     struct machine m;
     int failed = 0, number = 1;
     unsetenv("GRAFT_CPU");

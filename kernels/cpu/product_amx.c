@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* product_amx.c: blocks of a product in BF16, two units with the same packing:
+ *
+ *   AMX           32 x 32 sums in four tile registers; an instruction adds 16 x 16 x 32 products
+ *   AVX512-BF16   8 x 32 sums in sixteen vectors; an instruction adds 16 pairs of products
+ *
+ *   A   rows as they lie, elements of the depth side by side
+ *   B   panels of 32 columns; 32 of the depth make two tiles of [16 pairs][16 columns][2]
+ *
+ * Both round sums to nearest and take denormals as zero; the order within a step of the depth is
+ * the instruction's. Reference: Intel 64 and IA-32 Architectures Software Developer's Manual,
+ * TDPBF16PS, VDPBF16PS. */
+#include <immintrin.h>
+#include <string.h>
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/product.h"
+
+enum { SIDE = 16, STEP = 2 * SIDE, PANEL = 2 * SIDE, TILE = SIDE * STEP };
+
+/* ---- packing ---- */
+
+/* Line i of v where lines lie in memory one behind the other. */
+static const uint16_t *line_of(struct view v, int64_t i)
+{
+    int64_t step = v.trans ? v.col : v.row;
+    return (const uint16_t *)(const void *)v.p + i * step;
+}
+
+static __m512i load_n(const uint16_t *p, int64_t n)
+{
+    if (n >= STEP) return _mm512_loadu_si512(p);
+    return _mm512_maskz_loadu_epi16(n > 0 ? (1u << n) - 1 : 0, p);
+}
+
+/* Element i of both, for 16 i, side by side: columns 0 to 15, 16 to 31. */
+static void interleave(__m512i a, __m512i b, __m512i out[2])
+{
+    static const uint16_t order[2][STEP] = {
+        {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+         8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47},
+        {16, 48, 17, 49, 18, 50, 19, 51, 20, 52, 21, 53, 22, 54, 23, 55,
+         24, 56, 25, 57, 26, 58, 27, 59, 28, 60, 29, 61, 30, 62, 31, 63}};
+    for (int i = 0; i < 2; i++)
+        out[i] = _mm512_permutex2var_epi16(a, _mm512_loadu_si512(order[i]), b);
+}
+
+/* Rows become columns, in words of 32 bits: first within each quarter of the vectors, then the
+ * quarters. */
+static inline void transpose(__m512i v[SIDE])
+{
+    __m512i t[SIDE];
+    for (int i = 0; i < SIDE; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < SIDE; i += 4) {
+        v[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        v[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        v[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        v[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    for (int i = 0; i < 4; i++)
+        for (int half = 0; half < SIDE; half += 8) {
+            t[half + i] = _mm512_shuffle_i32x4(v[half + i], v[half + i + 4], 0x88);
+            t[half + i + 4] = _mm512_shuffle_i32x4(v[half + i], v[half + i + 4], 0xdd);
+        }
+    for (int i = 0; i < 8; i++) {
+        v[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        v[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+    }
+}
+
+/* STEP lines from `first` on, elements at .. + STEP of each: out[i] holds elements at + i of all
+ * lines. */
+static void load_columns(struct view v, int64_t first, int64_t lines, int64_t at, int64_t length,
+                         __m512i out[STEP])
+{
+    for (int pair = 0; pair < SIDE; pair++) {
+        __m512i two[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, side[2];
+        for (int i = 0; i < 2; i++)
+            if (first + 2 * pair + i < lines)
+                two[i] = load_n(line_of(v, first + 2 * pair + i) + at, length - at);
+        interleave(two[0], two[1], side);
+        out[pair] = side[0];
+        out[pair + SIDE] = side[1];
+    }
+    transpose(out);
+    transpose(out + SIDE);
+}
+
+/* Lines of a matrix lie too far apart for the processor to guess the next. */
+static void lines_ahead(struct view v, int64_t first, int64_t lines, int64_t length)
+{
+    for (int64_t i = first; i < least(first + STEP, lines); i++)
+        for (int64_t at = 0; at < length; at += STEP) __builtin_prefetch(line_of(v, i) + at);
+}
+
+static struct lines pack_a(struct view a, int64_t rows, int64_t depth, void *to)
+{
+    uint16_t *out = to;
+    int64_t whole = tasks_of(rows, STEP) * STEP, deep = tasks_of(depth, STEP) * STEP;
+    if (!a.trans) {
+        memset(out, 0, (size_t)(whole * deep) * sizeof *out);
+        for (int64_t i = 0; i < rows; i++)
+            memcpy(out + i * deep, line_of(a, i), (size_t)depth * sizeof *out);
+        return (struct lines){to, deep, 1};
+    }
+    lines_ahead(a, 0, depth, rows);
+    for (int64_t k = 0; k < depth; k += STEP) {
+        lines_ahead(a, k + STEP, depth, rows);
+        for (int64_t i = 0; i < rows; i += STEP) {
+            __m512i columns[STEP];
+            load_columns(a, k, depth, i, rows, columns);
+            for (int r = 0; r < STEP; r++)
+                _mm512_storeu_si512(out + (i + r) * deep + k, columns[r]);
+        }
+    }
+    return (struct lines){to, deep, 1};
+}
+
+/* Columns are lines: a line's pairs become the words of a tile's column. */
+static void pack_tile(struct view b, int64_t k, int64_t depth, int64_t j, int64_t cols,
+                      uint16_t *to)
+{
+    __m512i v[SIDE];
+    for (int i = 0; i < SIDE; i++)
+        v[i] = j + i < cols ? load_n(line_of(b, j + i) + k, depth - k) : _mm512_setzero_si512();
+    transpose(v);
+    for (int i = 0; i < SIDE; i++) _mm512_storeu_si512(to + i * STEP, v[i]);
+}
+
+static void pack_b(struct view b, int64_t depth, int64_t cols, void *to, size_t bytes)
+{
+    int64_t panel = (int64_t)(bytes / sizeof(uint16_t));
+    for (int64_t k = 0; k < depth; k += STEP)
+        for (int64_t j = 0; j < cols; j += PANEL) {
+            uint16_t *out = (uint16_t *)to + j / PANEL * panel + k * PANEL;
+            if (b.trans) {
+                pack_tile(b, k, depth, j, cols, out);
+                pack_tile(b, k, depth, j + SIDE, cols, out + TILE);
+                continue;
+            }
+            for (int64_t pair = 0; pair < SIDE; pair++) {
+                __m512i two[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, side[2];
+                for (int i = 0; i < 2; i++)
+                    if (k + 2 * pair + i < depth)
+                        two[i] = load_n(line_of(b, k + 2 * pair + i) + j, cols - j);
+                interleave(two[0], two[1], side);
+                _mm512_storeu_si512(out + pair * STEP, side[0]);
+                _mm512_storeu_si512(out + TILE + pair * STEP, side[1]);
+            }
+        }
+}
+
+/* ---- AMX ---- */
+
+static void amx_begin(void)
+{
+    static const struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t line_bytes[16];
+        uint8_t lines[16];
+    } tiles = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+    _tile_loadconfig(&tiles);
+}
+
+static void amx_end(void)
+{
+    _tile_release();
+}
+
+static void amx_block(struct lines a, const void *b, int64_t depth, float *c, int64_t ldc, bool add)
+{
+    const uint16_t *upper = a.p, *lower = upper + SIDE * a.row, *right = b;
+    const int64_t a_step = a.row * 2, c_step = ldc * 4;
+    float *below = c + SIDE * ldc;
+    if (add) {
+        _tile_loadd(0, c, c_step);
+        _tile_loadd(1, c + SIDE, c_step);
+        _tile_loadd(2, below, c_step);
+        _tile_loadd(3, below + SIDE, c_step);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (int64_t k = 0; k < depth; k += STEP) {
+        _tile_loadd(6, right, 64);
+        _tile_loadd(4, upper + k, a_step);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, right + TILE, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, lower + k, a_step);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+        right += 2 * TILE;
+    }
+    _tile_stored(0, c, c_step);
+    _tile_stored(1, c + SIDE, c_step);
+    _tile_stored(2, below, c_step);
+    _tile_stored(3, below + SIDE, c_step);
+}
+
+void cpu_fill_amx(struct kernels *k)
+{
+    static const struct product_unit unit = {.dtype = DTYPE_BF16,
+                                             .rows = 2 * SIDE,
+                                             .cols = PANEL,
+                                             .step = STEP,
+                                             .pack_a = pack_a,
+                                             .pack_b = pack_b,
+                                             .block = amx_block,
+                                             .begin = amx_begin,
+                                             .end = amx_end};
+    state_of(k)->product_bf16 = &unit;
+}
+
+/* ---- AVX512-BF16 ---- */
+
+enum { DOT_ROWS = 8 };
+
+static void dot_block(struct lines a, const void *b, int64_t depth, float *c, int64_t ldc, bool add)
+{
+    const uint16_t *left = a.p, *right = b;
+    __m512 sum[DOT_ROWS][2];
+    for (int i = 0; i < DOT_ROWS; i++)
+        for (int v = 0; v < 2; v++)
+            sum[i][v] = add ? _mm512_loadu_ps(c + i * ldc + v * SIDE) : _mm512_setzero_ps();
+    for (int64_t k = 0; k < depth; k += 2) {
+        const uint16_t *pair = right + k / STEP * (2 * TILE) + k % STEP / 2 * STEP;
+        __m512i line[2] = {_mm512_loadu_si512(pair), _mm512_loadu_si512(pair + TILE)};
+        for (int i = 0; i < DOT_ROWS; i++) {
+            int two;
+            memcpy(&two, left + i * a.row + k, sizeof two);
+            __m512i both = _mm512_set1_epi32(two);
+            for (int v = 0; v < 2; v++)
+                sum[i][v] = _mm512_dpbf16_ps(sum[i][v], (__m512bh)both, (__m512bh)line[v]);
+        }
+    }
+    for (int i = 0; i < DOT_ROWS; i++)
+        for (int v = 0; v < 2; v++) _mm512_storeu_ps(c + i * ldc + v * SIDE, sum[i][v]);
+}
+
+void cpu_fill_avx512bf16(struct kernels *k)
+{
+    static const struct product_unit unit = {.dtype = DTYPE_BF16,
+                                             .rows = DOT_ROWS,
+                                             .cols = PANEL,
+                                             .step = STEP,
+                                             .pack_a = pack_a,
+                                             .pack_b = pack_b,
+                                             .block = dot_block};
+    state_of(k)->product_bf16 = &unit;
+}
