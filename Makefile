@@ -81,7 +81,7 @@ isa     = $(if $(filter %_avx2.c,$1),$(AVX2))$(if $(filter %_avx512.c,$1),$(AVX5
 
 # ---- targets that need no compiler, or see to it themselves ----
 
-OUTER := help deps clean check check-unit check-cli check-asan check-ubsan check-tsan demo fuzz
+OUTER := help deps clean check check-unit check-cli check-asan check-ubsan check-tsan demo fuzz check-mutants check-kills check-faults
 
 .PHONY: all $(OUTER) run-check run-demo run-fuzz lint man bench install tests FORCE
 all:
@@ -93,6 +93,9 @@ help:
 	@echo 'make check      build and run every test; ends with a line of counts'
 	@echo 'make check-unit check-cli               only the C tests; only the command line tests'
 	@echo 'make check-asan check-ubsan check-tsan  the tests under a sanitizer'
+	@echo 'make check-mutants  planted defects, each of which must make the tests fail (MUTANTS=PATTERN: some of them)'
+	@echo 'make check-kills      kill -9 at random moments, KILLS=200 of each program (SEED=1)'
+	@echo 'make check-faults     every operation of every program failing, under the address sanitizer'
 	@echo 'make fuzz       look for inputs that break a reader, FUZZ_SECONDS=600 each (needs clang)'
 	@echo 'make lint       layers, banned functions, style, shell scripts, manual pages'
 	@echo 'make man        refresh the generated parts of the manual pages'
@@ -135,6 +138,18 @@ check-tsan:
 	+@$(AGAIN) run-check SUITES='unit san' O=$(O)/tsan SANITIZE=thread CFLAGS='-O1 -g'
 demo:
 	+@$(AGAIN) run-demo
+
+check-kills: export KILLS := $(or $(KILLS),200)
+check-kills: export GRAFT_CHECK_LIMIT := 36000
+check-kills:
+	+@$(AGAIN) run-check SUITES=kills
+check-faults: export FAULTS := all
+check-faults: export GRAFT_CHECK_LIMIT := 36000
+check-faults:
+	+@$(AGAIN) run-check SUITES=faults O=$(O)/asan SANITIZE=address CFLAGS='-O1 -g'
+check-mutants:
+	+@$(AGAIN) tests
+	@tests/mutants/run.sh $(abspath $(O))/mutants '$(MUTANTS)'
 
 # make fuzz FUZZ_SECONDS=60 FUZZ_TARGETS='msgpack stream'. That NULL + 0 is NULL, C lets nobody rely on until C2y; we do.
 FUZZ_SECONDS ?= 600
@@ -217,6 +232,8 @@ JOBS_cli  := $(wildcard tests/fault/*.bats) $(filter-out tests/lint/% tests/faul
 JOBS_fuzz := $(FUZZ:%=$(O)/tests/fuzz/fuzz_%)
 JOBS_doc  := $(if $(wildcard man/*),tests/doc/examples.sh)
 JOBS_lint := $(wildcard tests/lint/*.bats)
+JOBS_kills  := tests/fault/kills.bats
+JOBS_faults := tests/fault/fault.bats tests/fault/full.bats
 # What is worth the time under a sanitizer: the stream and the laws.
 JOBS_san  := $(wildcard tests/cli/stream*.bats tests/stream/*.bats tests/laws/*.bats)
 

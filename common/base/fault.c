@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ static const struct {
 static pthread_once_t fault_once = PTHREAD_ONCE_INIT;
 static int64_t fault_at;    /* 0: off */
 static int fault_kind = -1; /* -1: all kinds are counted together */
+static bool fault_kills;
 static _Atomic int64_t fault_count;
 
 static void fault_read_environment(void)
@@ -34,7 +36,8 @@ static void fault_read_environment(void)
             if (strlen(kinds[k].name) == (size_t)(colon - text) &&
                 strncmp(kinds[k].name, text, (size_t)(colon - text)) == 0)
                 fault_kind = (int)k;
-        if (fault_kind < 0) return;
+        fault_kills = strncmp(text, "kill:", 5) == 0;
+        if (fault_kind < 0 && !fault_kills) return;
         text = colon + 1;
     }
     fault_at = strtoll(text, NULL, 10);
@@ -46,6 +49,7 @@ bool fault_here(enum fault_kind kind)
     if (fault_at <= 0) return false;
     if (fault_kind >= 0 && fault_kind != (int)kind) return false;
     if (atomic_fetch_add(&fault_count, 1) + 1 != fault_at) return false;
+    if (fault_kills) raise(SIGKILL);
     errno = kinds[kind].number;
     return true;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* io.c: whole files and complete transfers over POSIX descriptors.
  *
- * A new file has no name until it is complete (O_TMPFILE); where the file system cannot do that it
- * has a hidden one, kept in a table that a signal or an exit empties. Whoever takes a name out of
- * the table owns it, so that a signal handler and a commit in another thread never free or unlink
- * the same name twice. */
+ * A new file has no name until it is complete (O_TMPFILE) and then its own; where another is to be
+ * replaced it has a hidden one for the moment between link and rename, and where the file system
+ * has no files without a name, all the time. Hidden names are kept in a table that a signal or an
+ * exit empties; one left by a process that was killed goes with the next writer of that file.
+ * Whoever takes a name out of the table owns it, so that a signal handler and a commit in another
+ * thread never free or unlink the same name twice. */
 #include "common/base/io.h"
 
 #include <errno.h>
@@ -17,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -212,35 +215,75 @@ static void outfile_forget(struct outfile *f)
     *f = (struct outfile){.fd = -1, .slot = -1};
 }
 
-/* "DIR/.graft-PID-N.tmp" beside the final file, N counting up over what a killed process left
- * behind. */
+/* "DIR/.graft-NAME-N.tmp" beside the final file NAME. */
 static enum err temporary_name(struct errctx *e, struct outfile *f, unsigned number)
 {
-    const char *slash = strrchr(f->path, '/');
-    return mem_printf(e, &f->temporary, "%.*s.graft-%ld-%u.tmp",
-                      slash ? (int)(slash - f->path + 1) : 0, f->path, (long)getpid(), number);
+    enum { NAME_MOST = 200 }; /* of the 255 bytes that a name may have */
+    const char *slash = strrchr(f->path, '/'), *name = slash ? slash + 1 : f->path;
+    return mem_printf(e, &f->temporary, "%.*s.graft-%.*s-%u.tmp", (int)(name - f->path), f->path,
+                      NAME_MOST, name, number);
 }
 
-/* Gives the file a hidden name: `create` makes it, otherwise the unnamed file is linked there. */
-static enum err temporary_make(struct errctx *e, struct outfile *f, bool create)
+/* Whether fd is (still) what the name stands for. */
+static bool is_named(int fd, const char *name)
+{
+    struct stat held, named;
+    return fstat(fd, &held) == 0 && lstat(name, &named) == 0 && held.st_ino == named.st_ino &&
+           held.st_dev == named.st_dev;
+}
+
+/* Removes a temporary whose writer is dead: a living one holds a lock on it, which the kernel takes
+ * from the dead. Who holds the lock of the file that bears the name may remove it, nobody else. */
+static bool temporary_reclaim(const char *name)
+{
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return errno == ENOENT;
+    bool dead = flock(fd, LOCK_EX | LOCK_NB) == 0 && is_named(fd, name) && unlink(name) == 0;
+    close(fd);
+    return dead;
+}
+
+static bool link_unnamed(const struct outfile *f, const char *name)
 {
     char self[64];
     snprintf(self, sizeof self, "/proc/self/fd/%d", f->fd);
-    for (unsigned number = 0;; number++) {
+    return linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
+}
+
+/* f->fd under the name f->temporary, locked; errno otherwise. */
+static bool temporary_try(struct outfile *f, bool create)
+{
+    if (create) {
+        f->fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (f->fd < 0) return false;
+        /* Between the two calls it may have been taken for a dead one's. */
+        if (flock(f->fd, LOCK_EX | LOCK_NB) != 0 || is_named(f->fd, f->temporary)) return true;
+        close(f->fd);
+        f->fd = -1;
+        errno = EEXIST;
+        return false;
+    }
+    (void)!flock(f->fd, LOCK_EX | LOCK_NB); /* no locks here: then nothing is reclaimed, either */
+    return link_unnamed(f, f->temporary);
+}
+
+/* Gives the file a hidden name: `create` makes it, otherwise the unnamed file is linked there. What
+ * a killed process has left under that name goes. */
+static enum err temporary_make(struct errctx *e, struct outfile *f, bool create)
+{
+    for (unsigned number = 0;;) {
         TRY(temporary_name(e, f, number));
         f->slot = -1;
-        int made;
-        if (create)
-            made = f->fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        else
-            made = linkat(AT_FDCWD, self, AT_FDCWD, f->temporary, AT_SYMLINK_FOLLOW);
-        if (made >= 0) {
+        if (temporary_try(f, create)) {
             f->slot = temporary_register(f->temporary);
             return ERR_OK;
         }
+        int cause = errno;
+        number += cause == EEXIST && !temporary_reclaim(f->temporary);
         mem_free(f->temporary);
         f->temporary = NULL;
-        if (errno != EEXIST) return err_errno(e, "cannot create '%s'", f->path);
+        errno = cause;
+        if (cause != EEXIST) return err_errno(e, "cannot create '%s'", f->path);
     }
 }
 
@@ -298,6 +341,7 @@ static enum err open_named(struct errctx *e, const char *path, struct outfile *f
     char *target = exists ? realpath(path, NULL) : NULL; /* through symbolic links */
     enum err r = mem_strdup(e, &f->path, target ? target : path);
     free(target);
+    f->replaces = exists;
     return r != ERR_OK ? r : open_replacement(e, f, exists ? &st : NULL);
 }
 
@@ -372,6 +416,8 @@ static enum err commit_steps(struct errctx *e, struct outfile *f)
         return close(fd) == 0 ? ERR_OK : err_errno(e, "cannot write '%s'", f->path);
     }
     TRY(outfile_sync(e, f));
+    if (!f->temporary && !f->replaces && !fault_here(FAULT_RENAME) && link_unnamed(f, f->path))
+        return sync_directory(e, f->path);
     if (!f->temporary) TRY(temporary_make(e, f, false));
     if (fault_here(FAULT_RENAME) || rename(f->temporary, f->path) != 0)
         return err_errno(e, "cannot create '%s'", f->path);

@@ -24,12 +24,13 @@
 
 struct outfile {
     int fd;
-    bool regular; /* a regular file: what is written depends on the content only, never on the
-                     reader's pace */
-    bool direct;  /* written in place (stdout, FIFO, device): commit and abort rename and remove
-                     nothing */
-    bool synced;  /* nothing was written since the last fsync */
-    char *path;   /* final name, NULL for stdout */
+    bool regular;  /* a regular file: what is written depends on the content only, never on the
+                      reader's pace */
+    bool direct;   /* written in place (stdout, FIFO, device): commit and abort rename and remove
+                      nothing */
+    bool replaces; /* there was a file of that name */
+    bool synced;   /* nothing was written since the last fsync */
+    char *path;    /* final name, NULL for stdout */
     char *temporary;
     uint64_t written;
     int slot; /* in the table of temporaries that a signal handler removes */

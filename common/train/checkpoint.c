@@ -165,6 +165,7 @@ static enum err begin_make(struct errctx *e, const struct checkpoint *c,
     stream_begin_init(b, STREAM_CHECKPOINT);
     TRY(set_map(e, &b->meta, "state", state_put, s));
     TRY(set_map(e, &b->meta, "options", options_put, c->run));
+    TRY(mp_set_string(e, &b->meta, "version", c->run->step.version));
     TRY(mp_set_string(e, &b->meta, "mode", c->run->step.mode));
     TRY(mp_set_string(e, &b->meta, "cpu", c->run->step.cpu));
     TRY(mp_set_binary(e, &b->meta, "model", model_id(c->model), 16));
@@ -259,6 +260,7 @@ static enum err check_begin(struct errctx *e, const struct checkpoint *c,
 {
     const struct mp_value *state = mp_get(&b->meta, "state");
     struct stream_begin wanted;
+    TRY(check_text(e, &b->meta, "version", c->run->step.version, "version"));
     TRY(check_options(e, &b->meta, c->run));
     TRY(check_text(e, &b->meta, "mode", c->run->step.mode, "the arithmetic"));
     TRY(check_text(e, &b->meta, "cpu", c->run->step.cpu, "the processor"));

@@ -4,6 +4,7 @@
  *
  *   meta: "state"    the numbers of struct train_state
  *         "options"  recorded options of the run, name -> value: a changed one is another run
+ *         "version"  of graft: another one may compute something else
  *         "mode", "cpu"  numeric mode and CPU type: on others the bytes would differ
  *         "model", "val"  content ids of the start model and of the validation stream
  *   tensors, F32, shaped as the parameters: weights.NAME, mean.NAME, square.NAME (AdamW's moments),

@@ -171,6 +171,13 @@ nothing_left() { # no output, no temporary, no lock
     says 'another model'
     status_is 3 graft pretrain "${FAST[@]}" --val val.tokens --steps 6 --checkpoint run.ck train.tokens -o out.model
     says 'another validation stream'
+    # another version of graft
+    graft dump run.ck | sed '1s/"version":"[^"]*"/"version":"0.0.7"/' | graft undump --edited -o old.ck
+    status_is 2 graft pretrain "${FAST[@]}" --steps 6 --checkpoint old.ck train.tokens -o out.model
+    says "'old.ck': was made with version '0.0.7', not '"
+    graft dump run.ck | sed '1s/"version":"[^"]*",//' | graft undump --edited -o older.ck
+    status_is 3 graft pretrain "${FAST[@]}" --steps 6 --checkpoint older.ck train.tokens -o out.model
+    says "'older.ck': key 'version' is missing"
     # another kind of processor
     status_is 2 env GRAFT_CPU=ref graft pretrain "${FAST[@]}" --steps 6 --checkpoint run.ck train.tokens -o out.model || \
         graft pretrain "${FAST[@]}" --device ref --steps 1 train.tokens -o x.model # a machine that has no other

@@ -16,25 +16,33 @@ setup_file() {
     graft tokenize -q -t bpe.tok -f lines --length 24 corpus.txt -o a.tokens
     graft tokenize -q -t bpe.tok -f lines --length 24 corpus.txt -o b.tokens
     graft dump a.tokens >a.txt
+    awk 'BEGIN { for (i = 0; i < 40000; i++) print "a line of text" }' | graft tokenize -q -t bpe.tok -f lines -o many.tokens
+    for i in {0..255}; do printf '%s %d\n' "$(printf '%b' "\\0$(printf %o "$i")" | base64)" "$i"; done >x.tiktoken
+    head -c $(($(stat -c %s b.tokens) - 60)) b.tokens >cut.tokens
     graft init -q -t bpe.tok --arch llama --layers 1 --width 16 --heads 2 --kv-heads 1 --context 32 -o a.model
 }
 
 setup() {
     graft_setup
     cp "$BATS_FILE_TMPDIR"/* .
-    mkdir work
+    mkdir work tmp
+    export TMPDIR=$PWD/tmp FAULTS=${FAULTS:-}
     cd work || return 1
 }
 
-# Whether this is the known good result: out holds the output file, or what came on stdout.
-result() { cat out stdout 2>/dev/null | cksum; }
+# What was made: the files of the reference run, or what came on standard output.
+result() { cat "${outputs[@]}" stdout 2>/dev/null | cksum; }
+
+sum() { cksum <"$1"; }
 
 # The command with FAULT=$1: its status is left in $got.
 attempt() {
-    local fault=$1 old
+    local fault=$1 file expected=' ./stdout '
     shift
-    [ -z "$good" ] || echo old >out
-    old=$([ ! -e out ] || cksum <out)
+    for file in "${outputs[@]}"; do
+        echo old >"$file"
+        expected="$expected$file "
+    done
     got=0
     FAULT=$fault timeout 60 "$@" >stdout 2>stderr </dev/null || got=$?
     case $got in
@@ -43,12 +51,17 @@ attempt() {
         grep -q '^graft-[a-z-]*: .' stderr || complain "no message: $(cat stderr)"
         [ "$(wc -l <stderr)" -eq 1 ] || complain "not one line: $(cat stderr)"
         # The last fsync, of the directory, comes after the file is in place.
-        [ -z "$good" ] || [ "$(cksum <out)" = "$old" ] || [ "$(cksum <out)" = "$good" ] || complain "the old file is gone"
+        for file in "${outputs[@]}"; do
+            [ "$(cat "$file")" = old ] || [ "$(sum "$file")" = "${good[$file]}" ] || complain "the old '$file' is gone"
+        done
         ;;
     *) complain "status $got: $(cat stderr)" ;;
     esac
-    rm -f stderr
-    [ "$(find . -mindepth 1 | sort | tr '\n' ' ')" = "${good:+./out }./stdout " ] || complain "left lying about: $(find .)"
+    rm -f stderr "${extra[@]}"
+    while read -r file; do
+        case $expected in *" $file "*) ;; *) complain "left lying about: $file" ;; esac
+    done < <(find . -type f)
+    [ -z "$(ls -A ../tmp)" ] || complain "left lying about in TMPDIR: $(ls -A ../tmp)"
 }
 
 complain() {
@@ -56,22 +69,31 @@ complain() {
     exit 1
 }
 
-# attempts COMMAND...: the command writes `out` or standard output. Runs it without faults, then with the fault at 1, 2 ... 30
-# and from there on in growing steps, until it does not come so far (twice in a row: some faults are got over, as when a
-# file without a name cannot be had); then with the first faults of each kind, which may come late.
+# attempts [+FILE]... COMMAND...: the command writes files below `.` or standard output; +FILE: one of them it also reads, or
+# goes on writing, which is taken away each time. Runs it without faults, then with the fault at 1, 2 ... 30 and from there on
+# in growing steps (one by one with FAULTS=all), until it does not come so far (twice in a row: some faults are got over, as
+# when a file without a name cannot be had); then with the first faults of each kind, which may come late.
 attempts() {
-    local n=1 got good want untouched=0
+    local n=1 got want untouched=0 outputs=() extra=() file
+    local -A good
+    while [[ $1 = +* ]]; do
+        extra+=("./${1#+}")
+        shift
+    done
     "$@" >stdout 2>stderr </dev/null || { cat stderr >&2; return 1; }
+    rm -f "${extra[@]}" stderr
+    mapfile -t outputs < <(find . -type f ! -name stdout | sort)
     want=$(result)
-    good=$([ ! -e out ] || cksum <out)
+    for file in "${outputs[@]}"; do good[$file]=$(sum "$file"); done
     while [ $untouched -lt 2 ]; do
         attempt $n "$@"
         [ "$got" -eq 0 ] && untouched=$((untouched + 1)) || untouched=0
-        n=$((n < 30 ? n + 1 : n + n / 7))
+        n=$((n < 30 || ${#FAULTS} > 0 ? n + 1 : n + n / 7))
     done
     # So that nobody takes a loop that stops at once for a test.
     [ $n -gt 10 ] || { echo "only $n operations could fail" >&2; return 1; }
-    for n in read:1 read:2 read:3 write:1 write:2 open:1 open:2 open:3 thread:1 thread:2 fsync:1 fsync:2 rename:1; do
+    for n in read:1 read:2 read:3 write:1 write:2 write:3 open:1 open:2 open:3 thread:1 thread:2 thread:3 fsync:1 fsync:2 \
+        fsync:3 rename:1 rename:2; do
         attempt $n "$@"
     done
 }
@@ -83,11 +105,13 @@ attempts() {
 @test "cat to a pipe" { attempts graft-cat -q -j 2 ../a.tokens ../b.tokens; }
 @test "head" { attempts graft-head -q -j 2 -n 7 ../a.tokens -o out; }
 @test "shuffle" { attempts graft-shuffle -q -j 2 --seed 1 ../a.tokens -o out; }
-@test "shuffle, spilling" { attempts graft-shuffle -q -j 2 --seed 1 --memory 1Mi ../a.tokens -o out; }
+@test "shuffle, spilling" { attempts graft-shuffle -q -j 2 --seed 1 --memory 1Mi ../many.tokens -o out; }
+@test "shard" { attempts graft-shard -q -j 2 --seed 1 --split train=0.7,test=0.3 ../a.tokens -o parts; }
 @test "mix" { attempts graft-mix -q -j 2 ../a.tokens:0.5 ../b.tokens:0.5 -o out; }
 @test "sample" { attempts graft-sample -q -j 2 -n 9 ../a.tokens -o out; }
 @test "inspect" { attempts graft-inspect ../a.tokens; }
 @test "verify" { attempts graft-verify -j 2 ../a.tokens; }
+@test "verify --salvage" { attempts graft-verify -q -j 2 --salvage ../cut.tokens -o out; }
 @test "sum" { attempts graft-sum -j 2 ../a.tokens; }
 @test "diff" { attempts graft-diff -j 2 ../a.tokens ../b.tokens; }
 @test "dump" { attempts graft-dump -j 2 ../a.tokens; }
@@ -95,5 +119,10 @@ attempts() {
 @test "lineage" { attempts graft-lineage ../a.tokens; }
 @test "init" { attempts graft-init -q -t ../bpe.tok --arch llama --layers 1 --width 16 --heads 2 --kv-heads 1 --context 32 -o out; }
 @test "pretrain" { attempts graft-pretrain -q -j 2 -m ../a.model --steps 2 --batch-tokens 256 --micro-tokens 256 --grain 128 ../a.tokens -o out; }
+@test "pretrain with everything it writes" {
+    attempts +ck +log graft-pretrain -q -j 2 -m ../a.model --steps 3 --batch-tokens 256 --micro-tokens 256 --grain 128 --val ../b.tokens \
+        --val-every 1 --keep-best --checkpoint ck --checkpoint-every 1 --log log --snapshots 2:snaps ../a.tokens -o out
+}
+@test "import" { attempts graft-import -q --pattern gpt2 --special 'eos=<e>' ../x.tiktoken -o out; }
 @test "eval" { attempts graft-eval -q -j 2 -m ../a.model ../a.tokens; }
 @test "generate" { attempts graft-generate -q -j 2 -m ../a.model -p document -n 4; }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -91,6 +92,34 @@ static void commit_and_abort(void **state)
     assert_int_equal(stat("a", &st), 0);
     assert_int_equal(st.st_mode & 07777, 0640); /* the mode that was there */
     assert_int_equal(files_here(), 1);
+    unlink("a");
+}
+
+/* The hidden name of a file that is to be replaced: what a killed process has left under it goes,
+ * what a living one holds stays. */
+static void hidden_names(void **state)
+{
+    (void)state;
+    struct errctx e = ERRCTX_INIT;
+    struct outfile f;
+    put("a", "old");
+    put(".graft-a-0.tmp", "of a process that was killed");
+    assert_int_equal(outfile_open(&e, "a", &f), ERR_OK);
+    assert_int_equal(outfile_write(&e, &f, "new", 3), ERR_OK);
+    assert_int_equal(outfile_commit(&e, &f), ERR_OK);
+    assert_content("a", "new");
+    assert_int_equal(files_here(), 1);
+
+    put(".graft-a-0.tmp", "of a process that lives");
+    int held = open(".graft-a-0.tmp", O_RDONLY);
+    assert_int_equal(flock(held, LOCK_EX), 0);
+    assert_int_equal(outfile_open(&e, "a", &f), ERR_OK);
+    assert_int_equal(outfile_write(&e, &f, "newer", 5), ERR_OK);
+    assert_int_equal(outfile_commit(&e, &f), ERR_OK);
+    close(held);
+    assert_content("a", "newer");
+    assert_content(".graft-a-0.tmp", "of a process that lives");
+    unlink(".graft-a-0.tmp");
     unlink("a");
 }
 
@@ -404,6 +433,7 @@ int main(int argc, char **argv)
     if (argc > 1) act(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commit_and_abort),
+        cmocka_unit_test(hidden_names),
         cmocka_unit_test(new_files_follow_umask),
         cmocka_unit_test(links_stay_links),
         cmocka_unit_test(bad_targets),

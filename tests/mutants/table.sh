@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# table.sh: the planted defects: a name, a file, what stands there (once), what shall stand there instead, and the tests one of
+# which must fail. Read by run.sh.
+
+# ---- kernels ----
+
+mutant norm-mean-of-product kernels/ref/norm.c 'product /= (double)C;' ';' kernels/test_kernels
+mutant silu-slope kernels/ref/act.c 'return s + x * s * (1 - s);' 'return s;' kernels/test_kernels
+mutant gelu-constant kernels/ref/act.c 'cubic = 0.044715' 'cubic = 0.04415' kernels/test_kernels
+mutant softcap-slope kernels/ref/attention.c '*slope *= 1 - t * t;' ';' kernels/test_kernels
+mutant attention-value-gradient kernels/ref/attention.c 'sum[D + d] += p * view_get(vdout' 'sum[D + d] += ds * view_get(vdout' \
+    kernels/test_kernels
+mutant attention-sees-the-future kernels/internal.h '*last = position + 1;' '*last = position + 2;' \
+    unit/test_model_parity unit/test_model_decoder
+mutant attention-window kernels/internal.h '*first = position + 1 - a->window;' '*first = position - a->window;' \
+    unit/test_model_parity kernels/test_kernels unit/test_model_decoder
+mutant fast-norm-backward kernels/cpu/norm.inc 'vf p = vf_set(vf_sum(product) / (float)a->C);' \
+    'vf p = vf_set(vf_sum(product));' kernels/test_kernels
+mutant fast-loss-gradient kernels/cpu/cross_entropy.inc '/ sum - 1) * weight * slope' '/ sum) * weight * slope' kernels/test_kernels
+mutant fast-rope-back kernels/cpu/rope.inc 'if (a->inverse) si = vf_sub(vf_set(0), si);' ';' kernels/test_kernels
+mutant fast-rank-of-equals kernels/cpu/cross_entropy.inc 'if (v < t)' 'if (v < 0)' kernels/test_kernels
+mutant adam-correction kernels/ref/optimiser.c 'pow(a->beta2, (double)a->step)' 'pow(a->beta1, (double)a->step)' \
+    kernels/test_kernels unit/test_adamw
+mutant dropout-scale kernels/ref/dropout.c 'float kept = 1 / (1 - a->p);' 'float kept = 1;' kernels/test_kernels
+mutant embedding-gradient kernels/ref/embed.c '(float)(row[ids[n] * C + c] + (double)scale' '(float)((double)scale' \
+    kernels/test_kernels
+
+# ---- gradients and the step ----
+
+mutant rope-gradient common/model/block.c 'rotate(p, dqkv, true);' 'rotate(p, dqkv, false);' unit/test_model_gradients
+mutant residual-gradient common/model/block.c 'normed, d, dx, inner);' 'normed, d, dx, none);' \
+    unit/test_model_gradients
+mutant dropout-place common/model/block.c 'return 2 + 2 * (uint32_t)b->layer;' 'return 1 + 2 * (uint32_t)b->layer;' \
+    unit/test_model_laws unit/test_model_gradients unit/test_trainer_parity unit/test_model_parity
+mutant loss-weights common/model/loss.c 'm->weight[n++] = b->weight[i];' 'm->weight[n++] = 1;' \
+    unit/test_model_laws unit/test_model_gradients unit/test_model_parity unit/test_evaluate
+mutant loss-sum common/model/loss.c '*sum += (double)m->weight[at] * (double)m->loss[at];' '*sum += (double)m->loss[at];' \
+    unit/test_model_gradients unit/test_evaluate unit/test_model_laws
+mutant decay-of-norms common/train/adamw.c '.decay = run->decay ?' '.decay = !run->decay ?' unit/test_adamw
+mutant clipping common/train/adamw.c 'scale < 1 ? scale : 1' 'scale > 1 ? scale : 1' unit/test_trainer_parity unit/test_adamw
+mutant step-number common/train/adamw.c '.step = t,' '.step = t + 1,' unit/test_adamw unit/test_trainer_parity
+mutant norm-per-token common/train/trainer.c 'adamw_norm(&t->adamw, t->m) / p->scored;' 'adamw_norm(&t->adamw, t->m);' \
+    unit/test_trainer_parity tests/cli/training_parity.bats
+mutant batch-boundary common/train/trainer.c 'p->tokens + row.n > t->cfg->batch_tokens' 'p->tokens + row.n >= t->cfg->batch_tokens' \
+    unit/test_trainer_parity tests/cli/training_parity.bats tests/laws/pretrain.bats
+mutant warm-up common/train/adamw.c 'c->lr * (double)t / (double)c->warmup' 'c->lr * (double)(t + 1) / (double)c->warmup' \
+    unit/test_adamw
+
+# ---- the stream reader ----
+
+mutant no-seal formats/frame.c 'if (memcmp(p, expected, s->whole' 'if (0 && memcmp(p, expected, s->whole' unit/test_stream_damage
+mutant no-table formats/frame.c 'if (!same) return' 'if (0) return' unit/test_stream_damage
+mutant large-frame formats/frame.c 'if (raw > FRAME_RAW_LIMIT)' 'if (0)' unit/test_stream_hostile unit/test_stream
+mutant open-row formats/stream_reader.c 'if (r->view.open) return bad(' 'if (0) return bad(' unit/test_stream_hostile
+mutant no-id formats/stream_reader.c 'if (memcmp(id, end->id, 16)) return bad(' 'if (0) return bad(' unit/test_stream_hostile
+mutant no-index formats/stream_reader.c 'frame_u64(x->entries.data + at) == (uint64_t)r->begun)' '1)' \
+    unit/test_stream unit/test_stream_hostile
+mutant joined-begins formats/stream_reader.c 'memcmp(body.data, r->body.data, body.len)) {' '0) {' unit/test_stream
+mutant lengths formats/record.c 'if (total * size != cell->bytes)' 'if (total * size > cell->bytes)' unit/test_stream_hostile
+mutant rows-left-over formats/stream_reader.c 'if (end->rows != r->rows - r->first_row' 'if (end->rows > r->rows - r->first_row' \
+    unit/test_stream_hostile unit/test_stream
+mutant deep-values formats/msgpack.c 'if (depth > MP_MAX_DEPTH) return' 'if (0) return' unit/test_msgpack
+mutant keys-twice formats/msgpack.c 'if (keys[k].len == keys[i].len &&' 'if (0 &&' unit/test_msgpack
+mutant row-around-a-gap formats/stream_salvage.c 'rows_view_reset(&r->view); /* what comes next may be of another row */' ';' \
+    unit/test_stream_salvage
+
+# ---- going on from a checkpoint ----
+
+mutant resume-moments common/train/checkpoint.c 'c->adamw->m, c->adamw->v, c->best}' 'c->adamw->m, c->adamw->m, c->best}' \
+    'tests/laws/pretrain.bats:k steps'
+mutant resume-position common/train/trainer.c 'TRY(feed_skip(e, &t->feed, t->s.rows, t->s.digest));' ';' \
+    'tests/laws/pretrain.bats:k steps'
+mutant resume-other-rows common/train/feed.c 'if (memcmp(found, digest, 16) != 0)' 'if (0)' tests/cli/pretrain.bats
+mutant resume-refresh common/train/checkpoint.c 'if (r == ERR_OK) model_refresh(c->model);' ';' tests/laws/pretrain.bats
+mutant resume-validation common/train/trainer.c 'due && t->s.val_last_step < t->s.step)' 'due)' \
+    'tests/laws/pretrain.bats:killed again' tests/cli/pretrain.bats
+mutant resume-options common/train/checkpoint.c 'if (strcmp(v->as.bytes.data, now->value) != 0)' 'if (0)' tests/cli/pretrain.bats
+mutant resume-log common/train/trainlog.c 'ftruncate(l->fd, l->offset) != 0 ||' '' \
+    'tests/laws/pretrain.bats:killed again' tests/cli/pretrain.bats
+mutant resume-count common/train/trainer.c 't->s.rows = t->feed.used;' 't->s.rows = t->feed.used - 1;' \
+    'tests/laws/pretrain.bats:k steps'
+mutant checkpoint-lock common/train/checkpoint.c 'if (flock(c->lock, LOCK_EX | LOCK_NB) != 0) {' 'if (0) {' tests/cli/pretrain.bats
+
+# ---- sampling ----
+
+mutant top-p-total common/use/sampler.c 'above < s->cfg.top_p * total' 'above < s->cfg.top_p' unit/test_sampler
+mutant penalty-of-negatives common/use/sampler.c 's->score[id] / s->cfg.repetition : s->score[id] * s->cfg.repetition;' \
+    's->score[id] / s->cfg.repetition : s->score[id] / s->cfg.repetition;' unit/test_sampler
+mutant top-k-of-equals common/use/sampler.c 'if (s->score[v] < last)' 'if (s->score[v] <= last)' unit/test_sampler
+mutant scores-not-numbers common/use/sampler.c 'if (isnan(logits[v]) || logits[v] == INFINITY)' 'if (0)' unit/test_sampler
+mutant min-p common/use/sampler.c '- best) < s->cfg.min_p)' '- best) > s->cfg.min_p)' unit/test_sampler
+mutant draw-of-zero common/use/sampler.c 'sum <= goal; v++' 'sum < goal; v++' unit/test_sampler
+
+# ---- text ----
+
+mutant csv-quotes formats/csv.c "if (q == NULL || end + 1 >= n || data[end + 1] != '\"')" 'if (1)' tests/cli/text.bats
