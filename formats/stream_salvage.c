@@ -26,6 +26,11 @@ enum { SEARCH_BYTES = 1 << 16, HEAD_BYTES = 18, COPY_BYTES = 1 << 20 };
 /* Of the table of n frames. */
 #define TABLE_BYTES(n) ((uint64_t)(n)*8 + 8 + FRAME_TABLE_FOOTER)
 
+enum verdict {
+    CUT_UP = 1,   /* frames were taken out, nobody knows where: rows in pieces are not believed */
+    UNPROVEN = 2, /* its begin is lost, and the id does not show that it was like ours: no row is */
+};
+
 struct rescue {
     struct infile in;
     ZSTD_DCtx *zstd;
@@ -50,7 +55,9 @@ struct rescue {
     int64_t gaps, gaps_at; /* in it, and how many there were before it */
     uint64_t tail;         /* up to here, seal and table of the one before may reach */
     size_t segment;        /* its number */
-    struct bytes cut_up;   /* per segment: 1: frames were taken out, and nobody knows where */
+    bool headed;           /* its begin was seen */
+    struct content *proof; /* of the rows of one whose begin was not */
+    struct bytes verdicts; /* per segment, bits of enum verdict */
     struct stream_writer *writer;
     struct salvage *result;
 };
@@ -148,23 +155,31 @@ static void close_gap(struct rescue *r, uint64_t to)
 }
 
 /* What is known of a segment at its end: `end` is its end record or NULL. When frames are missing
- * and there is no gap, no row in pieces can be trusted: a piece of it may be what is missing. */
+ * and there is no gap, a piece of a row may be what is missing. When the begin is missing, the id
+ * of the rows under ours must be that of the end record. */
 static enum err judge_segment(struct errctx *e, struct rescue *r, const struct record_end *end)
 {
     struct salvage *s = r->result;
-    int64_t rows = end ? end->rows : -1;
-    uint8_t cut_up = end && r->gaps == 0 && end->bytes != r->data;
-    if (cut_up) {
-        r->kept -= r->pieced;
-        s->rows -= r->pieced;
+    int64_t rows = end ? end->rows : -1, believed = r->kept;
+    uint8_t verdict = 0, id[16];
+    if (end && r->gaps == 0 && end->bytes != r->data) verdict = CUT_UP;
+    if (!r->headed && r->kept > 0) {
+        content_id(r->proof, NULL, 0, 0, id);
+        if (!end || memcmp(id, end->id, sizeof id)) verdict = UNPROVEN;
+        content_reset(r->proof);
     }
-    int64_t lost = rows < r->kept ? -1 : rows - r->kept;
-    for (int64_t i = r->gaps_at; i < s->gaps_count && i < SALVAGE_GAPS; i++)
+    if (verdict == CUT_UP) believed = r->kept - r->pieced;
+    if (verdict == UNPROVEN) believed = 0;
+    s->rows -= r->kept - believed;
+    int64_t lost = rows < believed ? -1 : rows - believed;
+    for (int64_t i = r->gaps_at; i < s->gaps_count && i < SALVAGE_GAPS; i++) {
         if (lost == 0 || r->gaps == 1) s->gaps[i].lost = lost;
+        if (verdict == UNPROVEN) s->gaps[i].row = r->base;
+    }
     r->base = r->base < 0 || rows < 0 ? -1 : r->base + rows;
     r->tail = rows >= 0 && r->gaps == 0 ? r->at + FRAME_SEAL_BYTES + TABLE_BYTES(r->frames + 2) : 0;
     r->gaps_at = s->gaps_count;
-    return bytes_append(e, &r->cut_up, &cut_up, 1);
+    return bytes_append(e, &r->verdicts, &verdict, 1);
 }
 
 static enum err close_segment(struct errctx *e, struct rescue *r, const struct record_end *end)
@@ -174,6 +189,7 @@ static enum err close_segment(struct errctx *e, struct rescue *r, const struct r
     r->segment++;
     r->kept = r->pieced = r->gaps = r->frames = 0;
     r->data = 0;
+    r->headed = false;
     return ERR_OK;
 }
 
@@ -187,6 +203,7 @@ static enum err keep_begin(struct errctx *e, struct rescue *r)
         return damage.code == ERR_INPUT ? ERR_OK : err_set(e, damage.code, "%s", damage.message);
     r->has_begin = true;
     TRY(rows_view_init(e, &r->view, &r->begin));
+    TRY(content_new(e, &r->begin, &r->body, &r->proof));
     TRY(mem_new(e, &r->target, (size_t)r->begin.tensors_count, sizeof *r->target, "tensors"));
     for (int64_t i = 0; i < r->begin.tensors_count; i++) r->target[i] = -1;
     return mem_new(e, &r->cells, (size_t)r->begin.columns_count, sizeof *r->cells, "columns");
@@ -207,7 +224,7 @@ static enum err take_begin(struct errctx *e, struct rescue *r)
     r->ours = r->scratch.len == r->body.len && !memcmp(r->scratch.data, r->body.data, r->body.len);
     /* Streams of tensors cannot be joined: the first one it is. */
     if (r->begun && !stream_kind_has_rows(begin.kind)) r->ours = false;
-    r->begun = true;
+    r->begun = r->headed = true;
     stream_begin_fini(&begin);
     return ERR_OK;
 }
@@ -228,9 +245,11 @@ static enum err take_rows(struct errctx *e, struct rescue *r, const struct recor
         r->result->rows += r->view.rows.n;
         r->kept += r->view.rows.n;
         r->pieced += rec->rows == 0;
+        if (!r->headed) content_rows(r->proof, &r->view.rows, 0, r->view.rows.n);
         return ERR_OK;
     }
-    if (rec->rows == 0 && r->cut_up.data[r->segment]) return ERR_OK;
+    uint8_t verdict = r->verdicts.data[r->segment];
+    if (verdict == UNPROVEN || (verdict == CUT_UP && rec->rows == 0)) return ERR_OK;
     return stream_writer_rows(e, r->writer, &r->view.rows, 0, r->view.rows.n);
 }
 
@@ -330,7 +349,7 @@ static enum err step(struct errctx *e, struct rescue *r, uint64_t *offset)
     TRY(skip_length(e, r, *offset, &skip));
     if (skip > 0) {
         close_gap(r, *offset);
-        /* Between segments. Rows behind a begin that is lost are as those behind the others. */
+        /* Between segments: if a begin is lost, the rows behind it may still be like the others. */
         r->ours = stream_kind_has_rows(r->begin.kind);
         r->sealed = true;
         rows_view_reset(&r->view);
@@ -352,7 +371,7 @@ static enum err walk(struct errctx *e, struct rescue *r, enum walk_purpose purpo
 {
     r->purpose = purpose;
     r->ours = stream_kind_has_rows(r->begin.kind);
-    r->begun = false;
+    r->begun = r->headed = false;
     r->tensor = r->element = 0;
     r->gap = NO_GAP;
     r->kept = r->pieced = r->gaps = r->frames = 0;
@@ -440,7 +459,8 @@ enum err stream_salvage(struct errctx *e, struct run *run, const char *path, con
     bytes_fini(&r.raw);
     bytes_fini(&r.body);
     bytes_fini(&r.scratch);
-    bytes_fini(&r.cut_up);
+    bytes_fini(&r.verdicts);
+    content_free(r.proof);
     ZSTD_freeDCtx(r.zstd);
     return code;
 }

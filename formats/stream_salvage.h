@@ -3,7 +3,8 @@
  *
  * Each frame has a checksum of its own, so one that passes is believed wherever it stands. After
  * damage the search goes on at the next byte that begins a frame. Kept are whole rows, and tensors
- * of which every piece is there. Of joined streams one begin is enough: they are the same. */
+ * of which every piece is there. Of joined streams one begin is enough where the id of a
+ * segment shows that its own, which is lost, was the same. */
 #ifndef GRAFT_FORMATS_STREAM_SALVAGE_H
 #define GRAFT_FORMATS_STREAM_SALVAGE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_stream_damage.c: a stream cut at any byte, or with a bit flipped at any byte, is bad input
- * with a message that names the file and a byte; nothing crashes, whatever a file claims. */
+/* test_stream_damage.c: a stream cut at any byte, or with any bit flipped, is bad input with a
+ * message that names the file and a byte; nothing crashes, whatever a file claims. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,10 +15,18 @@
 #include "tests/unit/stream_cases.h"
 
 static char scratch[64];
+static struct bytes kept[STREAM_KIND_COUNT]; /* tests/golden, one of each kind */
 
 static int enter_scratch(void **state)
 {
     (void)state;
+    for (int kind = 0; kind < STREAM_KIND_COUNT; kind++) {
+        struct errctx e = ERRCTX_INIT;
+        char path[64];
+        snprintf(path, sizeof path, "tests/golden/%s.stream",
+                 stream_kind_name((enum stream_kind)kind));
+        if (io_slurp(&e, path, 1 << 20, &kept[kind]) != ERR_OK) return -1;
+    }
     snprintf(scratch, sizeof scratch, "/tmp/graft-test-damage-XXXXXX");
     return mkdtemp(scratch) && chdir(scratch) == 0 ? 0 : -1;
 }
@@ -28,6 +36,7 @@ static int leave_scratch(void **state)
     (void)state;
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", scratch);
+    for (int kind = 0; kind < STREAM_KIND_COUNT; kind++) bytes_fini(&kept[kind]);
     return chdir("/") == 0 ? system(command) : -1;
 }
 
@@ -92,44 +101,61 @@ static void assert_refused(const char *path, size_t at, const char *how, int thr
         fail_msg("%s at byte %zu: no position in '%s'", how, at, e.message);
 }
 
+/* Puts n bytes at `path`. */
+static void put(const char *path, const void *data, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, n, f), n);
+    fclose(f);
+}
+
+/* Every bit of the streams that are kept. */
 static void test_flip(void **state)
 {
     (void)state;
     for (int kind = 0; kind < STREAM_KIND_COUNT; kind++) {
         struct errctx e = ERRCTX_INIT;
-        struct bytes b = {0};
-        golden((enum stream_kind)kind, "golden");
+        struct bytes *b = &kept[kind];
+        put("golden", b->data, b->len);
         assert_int_equal(read_through(&e, "golden", 0), ERR_OK);
-        assert_int_equal(io_slurp(&e, "golden", 1 << 20, &b), ERR_OK);
         int fd = open("golden", O_WRONLY);
-        for (size_t i = 0; i < b.len; i++) {
-            uint8_t flipped = b.data[i] ^ (uint8_t)(1 << (i * 5 + (size_t)kind) % 8);
+        for (size_t bit = 0; bit < b->len * 8; bit++) {
+            size_t i = bit / 8;
+            uint8_t flipped = b->data[i] ^ (uint8_t)(1 << bit % 8);
             assert_int_equal(pwrite(fd, &flipped, 1, (off_t)i), 1);
-            assert_refused("golden", i, "flip", i % 64 ? 0 : 2);
-            if (i % 4 == 0) (void)look("golden");
-            assert_int_equal(pwrite(fd, &b.data[i], 1, (off_t)i), 1);
+            assert_refused("golden", i, "flip", bit % 509 ? 0 : 2);
+            if (bit % 37 == 0) (void)look("golden");
+            assert_int_equal(pwrite(fd, &b->data[i], 1, (off_t)i), 1);
         }
         close(fd);
         assert_int_equal(read_through(&e, "golden", 0), ERR_OK);
-        bytes_fini(&b);
     }
 }
 
+static void cut_everywhere(size_t n)
+{
+    while (n-- > 0) {
+        assert_int_equal(truncate("golden", (off_t)n), 0);
+        assert_refused("golden", n, "cut", n % 64 ? 0 : 2);
+        if (n % 5 == 0) assert_int_equal(look("golden"), ERR_INPUT);
+    }
+}
+
+/* At every byte of those that are kept, and of one with rows in many pieces. */
 static void test_cut(void **state)
 {
     (void)state;
+    struct errctx e = ERRCTX_INIT;
+    struct bytes b = {0};
     for (int kind = 0; kind < STREAM_KIND_COUNT; kind++) {
-        struct errctx e = ERRCTX_INIT;
-        struct bytes b = {0};
-        golden((enum stream_kind)kind, "golden");
-        assert_int_equal(io_slurp(&e, "golden", 1 << 20, &b), ERR_OK);
-        for (size_t n = b.len; n-- > 0;) {
-            assert_int_equal(truncate("golden", (off_t)n), 0);
-            assert_refused("golden", n, "cut", n % 64 ? 0 : 2);
-            if (n % 5 == 0) assert_int_equal(look("golden"), ERR_INPUT);
-        }
-        bytes_fini(&b);
+        put("golden", kept[kind].data, kept[kind].len);
+        cut_everywhere(kept[kind].len);
     }
+    golden(STREAM_TOKENS, "golden");
+    assert_int_equal(io_slurp(&e, "golden", 1 << 20, &b), ERR_OK);
+    cut_everywhere(b.len);
+    bytes_fini(&b);
 }
 
 /* Two segments: a cut between them is a shorter stream, anywhere else an error. */
@@ -157,14 +183,6 @@ static void test_cut_joined(void **state)
 }
 
 /* ------------------------------------------------------------------ frames in a wrong order */
-
-static void put(const char *path, const void *data, size_t n)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, n, f), n);
-    fclose(f);
-}
 
 static uint8_t noise(size_t i)
 {

@@ -274,6 +274,28 @@ static void test_end(void **state)
     drop(&w);
 }
 
+/* Rows without their begin are believed when the id proves them, and not otherwise. */
+static void test_begin(void **state)
+{
+    (void)state;
+    struct whole w;
+    struct salvage s;
+    bool kept[LIMIT];
+    make(&w, 2);
+    const struct map_segment *g = &w.map.segments[1];
+    w.file.data[g->offsets[0] + 20] ^= 1;
+    salvage(w.file.data, w.file.len, &s);
+    assert_int_equal(rows_of("saved", 2 * ROWS, kept), 2 * ROWS);
+    w.file.data[g->offsets[5] + 20] ^= 1;
+    salvage(w.file.data, w.file.len, &s);
+    assert_int_equal(s.rows, ROWS);
+    assert_int_equal(rows_of("saved", 2 * ROWS, kept), ROWS);
+    assert_int_equal(s.rows_expected, 2 * ROWS);
+    assert_true(kept[ROWS - 1] && !kept[ROWS]);
+    assert_int_equal(s.gaps[0].row, ROWS);
+    drop(&w);
+}
+
 /* Two places of one segment: what is lost between them is not told apart, but counted. */
 static void test_two(void **state)
 {
@@ -328,7 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frame), cmocka_unit_test(test_missing), cmocka_unit_test(test_end),
-        cmocka_unit_test(test_two),   cmocka_unit_test(test_around),
+        cmocka_unit_test(test_two),   cmocka_unit_test(test_begin),   cmocka_unit_test(test_around),
     };
     return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
 }
