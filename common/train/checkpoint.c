@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -275,6 +276,19 @@ static enum err check_begin(struct errctx *e, const struct checkpoint *c,
     return r;
 }
 
+/* A sum with a number that is none would come to the weights unseen. */
+static enum err check_finite(struct errctx *e, const struct checkpoint *c,
+                             const struct stream_field *f, const float *x,
+                             const struct stream_tensor_piece *piece)
+{
+    for (int64_t i = 0; i < piece->elements; i++)
+        if (!isfinite(x[i]))
+            return err_set(e, ERR_INPUT,
+                           "the checkpoint '%s': tensor '%s', element %" PRId64 " is %s", c->path,
+                           f->name, piece->first + i, isnan(x[i]) ? "NaN" : "infinite");
+    return ERR_OK;
+}
+
 static enum err tensors_read(struct errctx *e, struct checkpoint *c, struct stream_reader *r)
 {
     const struct param_table *table = model_params(c->model);
@@ -287,7 +301,10 @@ static enum err tensors_read(struct errctx *e, struct checkpoint *c, struct stre
         if (event == STREAM_EVENT_END) return ERR_OK;
         const struct param *p = &table->items[piece.tensor % table->count];
         struct buf to = param_buf(c, (int)(piece.tensor / table->count), p);
-        k->upload(k, buf_at(to, (size_t)piece.first * 4, piece.bytes), piece.data, piece.bytes);
+        to = buf_at(to, (size_t)piece.first * 4, piece.bytes);
+        k->upload(k, to, piece.data, piece.bytes);
+        TRY(check_finite(e, c, &stream_reader_begin(r)->tensors[piece.tensor], k->map(k, to),
+                         &piece));
     }
 }
 

@@ -32,7 +32,7 @@ mutant rope-gradient common/model/block.c 'rotate(p, dqkv, true);' 'rotate(p, dq
 mutant residual-gradient common/model/block.c 'normed, d, dx, inner);' 'normed, d, dx, none);' \
     unit/test_model_gradients
 mutant dropout-place common/model/block.c 'return 2 + 2 * (uint32_t)b->layer;' 'return 1 + 2 * (uint32_t)b->layer;' \
-    unit/test_model_laws unit/test_model_gradients unit/test_trainer_parity unit/test_model_parity
+    unit/test_model_laws
 mutant loss-weights common/model/loss.c 'm->weight[n++] = b->weight[i];' 'm->weight[n++] = 1;' \
     unit/test_model_laws unit/test_model_gradients unit/test_model_parity unit/test_evaluate
 mutant loss-sum common/model/loss.c '*sum += (double)m->weight[at] * (double)m->loss[at];' '*sum += (double)m->loss[at];' \
@@ -47,11 +47,19 @@ mutant batch-boundary common/train/trainer.c 'p->tokens + row.n > t->cfg->batch_
 mutant warm-up common/train/adamw.c 'c->lr * (double)t / (double)c->warmup' 'c->lr * (double)(t + 1) / (double)c->warmup' \
     unit/test_adamw
 
+# ---- files ----
+
+mutant hidden-name-stays common/base/io.c 'number += cause == EEXIST && !temporary_reclaim(f->temporary);' \
+    '(void)temporary_reclaim; number += cause == EEXIST;' unit/test_io
+mutant hidden-name-of-the-living common/base/io.c 'bool dead = flock(fd, LOCK_EX | LOCK_NB) == 0 &&' 'bool dead = ' unit/test_io
+mutant spill-with-a-name common/base/io.c '*fd = open(directory, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);' \
+    '*fd = open("left-over", O_CREAT | O_RDWR, 0600);' tests/fault/kills.bats:spilling
+
 # ---- the stream reader ----
 
 mutant no-seal formats/frame.c 'if (memcmp(p, expected, s->whole' 'if (0 && memcmp(p, expected, s->whole' unit/test_stream_damage
 mutant no-table formats/frame.c 'if (!same) return' 'if (0) return' unit/test_stream_damage
-mutant large-frame formats/frame.c 'if (raw > FRAME_RAW_LIMIT)' 'if (0)' unit/test_stream_hostile unit/test_stream
+mutant large-frame formats/frame.c 'if (raw > FRAME_RAW_LIMIT)' 'if (0)' unit/test_stream_hostile
 mutant open-row formats/stream_reader.c 'if (r->view.open) return bad(' 'if (0) return bad(' unit/test_stream_hostile
 mutant no-id formats/stream_reader.c 'if (memcmp(id, end->id, 16)) return bad(' 'if (0) return bad(' unit/test_stream_hostile
 mutant no-index formats/stream_reader.c 'frame_u64(x->entries.data + at) == (uint64_t)r->begun)' '1)' \
@@ -81,6 +89,10 @@ mutant resume-log common/train/trainlog.c 'ftruncate(l->fd, l->offset) != 0 ||' 
 mutant resume-count common/train/trainer.c 't->s.rows = t->feed.used;' 't->s.rows = t->feed.used - 1;' \
     'tests/laws/pretrain.bats:k steps'
 mutant checkpoint-lock common/train/checkpoint.c 'if (flock(c->lock, LOCK_EX | LOCK_NB) != 0) {' 'if (0) {' tests/cli/pretrain.bats
+
+mutant checkpoint-version common/train/checkpoint.c 'TRY(check_text(e, &b->meta, "version", c->run->step.version, "version"));' ';' \
+    tests/cli/pretrain.bats
+mutant checkpoint-numbers common/train/checkpoint.c 'if (!isfinite(x[i]))' 'if (0)' tests/fault/hostile.bats:checkpoint
 
 # ---- sampling ----
 

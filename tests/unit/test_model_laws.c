@@ -134,6 +134,47 @@ static void recomputed(void **state)
     }
 }
 
+/* ---- each place in the model drops in its own way ---- */
+
+enum { PLACES = 64 };
+static uint32_t lanes[PLACES];
+static int lanes_count;
+static void (*real_dropout)(struct kernels *k, const struct dropout_args *a);
+
+static void note_lane(struct kernels *k, const struct dropout_args *a)
+{
+    assert_true(lanes_count < PLACES);
+    lanes[lanes_count++] = a->lane;
+    real_dropout(k, a);
+}
+
+static void dropout_places_differ(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(support_archs); i++) {
+        struct errctx e = ERRCTX_INIT;
+        struct support s;
+        struct batch b;
+        const struct model_config c = support_config(support_archs[i]);
+        const struct model_use use = {
+            .dtype = DTYPE_F32, .training = true, .tokens = 64, .dropout = 0.1, .seed = 3};
+        const int64_t rows[] = {7, 20};
+        support_open(&s, "ref", 1);
+        real_dropout = s.k.dropout;
+        s.k.dropout = note_lane;
+        struct model *m = support_model(&s, &c, &use);
+        support_batch(&b, &c, 100, ARRAY_LEN(rows), rows, 0);
+        lanes_count = 0;
+        assert_int_equal(model_forward(&e, m, &b, 1), ERR_OK);
+        assert_true(lanes_count >= 2 * c.layers); /* behind attention and MLP of each */
+        for (int a = 0; a < lanes_count; a++)
+            for (int z = 0; z < a; z++) assert_int_not_equal(lanes[a], lanes[z]);
+        batch_fini(&b);
+        model_free(m);
+        support_close(&s);
+    }
+}
+
 static void dropout_shows(void **state)
 {
     (void)state;
@@ -166,8 +207,11 @@ static void close_to_reference(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_cut), cmocka_unit_test(any_threads), cmocka_unit_test(recomputed),
-        cmocka_unit_test(dropout_shows), cmocka_unit_test(close_to_reference)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(any_cut),
+                                       cmocka_unit_test(any_threads),
+                                       cmocka_unit_test(recomputed),
+                                       cmocka_unit_test(dropout_shows),
+                                       cmocka_unit_test(dropout_places_differ),
+                                       cmocka_unit_test(close_to_reference)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "formats/frame.h"
 #include "formats/intake.h"
 #include "formats/outlet.h"
 #include "tests/unit/stream_cases.h"
@@ -374,6 +375,25 @@ static void test_begins(void **state)
     }
 }
 
+/* A frame says how large it is before it is unpacked: over 4 MiB it is not. */
+static void test_large_frame(void **state)
+{
+    (void)state;
+    struct errctx e = ERRCTX_INIT;
+    struct frame_header h;
+    size_t need;
+    uint8_t head[9] = {0x28, 0xb5, 0x2f, 0xfd, 0xa4}; /* size in 4 bytes, a checksum */
+    frame_put_u32(head + 5, FRAME_RAW_LIMIT);
+    assert_int_equal(frame_header_parse(&e, head, sizeof head, &h, &need), ERR_OK);
+    assert_int_equal(h.raw_size, FRAME_RAW_LIMIT);
+    for (uint64_t n = FRAME_RAW_LIMIT + 1; n <= UINT32_MAX; n = n * 2 + 1) {
+        e = ERRCTX_INIT;
+        frame_put_u32(head + 5, (uint32_t)n);
+        assert_int_equal(frame_header_parse(&e, head, sizeof head, &h, &need), ERR_INPUT);
+        assert_non_null(strstr(e.message, "over the limit"));
+    }
+}
+
 /* A tensor larger than any memory is promised: nothing is allocated for what does not come. */
 static void test_promise(void **state)
 {
@@ -398,9 +418,10 @@ static void test_promise(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_any_byte), cmocka_unit_test(test_order),
-        cmocka_unit_test(test_merged),   cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_begins),   cmocka_unit_test(test_promise),
+        cmocka_unit_test(test_any_byte),    cmocka_unit_test(test_order),
+        cmocka_unit_test(test_merged),      cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_begins),      cmocka_unit_test(test_promise),
+        cmocka_unit_test(test_large_frame),
     };
     return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
 }
