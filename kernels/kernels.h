@@ -130,14 +130,16 @@ struct adamw_args {
 /* Cross entropy over rows of logits. target -1: not scored (loss 0, gradient 0). */
 struct cross_entropy_args {
     int64_t N, V;
-    struct mat logits; /* (N, V); becomes the gradient of sum(weight * loss) when `gradient` */
+    struct mat logits; /* (N, V); scratch afterwards, where a gradient is asked for */
+    struct mat
+        gradient;      /* of sum(weight * loss), (N, V), or absent. It may lie in the memory of the
+                        * logits, each row where the row of these begins: as BF16 in half of it */
     struct buf target; /* I32 [N] */
     struct buf weight; /* F32 [N] or absent (1) */
     struct buf loss;   /* F32 [N]: -log softmax(logits)[target] (not weighted) = */
     struct buf rank;   /* I32 [N] or absent: how many tokens have a higher logit, or an equal one
                         * and a lower id; -1 where target is -1 = */
-    bool gradient;
-    float softcap; /* > 0: logits are capped first */
+    float softcap;     /* > 0: logits are capped first */
 };
 
 /* Dropout: y = x * keep / (1 - p), keep from Philox key, counter (step, ordinal[n], position[n],
@@ -245,8 +247,8 @@ struct kernels {
 };
 
 /* Opens a backend. device: "cpu" (the best this CPU has, capped by the environment's
- * GRAFT_CPU=ref|avx2|avx512|avx512bf16|amx), or "ref". The pool is borrowed. ERR_USAGE for an unknown name. k
- * is filled; kernels_close when done. */
+ * GRAFT_CPU=ref|avx2|avx512|avx512bf16|amx), or "ref". The pool is borrowed. ERR_USAGE for an
+ * unknown name. k is filled; kernels_close when done. */
 enum err kernels_open(struct errctx *e, const char *device, struct pool *pool,
                       struct kernels *k) MUST_USE;
 void kernels_close(struct kernels *k);

@@ -5,7 +5,8 @@
  *   scored places of each grain, laid end to end, zero-padded to KERNEL_STEP
  *        (places that predict nothing cost nothing)
  *        -> [dense, activation, norm: masked head] -> pieces of at most `chunk` rows
- *        -> logits = x W^T + b -> loss, d logits (in place) -> dx = d logits W, dW += d logits^T x
+ *        -> logits = x W^T + b (F32) -> loss, d logits (in place) -> dx = d logits W, dW += d
+ * logits^T x
  *
  * A grain's pieces follow from its scored places and the shapes alone, and each piece is a grain of
  * the products; as many whole pieces as fit into `chunk` rows go into one call. So neither chunk
@@ -94,11 +95,20 @@ static int64_t next_run(const struct model *m, int64_t first, struct grid *grid)
     return last;
 }
 
+/* The gradient lies where the logits were, in the type that products read. */
+static struct mat gradient_in_place(const struct model *m, struct mat logits)
+{
+    if (m->use.dtype == logits.dtype) return logits;
+    return mat_rows(logits.buf, m->use.dtype,
+                    logits.ld * (int64_t)(dtype_size(logits.dtype) / dtype_size(m->use.dtype)));
+}
+
 static void score(struct model *m, struct mat x, bool gradient, bool ranks)
 {
     struct kernels *k = m->k;
     const struct mat none = {0},
                      logits = mat_rows(m->work.slots[MODEL_LOGITS], DTYPE_F32, m->c.vocab);
+    const struct mat dlogits = gradient_in_place(m, logits);
     const struct buf absent = {0};
     struct grid grid;
     for (int64_t i = 0, next; i < m->pieces; i = next) {
@@ -114,10 +124,10 @@ static void score(struct model *m, struct mat x, bool gradient, bool ranks)
             .weight = numbers_from(m->work.slots[MODEL_WEIGHT], at),
             .loss = numbers_from(m->work.slots[MODEL_LOSS], at),
             .rank = ranks ? numbers_from(m->work.slots[MODEL_RANK], at) : absent,
-            .gradient = gradient};
+            .gradient = gradient ? dlogits : none};
         k->cross_entropy(k, &a);
         if (gradient)
-            linear_backward(k, &m->head, n, grid, part, logits,
+            linear_backward(k, &m->head, n, grid, part, dlogits,
                             rows_from(activation(m, m->work.slots, MODEL_DSCORED), at), none);
     }
 }

@@ -13,7 +13,7 @@ static double capped(double x, double cap)
 static void cross_entropy(struct kernels *k, const struct cross_entropy_args *a)
 {
     (void)k;
-    struct view x = view_of(a->logits, a->N, a->V);
+    struct view x = view_of(a->logits, a->N, a->V), to = view_of(a->gradient, a->N, a->V);
     const int32_t *target = buf_host(a->target, a->N, sizeof *target);
     const float *weight = buf_host(a->weight, a->N, sizeof *weight);
     float *loss = buf_host(a->loss, a->N, sizeof *loss);
@@ -24,7 +24,7 @@ static void cross_entropy(struct kernels *k, const struct cross_entropy_args *a)
         if (t < 0) {
             loss[n] = 0;
             if (rank) rank[n] = -1;
-            for (int64_t v = 0; v < a->V && a->gradient; v++) view_put(x, n, v, 0);
+            for (int64_t v = 0; v < a->V && to.p; v++) view_put(to, n, v, 0);
             continue;
         }
         double top = -INFINITY, sum = 0, own = capped(view_get(x, n, t), a->softcap);
@@ -37,10 +37,10 @@ static void cross_entropy(struct kernels *k, const struct cross_entropy_args *a)
         for (int64_t v = 0; v < a->V; v++) sum += exp(capped(view_get(x, n, v), a->softcap) - top);
         loss[n] = (float)(log(sum) + top - own);
         if (rank) rank[n] = above;
-        for (int64_t v = 0; v < a->V && a->gradient; v++) {
+        for (int64_t v = 0; v < a->V && to.p; v++) {
             double z = capped(view_get(x, n, v), a->softcap), d = exp(z - top) / sum - (v == t);
             if (a->softcap > 0) d *= 1 - (z / a->softcap) * (z / a->softcap);
-            view_put(x, n, v, weight ? d * weight[n] : d);
+            view_put(to, n, v, weight ? d * weight[n] : d);
         }
     }
 }

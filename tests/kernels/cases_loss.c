@@ -38,9 +38,9 @@ static void cross_setup(struct problem *p)
 static void cross_call(struct kernels *k, struct problem *p, int64_t first, int64_t last)
 {
     const struct shape *s = p->s;
-    struct cross_entropy_args a = {
-        .N = last - first, .V = s->V, .gradient = s->gradient, .softcap = s->softcap};
+    struct cross_entropy_args a = {.N = last - first, .V = s->V, .softcap = s->softcap};
     a.logits = mat_from(p, X_LOGITS, first);
+    if (s->gradient) a.gradient = a.logits;
     a.target = buf_from(p, X_TARGET, first);
     a.weight = buf_from(p, X_WEIGHT, first);
     a.loss = buf_from(p, X_LOSS, first);
@@ -79,9 +79,9 @@ static const struct op cross_entropy = {.name = "cross_entropy",
                                         .nan_in = 1 + X_LOGITS,
                                         .bytes = cross_bytes};
 
-/* Its gradient: the logits' copy is turned into the gradient; the loss of every token counts its
+/* Its gradient, of its own type and beside a copy of the logits; the loss of every token counts its
  * weight. */
-enum { G_LOGITS, G_TARGET, G_WEIGHT, G_LOSS, G_COPY };
+enum { G_LOGITS, G_TARGET, G_WEIGHT, G_LOSS, G_GRADIENT, G_COPY };
 
 static void gradient_setup(struct problem *p)
 {
@@ -90,18 +90,19 @@ static void gradient_setup(struct problem *p)
     array_add_dense(p, "target", IN, DTYPE_I32, s->N, 1, IDS_OR_NONE);
     array_add_dense(p, "weight", IN, DTYPE_F32, s->N, 1, POSITIVE);
     array_add_dense(p, "loss", ROOM, DTYPE_F32, s->N, 1, ZERO);
-    array_add(p, "dlogits", OUT, s->x, s->N, s->V, ZERO);
+    array_add(p, "dlogits", OUT, s->y, s->N, s->V, ZERO);
+    array_add(p, "copy", ROOM, s->x, s->N, s->V, ZERO);
     p->a[G_TARGET].limit = s->V;
     p->a[G_LOSS].gradient = G_WEIGHT;
-    p->a[G_LOGITS].gradient = G_COPY;
+    p->a[G_LOGITS].gradient = G_GRADIENT;
 }
 static void gradient_run(struct kernels *k, struct problem *p, int logits, bool gradient,
                          int64_t first, int64_t last)
 {
     const struct shape *s = p->s;
-    struct cross_entropy_args a = {
-        .N = last - first, .V = s->V, .gradient = gradient, .softcap = s->softcap};
+    struct cross_entropy_args a = {.N = last - first, .V = s->V, .softcap = s->softcap};
     a.logits = mat_from(p, logits, first);
+    if (gradient) a.gradient = mat_from(p, G_GRADIENT, first);
     a.target = buf_from(p, G_TARGET, first);
     a.weight = buf_from(p, G_WEIGHT, first);
     a.loss = buf_from(p, G_LOSS, first);
@@ -121,6 +122,7 @@ static const struct shape gradient_shapes[] = {
     {.N = 9, .V = 7},
     {.N = 12, .V = 67},
     {.N = 12, .V = 33, .softcap = 2},
+    {.N = 30, .V = 300, .y = DTYPE_BF16},
 };
 static const struct op cross_entropy_gradient = {.name = "cross_entropy_gradient",
                                                  .tolerance = 3e-6,
