@@ -25,7 +25,10 @@ enum {
     CHUNK = 512,     /* of the depth */
     STRIP = 384,     /* columns */
     STRETCH = 512,   /* of the depth, where C can hold partial sums */
-    PIECE = 32,      /* of the depth, to pack by one task: a multiple of any unit's step */
+    CLASH =
+        2048,    /* rows that lie a multiple of so many bytes apart push each other out of caches */
+    BESIDE = 16, /* columns that keep the rows of a tile from such a distance */
+    PIECE = 32,  /* of the depth, to pack by one task: a multiple of any unit's step */
     BLOCK_MOST = 64, /* rows and columns of any unit's block */
 };
 
@@ -105,7 +108,8 @@ static void tile_chunk(const struct gemm_job *job, int64_t i, int64_t m, int64_t
     int64_t deep = round_up(depth, u->step);
     struct view from = view_part(job->A, i, k);
     struct lines lines = {from.p, from.row, 1};
-    if (from.dtype != u->dtype || from.trans || m % u->rows != 0 || deep != depth)
+    if (from.dtype != u->dtype || from.trans || m % u->rows != 0 || deep != depth ||
+        from.row * (int64_t)size % CLASH == 0)
         lines = u->pack_a(from, m, depth, room->a);
     int64_t step = lines.p == from.p ? u->rows * from.row : u->rows * deep;
     const unsigned char *panels = job->panels + (size_t)((j - job->j0) / u->cols) * panel +
@@ -161,7 +165,7 @@ static void tile_task(void *ctx, int64_t task, int thread)
         ldc = job->partial_ld;
     } else if (job->through_room) {
         c = room->c;
-        ldc = round_up(n, u->cols);
+        ldc = round_up(n, u->cols) + BESIDE;
         whole = true;
     }
     bool add = !first || job->a->beta != 0;

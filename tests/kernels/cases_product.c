@@ -169,44 +169,37 @@ static const struct shape gemm_shapes[] = {
 
 /* The products of a GPT of 13.9 M parameters on 4096 tokens: qkv, its gradients, the MLP, the
  * vocabulary. */
+/* The three products of a linear map in -> out over N tokens (forward with what follows it,
+ * gradient of the input, of the weights), activations of type X; the head's, whose logits are F32.
+ */
+#define PRODUCTS(N_, IN_, OUT_, X_, ...)                                                           \
+    {.M = N_, .N = OUT_, .K = IN_, .x = X_, .w = X_, .y = X_, .b_trans = true, __VA_ARGS__},       \
+        {.M = N_, .N = IN_, .K = OUT_, .x = X_, .w = X_, .y = X_},                                 \
+    {                                                                                              \
+        .M = OUT_, .N = IN_, .K = N_, .x = X_, .w = X_, .fused = true, .beta = 1, .T = 1024        \
+    }
+#define HEAD(N_, C_, V_, X_)                                                                       \
+    {.M = N_, .N = V_, .K = C_, .x = X_, .w = X_, .b_trans = true},                                \
+        {.M = N_, .N = C_, .K = V_, .x = X_, .w = X_, .y = X_},                                    \
+    {                                                                                              \
+        .M = V_, .N = C_, .K = N_, .x = X_, .w = X_, .fused = true, .beta = 1, .T = 1024           \
+    }
+#define GPT(N_, C_, X_)                                                                            \
+    PRODUCTS(N_, C_, 3 * (C_), X_, .bias = true),                                                  \
+        PRODUCTS(N_, C_, C_, X_, .bias = true, .residual = true),                                  \
+        PRODUCTS(N_, C_, 4 * (C_), X_, .bias = true, .before = true, .act = ACT_GELU_TANH),        \
+        PRODUCTS(N_, 4 * (C_), C_, X_, .bias = true, .residual = true)
+
+/* Of GPTs of 13.9 M and 124 M parameters, and a small one. */
 static const struct shape gemm_perf[] = {
-    {.M = 4096, .N = 1152, .K = 384, .T = 1024, .b_trans = true, .bias = true},
-    {.M = 4096, .N = 384, .K = 384, .T = 1024, .b_trans = true, .bias = true, .in_place = true},
-    {.M = 4096,
-     .N = 1536,
-     .K = 384,
-     .T = 1024,
-     .b_trans = true,
-     .bias = true,
-     .before = true,
-     .act = ACT_GELU_TANH},
-    {.M = 4096, .N = 384, .K = 1536, .T = 1024, .b_trans = true, .bias = true, .in_place = true},
-    {.M = 1024, .N = 8192, .K = 384, .T = 1024, .b_trans = true},
-    {.M = 4096, .N = 384, .K = 1152, .T = 1024},
-    {.M = 4096, .N = 1536, .K = 384, .T = 1024},
-    {.M = 4096, .N = 384, .K = 1536, .T = 1024},
-    {.M = 1024, .N = 384, .K = 8192, .T = 1024},
-    {.M = 1152, .N = 384, .K = 4096, .T = 1024, .fused = true, .beta = 1},
-    {.M = 384, .N = 384, .K = 4096, .T = 1024, .fused = true, .beta = 1},
-    {.M = 1536, .N = 384, .K = 4096, .T = 1024, .fused = true, .beta = 1},
-    {.M = 384, .N = 1536, .K = 4096, .T = 1024, .fused = true, .beta = 1},
-    {.M = 8192, .N = 384, .K = 1024, .T = 1024, .fused = true, .beta = 1},
-    {.M = 4096,
-     .N = 1536,
-     .K = 384,
-     .T = 1024,
-     .x = DTYPE_BF16,
-     .w = DTYPE_BF16,
-     .y = DTYPE_BF16,
-     .b_trans = true},
-    {.M = 1536,
-     .N = 384,
-     .K = 4096,
-     .T = 1024,
-     .x = DTYPE_BF16,
-     .w = DTYPE_BF16,
-     .fused = true,
-     .beta = 1},
+    GPT(4096, 384, DTYPE_F32),
+    HEAD(1024, 384, 8192, DTYPE_F32),
+    GPT(2048, 768, DTYPE_F32),
+    HEAD(288, 768, 50257, DTYPE_F32),
+    GPT(4096, 384, DTYPE_BF16),
+    HEAD(1024, 384, 8192, DTYPE_BF16),
+    GPT(2048, 768, DTYPE_BF16),
+    HEAD(288, 768, 50257, DTYPE_BF16),
     {.M = 32, .N = 1536, .K = 384, .b_trans = true},
 };
 
