@@ -5,11 +5,12 @@
  *             run its own share                          run its share
  *             wait for running == 0                      running--
  *
- * Thread t of T owns the tasks [n t / T, n (t + 1) / T): no queue, no contention, the same for
- * every run. Both waits spin first (a kernel call is a few microseconds, the next job is usually
- * closer than that) and then sleep on a condition. A sleeper announces itself before it looks a
- * last time; the other side changes the value before it looks for sleepers; with sequentially
- * consistent atomics one of the two sees the other. */
+ * Thread t of T begins with the tasks [n t / T, n (t + 1) / T), so that the same thread mostly
+ * meets the same data again, and then takes what others have left: a processor that is busy with
+ * something else does not hold up the rest. Both waits spin first (a kernel call is a few
+ * microseconds, the next job is usually closer than that) and then sleep on a condition. A sleeper
+ * announces itself before it looks a last time; the other side changes the value before it looks
+ * for sleepers; with sequentially consistent atomics one of the two sees the other. */
 #include "common/base/pool.h"
 
 #include <errno.h>
@@ -33,18 +34,24 @@ struct worker {
     int index;
 };
 
+/* What is left of one thread's tasks. */
+struct share {
+    _Alignas(64) _Atomic int64_t next;
+    int64_t last;
+};
+
 struct pool {
     int threads, started; /* `started` workers exist: threads - 1 once pool_new has succeeded */
     int spins;
     pool_fn *fn;
     void *ctx;
-    int64_t tasks;
     bool quit;
     _Atomic unsigned generation;
     atomic_int running, sleepers, caller_sleeps;
     pthread_mutex_t lock;
     pthread_cond_t work, done;
     struct worker *workers; /* [threads - 1] */
+    struct share *shares;   /* [threads] */
 };
 
 static inline void spin_pause(void)
@@ -56,11 +63,21 @@ static inline void spin_pause(void)
 
 static void run_share(struct pool *p, int thread)
 {
+    for (int t = 0; t < p->threads; t++) {
+        struct share *s = &p->shares[(thread + t) % p->threads];
+        for (int64_t task; (task = atomic_fetch_add(&s->next, 1)) < s->last;)
+            p->fn(p->ctx, task, thread);
+    }
+}
+
+static void set_shares(struct pool *p, int64_t tasks)
+{
     /* n t / T without overflow for any n */
-    int64_t whole = p->tasks / p->threads, rest = p->tasks % p->threads;
-    int64_t first = whole * thread + rest * thread / p->threads;
-    int64_t last = whole * (thread + 1) + rest * (thread + 1) / p->threads;
-    for (int64_t task = first; task < last; task++) p->fn(p->ctx, task, thread);
+    int64_t whole = tasks / p->threads, rest = tasks % p->threads;
+    for (int t = 0; t < p->threads; t++) {
+        p->shares[t].last = whole * (t + 1) + rest * (t + 1) / p->threads;
+        atomic_store(&p->shares[t].next, whole * t + rest * t / p->threads);
+    }
 }
 
 static void *worker_main(void *arg)
@@ -139,6 +156,8 @@ enum err pool_new(struct errctx *e, int threads, struct pool **out)
     pthread_cond_init(&p->work, NULL);
     pthread_cond_init(&p->done, NULL);
     enum err r = mem_new(e, &p->workers, (size_t)p->threads, sizeof *p->workers, "threads");
+    if (r == ERR_OK)
+        r = mem_new_aligned(e, &p->shares, (size_t)p->threads, sizeof *p->shares, "threads");
     if (r == ERR_OK) r = start_workers(e, p);
     if (r != ERR_OK) {
         pool_free(p);
@@ -158,6 +177,7 @@ void pool_free(struct pool *p)
     pthread_cond_destroy(&p->done);
     pthread_mutex_destroy(&p->lock);
     mem_free(p->workers);
+    mem_free(p->shares);
     mem_free(p);
 }
 
@@ -174,7 +194,7 @@ void pool_run(struct pool *p, pool_fn *fn, void *ctx, int64_t tasks)
     }
     p->fn = fn;
     p->ctx = ctx;
-    p->tasks = tasks;
+    set_shares(p, tasks);
     publish(p);
     run_share(p, 0);
     for (int i = 0; i < p->spins && atomic_load(&p->running); i++) spin_pause();
