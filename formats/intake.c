@@ -218,7 +218,7 @@ enum err intake_spool(struct errctx *e, struct infile *in)
     enum err code = mem_new(e, &buffer, SPOOL_CHUNK, 1, "a copy of the input");
     do {
         if (code == ERR_OK) code = infile_read(e, in, buffer, SPOOL_CHUNK, &got);
-        if (code == ERR_OK) code = io_write_all(e, fd, buffer, got, "temporary file");
+        if (code == ERR_OK) code = io_temporary_write(e, fd, buffer, got);
     } while (code == ERR_OK && got > 0);
     mem_free(buffer);
     if (code != ERR_OK) {

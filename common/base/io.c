@@ -550,12 +550,23 @@ void infile_close(struct infile *f)
 
 /* ---- spill files and small files ---- */
 
-enum err io_temporary(struct errctx *e, uint64_t need, int *fd)
+const char *io_temporary_directory(void)
 {
     const char *directory = getenv("TMPDIR");
+    return directory && *directory ? directory : "/tmp";
+}
+
+enum err io_temporary_write(struct errctx *e, int fd, const void *data, size_t n)
+{
+    if (io_write_all(e, fd, data, n, "a temporary file") == ERR_OK) return ERR_OK;
+    return err_prefix(e, "'%s'", io_temporary_directory());
+}
+
+enum err io_temporary(struct errctx *e, uint64_t need, int *fd)
+{
+    const char *directory = io_temporary_directory();
     struct statvfs fs;
     *fd = -1;
-    if (!directory || !*directory) directory = "/tmp";
     if (need > 0 && statvfs(directory, &fs) == 0) {
         uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
         if (room < need)

@@ -74,6 +74,10 @@ void infile_close(struct infile *f);
  * bytes are checked against the free space of that file system first (0: not known); too little is
  * ERR_IO and says so. */
 enum err io_temporary(struct errctx *e, uint64_t need, int *fd) MUST_USE;
+/* TMPDIR or its default. */
+const char *io_temporary_directory(void);
+/* To such a file: a failure says where it lies. */
+enum err io_temporary_write(struct errctx *e, int fd, const void *data, size_t n) MUST_USE;
 enum err io_write_all(struct errctx *e, int fd, const void *data, size_t n,
                       const char *name) MUST_USE;
 enum err io_pread_all(struct errctx *e, int fd, void *data, size_t n, uint64_t offset,

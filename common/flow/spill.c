@@ -25,12 +25,6 @@ struct spill {
     size_t spare_count, spare_capacity;
 };
 
-static const char *directory(void)
-{
-    const char *d = getenv("TMPDIR");
-    return d && *d ? d : "/tmp";
-}
-
 /* The name under which the file appears in messages: it has none of its own. */
 #define FILE_NAME "temporary file in TMPDIR"
 
@@ -119,7 +113,7 @@ static enum err file_write(struct errctx *e, struct spill *s, uint64_t offset, c
         return err_set(e, ERR_IO,
                        "cannot keep rows in '%s': %s after %s: set TMPDIR to a directory with more "
                        "room, or raise --memory",
-                       directory(), strerror(cause),
+                       io_temporary_directory(), strerror(cause),
                        prog_format_bytes((double)s->end * (double)s->block, have));
     }
     s->written += n;

@@ -21,7 +21,7 @@ static enum err copy_bytes(struct errctx *e, struct infile *from, int to)
     TRY(mem_new(e, &data, size, 1, "a copy of the validation stream"));
     do {
         if (infile_read(e, from, data, size, &got) == ERR_OK && got > 0)
-            (void)!io_write_all(e, to, data, got, "temporary file");
+            (void)!io_temporary_write(e, to, data, got);
     } while (e->code == ERR_OK && got > 0);
     mem_free(data);
     return e->code;

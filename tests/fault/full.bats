@@ -73,7 +73,7 @@ fails() {
     TMPDIR=small fails 64k "'small': No space left on device" \
         bash -c 'env -u TMPDIR cat "$1" | graft shuffle --memory 1Mi -o out' bash "$DATA/a.tokens"
     # shellcheck disable=SC2016
-    TMPDIR=small fails 64k "'small': No space left on device" \
+    TMPDIR=small fails 64k "'small': cannot write 'a temporary file': No space left on device" \
         bash -c 'env -u TMPDIR cat "$1" | graft pretrain -q -m "$2" --steps 1 --val /dev/stdin "$1" -o out' bash "$DATA/a.tokens" "$DATA/a.model"
     [ ! -e out ]
 }

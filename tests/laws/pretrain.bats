@@ -127,6 +127,11 @@ differ() {
         dd if="$DATA/train.tokens" bs=100 status=none | train --checkpoint run.ck -j 3 --micro-tokens 1Ki -o x.model
         same_id whole.model x.model
     done
+    rm run.ck
+    train --dtype bf16 "$DATA/train.tokens" -o whole.model
+    train --dtype bf16 --stop-after 5 --checkpoint run.ck "$DATA/train.tokens" -o part.model
+    train --dtype bf16 --checkpoint run.ck "$DATA/train.tokens" -o x.model
+    same whole.model x.model
 }
 
 @test "a snapshot is the result of a run stopped there" {

@@ -55,6 +55,10 @@ mutant hidden-name-of-the-living common/base/io.c 'bool dead = flock(fd, LOCK_EX
 mutant spill-with-a-name common/base/io.c '*fd = open(directory, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);' \
     '*fd = open("left-over", O_CREAT | O_RDWR, 0600);' tests/fault/kills.bats:spilling
 
+mutant write-error-passed-over common/base/io.c 'if (retry(fd, POLLOUT)) continue;' 'if (1) break;' 'tests/fault/fault.bats:head'
+mutant old-file-gone common/base/io.c 'rename(f->temporary, f->path) != 0)' 'unlink(f->path) != 0 || rename(f->temporary, f->path) != 0)' \
+    'tests/fault/kills.bats:shard' unit/test_io
+
 # ---- the stream reader ----
 
 mutant no-seal formats/frame.c 'if (memcmp(p, expected, s->whole' 'if (0 && memcmp(p, expected, s->whole' unit/test_stream_damage
@@ -63,11 +67,10 @@ mutant large-frame formats/frame.c 'if (raw > FRAME_RAW_LIMIT)' 'if (0)' unit/te
 mutant open-row formats/stream_reader.c 'if (r->view.open) return bad(' 'if (0) return bad(' unit/test_stream_hostile
 mutant no-id formats/stream_reader.c 'if (memcmp(id, end->id, 16)) return bad(' 'if (0) return bad(' unit/test_stream_hostile
 mutant no-index formats/stream_reader.c 'frame_u64(x->entries.data + at) == (uint64_t)r->begun)' '1)' \
-    unit/test_stream unit/test_stream_hostile
-mutant joined-begins formats/stream_reader.c 'memcmp(body.data, r->body.data, body.len)) {' '0) {' unit/test_stream
+    unit/test_stream_damage
+mutant joined-begins formats/stream_reader.c 'memcmp(body.data, r->body.data, body.len)) {' '0) {' 'tests/cli/stream_plumbing.bats:do not belong'
 mutant lengths formats/record.c 'if (total * size != cell->bytes)' 'if (total * size > cell->bytes)' unit/test_stream_hostile
-mutant rows-left-over formats/stream_reader.c 'if (end->rows != r->rows - r->first_row' 'if (end->rows > r->rows - r->first_row' \
-    unit/test_stream_hostile unit/test_stream
+mutant seek-into-a-row formats/stream_reader.c 'if (r->landing && rec->rows == 0) return ERR_OK;' ';' unit/test_stream
 mutant deep-values formats/msgpack.c 'if (depth > MP_MAX_DEPTH) return' 'if (0) return' unit/test_msgpack
 mutant keys-twice formats/msgpack.c 'if (keys[k].len == keys[i].len &&' 'if (0 &&' unit/test_msgpack
 mutant row-around-a-gap formats/stream_salvage.c 'rows_view_reset(&r->view); /* what comes next may be of another row */' ';' \
@@ -80,7 +83,7 @@ mutant resume-moments common/train/checkpoint.c 'c->adamw->m, c->adamw->v, c->be
 mutant resume-position common/train/trainer.c 'TRY(feed_skip(e, &t->feed, t->s.rows, t->s.digest));' ';' \
     'tests/laws/pretrain.bats:k steps'
 mutant resume-other-rows common/train/feed.c 'if (memcmp(found, digest, 16) != 0)' 'if (0)' tests/cli/pretrain.bats
-mutant resume-refresh common/train/checkpoint.c 'if (r == ERR_OK) model_refresh(c->model);' ';' tests/laws/pretrain.bats
+mutant resume-refresh common/train/checkpoint.c 'if (r == ERR_OK) model_refresh(c->model);' ';' 'tests/laws/pretrain.bats:k steps'
 mutant resume-validation common/train/trainer.c 'due && t->s.val_last_step < t->s.step)' 'due)' \
     'tests/laws/pretrain.bats:killed again' tests/cli/pretrain.bats
 mutant resume-options common/train/checkpoint.c 'if (strcmp(v->as.bytes.data, now->value) != 0)' 'if (0)' tests/cli/pretrain.bats
