@@ -39,13 +39,18 @@ setup() {
 }
 
 @test "interrupted while it trains, it goes on where it was" {
-    setsid "${DEMO[@]}" EPOCHS=10 STEPS=400 >/dev/null 2>&1 3>&- &
-    pid=$!
-    for _ in $(seq 300); do [ "$(grep -c . "$W/run.jsonl" 2>/dev/null)" -gt 20 ] 2>/dev/null && break || sleep 0.1; done
-    kill -TERM -- -$pid # a background job ignores SIGINT
-    wait $pid || true
-    for _ in $(seq 300); do [ -e "$W/run.ck.lock" ] && sleep 0.1 || break; done # make dies first
-    [ ! -e "$W/base.model" ]
+    steps() { [ -e "$W/run.jsonl" ] && [ "$(wc -l <"$W/run.jsonl")" -gt 20 ]; }
+    interrupted() { # or it was done before the signal came
+        rm -rf "$W"
+        setsid "${DEMO[@]}" EPOCHS=10 STEPS=400 >/dev/null 2>&1 3>&- &
+        local pid=$!
+        wait_alive $pid steps || return 1
+        kill -TERM -- -$pid # a background job ignores SIGINT
+        wait $pid || true
+        wait_until test ! -e "$W/run.ck.lock" # make dies first
+        [ ! -e "$W/base.model" ]
+    }
+    wait_until interrupted
     [ -e "$W/run.ck" ]
     rows=$(wc -l <"$W/run.jsonl")
     "${DEMO[@]}" EPOCHS=10 STEPS=400 >/dev/null

@@ -201,7 +201,7 @@ nothing_left() { # no output, no temporary, no lock
     pid=$!
     exec 4>hold
     head -c 2000 train.tokens >&4
-    for _ in $(seq 100); do [ -e run.ck.lock ] && break || sleep 0.1; done
+    wait_alive $pid test -e run.ck.lock
     status_is 1 graft pretrain "${FAST[@]}" --steps 6 --checkpoint run.ck train.tokens -o x.model
     one_line
     says "another run is using the checkpoint 'run.ck'"
@@ -222,7 +222,7 @@ nothing_left() { # no output, no temporary, no lock
     # all but the end: it trains on what it has and waits
     graft cat -z 0 train.tokens -o plain.tokens
     head -c $(($(stat -c %s plain.tokens) - 200)) plain.tokens >&4
-    for _ in $(seq 100); do [ -s log ] && break || sleep 0.1; done
+    wait_alive $pid test -s log
     kill -TERM $pid
     got=0
     wait $pid || got=$?

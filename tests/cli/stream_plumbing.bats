@@ -152,8 +152,8 @@ setup() {
 
 @test "head: the lineage names the whole input, from a file as from a pipe" {
     graft head -n 7 a -o f
-    mkfifo a.pipe && cat a >a.pipe &
-    sleep 0.1
+    mkfifo a.pipe
+    cat a >a.pipe &
     graft head -n 7 a.pipe -o p
     [ "$(step f)" = "$(step p)" ]
     graft lineage --json f | tail -n 1 | jq -e --arg id "$(id a)" '.inputs | length == 1 and .[0].content == $id and .[0].rows == 200 and (.[0].partial | not)'

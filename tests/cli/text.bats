@@ -374,10 +374,7 @@ PY
     graft tokenize -t "$TOK" -f lines <in | graft detokenize -t "$TOK" -l >out &
     exec 5>in
     printf 'first\nsecond\n' >&5
-    for _ in $(seq 100); do
-        [ "$(head -n 1 out 2>/dev/null)" = first ] && break
-        sleep 0.05
-    done
+    wait_alive $! test -s out
     [ "$(head -n 1 out)" = first ]
     exec 5>&-
     wait

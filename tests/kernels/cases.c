@@ -90,9 +90,25 @@ void array_set(struct array *a, int64_t i, int64_t j, double x)
     }
 }
 
+/* The bits of an element. */
+static uint32_t array_bits(const struct array *a, int64_t i, int64_t j)
+{
+    const unsigned char *p = a->host + place(a, i, j);
+    uint32_t word;
+    uint16_t half;
+    if (a->dtype != DTYPE_BF16) {
+        memcpy(&word, p, sizeof word);
+        return word;
+    }
+    memcpy(&half, p, sizeof half);
+    return half;
+}
+
 static bool unwritten(const struct array *a, int64_t i, int64_t j)
 {
-    return memcmp(a->host + place(a, i, j), &pattern32, dtype_size(a->dtype)) == 0;
+    uint16_t half;
+    memcpy(&half, &pattern32, sizeof half);
+    return array_bits(a, i, j) == (a->dtype == DTYPE_BF16 ? half : pattern32);
 }
 
 static double fill_value(const struct problem *p, int index, const struct array *a, int64_t i,
@@ -312,8 +328,7 @@ static int compare_bits(const struct op *op, const struct problem *a, const stru
         if (!is_result(x)) continue;
         for (int64_t i = 0; i < x->rows; i++)
             for (int64_t j = 0; j < x->cols; j++)
-                if (memcmp(x->host + place(x, i, j), y->host + place(y, i, j),
-                           dtype_size(x->dtype)) != 0) {
+                if (array_bits(x, i, j) != array_bits(y, i, j)) {
                     snprintf(what, sizeof what, "%s: %s[%lld, %lld] is %.9g and %.9g", law, x->name,
                              (long long)i, (long long)j, array_get(x, i, j), array_get(y, i, j));
                     return failure(op, a->s, what);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "tests/kernels/cases.h"
+#include "tests/thin.h"
 
 static const struct op *const *const tables[] = {ops_product, ops_attention, ops_rows, ops_loss};
 enum { TABLES = sizeof tables / sizeof tables[0] };
@@ -67,8 +68,7 @@ static int run_mode(struct machine *m, const char *mode, const char *only, int n
 /* Difference quotients are only arithmetic, and slow under a sanitizer. */
 static bool with_grad(void)
 {
-    const char *sanitizer = getenv("GRAFT_SANITIZER");
-    return !sanitizer || !*sanitizer;
+    return !thin_any();
 }
 
 static int lines_of_level(void)

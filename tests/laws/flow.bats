@@ -190,7 +190,7 @@ while at < len(data):
 @test "mix: what is left out is read to its end all the same" {
     graft mix --rows 10 <(graft cat a.tokens; echo $? >status):1 b.tokens:1 -o m.tokens
     [ "$(rows m.tokens)" -eq 10 ]
-    for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s status ] || sleep 0.1; done
+    wait_until test -s status
     [ "$(cat status)" = 0 ]
     size=$(stat -L -c %s a.tokens)
     head -c $((size - 30)) a.tokens >cut.tokens

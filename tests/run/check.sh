@@ -10,13 +10,15 @@ set -u
 run_one() { # JOB: writes its TAP to a log, then one line of counts beside it
     local job=$1 name status
     name=${job//[!A-Za-z0-9_-]/_}
-    local log=$GRAFT_CHECK_LOGS/$name.log begin=$SECONDS
-    case $job in
-    *.sh) timeout -k 10 "$GRAFT_CHECK_LIMIT" "$job" "$BUILD" ;;
-    *.bats) timeout -k 10 "$GRAFT_CHECK_LIMIT" bats --tap "$job" ;;
-    *) CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$GRAFT_CHECK_LIMIT" "$job" ;;
-    esac >"$log" 2>&1 </dev/null
-    status=$?
+    local log=$GRAFT_CHECK_LOGS/$name.log begin=$SECONDS TIMEFORMAT='%R %U %S'
+    {
+        time case $job in
+        *.sh) timeout -k 10 "$GRAFT_CHECK_LIMIT" "$job" "$BUILD" ;;
+        *.bats) timeout -k 10 "$GRAFT_CHECK_LIMIT" bats --tap "$job" ;;
+        *) CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "$GRAFT_CHECK_LIMIT" "$job" ;;
+        esac >"$log" 2>&1 </dev/null
+        status=$?
+    } 2>"$GRAFT_CHECK_LOGS/$name.time"
     awk -v status="$status" -v job="$job" '
         /^1\.\.[0-9]+/         { plan = substr($1, 4) + 0; planned = 1; next }
         /^(not )?ok .*# *[Ss][Kk][Ii][Pp]/ { skipped++; next }

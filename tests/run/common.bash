@@ -7,6 +7,9 @@
 #   status_is 3 CMD...       runs CMD, fails unless it exits with 3; $output (stdout), $stderr hold what it said
 #   says 'text'              $stderr has the text      one_line      $stderr is exactly one line
 #   same A B                 files are equal           need PROGRAM  skips, saying so, when PROGRAM is not there
+#   wait_until CMD...        until CMD succeeds, however slow the machine: what hangs is for the harness's limit
+#   unread_pipe              makes descriptor 5 a pipe whose reader is gone
+#   wait_alive PID CMD...    the same, but fails when PID has ended before
 
 graft_setup() {
     ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
@@ -44,6 +47,27 @@ one_line() {
 
 same() {
     cmp "$1" "$2" >&2
+}
+
+wait_until() {
+    until "$@"; do sleep 0.02; done
+}
+
+wait_alive() { # PID CMD...
+    local pid=$1
+    shift
+    until "$@"; do
+        kill -0 "$pid" 2>/dev/null || { "$@" && return 0; echo "process $pid ended before: $*" >&2; return 1; }
+        sleep 0.02
+    done
+}
+
+unread_pipe() {
+    mkfifo .unread
+    exec 4<>.unread
+    exec 5>.unread
+    exec 4>&-
+    rm .unread
 }
 
 need() {

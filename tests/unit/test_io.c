@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -218,9 +219,15 @@ static void fifo(void **state)
     unlink("pipe");
 }
 
+/* How often it was asked, and the pipe that says so to the other process. */
+struct asked {
+    int times, to;
+};
+
 static void flush_before(void *ctx)
 {
-    ++*(int *)ctx;
+    struct asked *a = ctx;
+    if (a->times++ == 0) assert_int_equal(write(a->to, "?", 1), 1);
 }
 
 static void reads_ask_before_they_block(void **state)
@@ -228,10 +235,12 @@ static void reads_ask_before_they_block(void **state)
     (void)state;
     struct errctx e = ERRCTX_INIT;
     struct infile f;
-    int ends[2], asked = 0;
+    int ends[2], question[2];
     char got[16], path[32];
     size_t n;
     assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pipe(question), 0);
+    struct asked asked = {.to = question[1]};
     snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
     assert_int_equal(infile_open(&e, path, &f), ERR_OK);
     assert_false(f.regular);
@@ -240,18 +249,20 @@ static void reads_ask_before_they_block(void **state)
     assert_int_equal(write(ends[1], "abc", 3), 3);
     assert_int_equal(infile_read(&e, &f, got, sizeof got, &n), ERR_OK);
     assert_int_equal(n, 3);
-    assert_int_equal(asked, 0);
-    if (fork() == 0) { /* writes only after a while */
-        usleep(50000);
+    assert_int_equal(asked.times, 0);
+    if (fork() == 0) { /* writes only when the reader has asked, or never will */
+        poll(&(struct pollfd){.fd = question[0], .events = POLLIN}, 1, 60000);
         _exit(write(ends[1], "def", 3) != 3);
     }
     close(ends[1]);
     assert_int_equal(infile_read_full(&e, &f, got, sizeof got, &n), ERR_OK);
     assert_int_equal(n, 3);
-    assert_true(asked >= 1);
+    assert_true(asked.times >= 1);
     assert_int_equal(f.offset, 6);
     wait(NULL);
     close(ends[0]);
+    close(question[0]);
+    close(question[1]);
     infile_close(&f);
 }
 

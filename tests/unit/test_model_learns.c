@@ -8,9 +8,8 @@
 #include <cmocka.h>
 #include <math.h>
 
+#include "tests/thin.h"
 #include "tests/unit/model_support.h"
-
-enum { STEPS = 200 };
 
 static void learn(const char *arch, enum dtype dtype, double dropout)
 {
@@ -22,6 +21,7 @@ static void learn(const char *arch, enum dtype dtype, double dropout)
     const struct model_config c = support_config(arch);
     const struct model_use use = {
         .dtype = dtype, .training = true, .tokens = 128, .dropout = dropout};
+    const int64_t steps = thin_any() ? 12 : 200;
     double first = 0, last = 0;
     support_open(&s, "cpu", 2);
     struct kernels *k = &s.k;
@@ -31,14 +31,14 @@ static void learn(const char *arch, enum dtype dtype, double dropout)
     struct buf mean, square;
     assert_int_equal(k->alloc(k, &e, (size_t)n * sizeof(float), &mean), ERR_OK);
     assert_int_equal(k->alloc(k, &e, (size_t)n * sizeof(float), &square), ERR_OK);
-    for (int64_t step = 1; step <= STEPS; step++) {
+    for (int64_t step = 1; step <= steps; step++) {
         last = 0;
         support_zero_gradients(m);
         assert_int_equal(model_forward(&e, m, &b, (uint32_t)step), ERR_OK);
         assert_int_equal(model_loss(&e, m, &b, true, NULL, NULL, &last), ERR_OK);
         assert_int_equal(model_backward(&e, m, &b), ERR_OK);
         model_finish_gradients(m);
-        const struct adamw_args a = {.lr = 0.02f * (1 - (float)step / (STEPS + 1)),
+        const struct adamw_args a = {.lr = 0.02f * (1 - (float)step / (float)(steps + 1)),
                                      .beta1 = 0.9f,
                                      .beta2 = 0.95f,
                                      .eps = 1e-8f,
@@ -52,7 +52,7 @@ static void learn(const char *arch, enum dtype dtype, double dropout)
     last = support_loss(m, &b, false) / b.scored;
     print_message("%s: %g -> %g\n", arch, first, last);
     assert_true(fabs(first - log(37)) < 0.2); /* small weights know nothing */
-    assert_true(last < 0.05);
+    assert_true(last < (thin_any() ? 0.8 * first : 0.05));
     k->free(k, mean);
     k->free(k, square);
     batch_fini(&b);

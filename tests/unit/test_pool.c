@@ -13,6 +13,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/pool.h"
+#include "tests/thin.h"
 
 struct tally {
     _Atomic int *runs;
@@ -30,7 +31,9 @@ static void every_task_once(void **state)
 {
     (void)state;
     static const int64_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 100, 1001};
-    for (int threads = 1; threads <= 5; threads++) {
+    static const int teams[] = {1, 2, 3, 4, 5, 16};
+    for (size_t team = 0; team < ARRAY_LEN(teams); team++) {
+        const int threads = teams[team];
         struct errctx e = ERRCTX_INIT;
         struct pool *p;
         assert_int_equal(pool_new(&e, threads, &p), ERR_OK);
@@ -89,16 +92,17 @@ static void add_task(void *ctx, int64_t task, int thread)
     ((int64_t *)ctx)[task] += task + 1;
 }
 
-/* What a run wrote is seen by the next, on other threads. */
+/* What a run wrote is seen by the next, on other threads; also when there are more threads than
+ * processors. */
 static void many_joins(void **state)
 {
     (void)state;
     enum { N = 16 };
-    for (int threads = 1; threads <= 4; threads *= 2) {
+    for (int threads = 1; threads <= 16; threads *= 2) {
         struct errctx e = ERRCTX_INIT;
         struct pool *p;
         int64_t sums[N] = {0};
-        int runs = getenv("GRAFT_SANITIZER") && *getenv("GRAFT_SANITIZER") ? 1000 : 5000;
+        int runs = thin_any() || threads > 4 ? 1000 : 5000;
         assert_int_equal(pool_new(&e, threads, &p), ERR_OK);
         for (int i = 0; i < runs; i++) pool_run(p, add_task, sums, i % 3 == 0 ? N : N / 2);
         int full = (runs + 2) / 3;
