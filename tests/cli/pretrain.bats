@@ -195,6 +195,13 @@ nothing_left() { # no output, no temporary, no lock
     same out.model whole.model
 }
 
+@test "going on, the log is cut back to where the checkpoint was made" {
+    graft pretrain -q "${FAST[@]}" --steps 6 --stop-after 2 --checkpoint run.ck --log run.jsonl train.tokens -o out.model
+    printf '{"step":3,"and so on, of a run that was killed":0}\n%.0s' {1..100} >>run.jsonl
+    graft pretrain -q "${FAST[@]}" --steps 6 --stop-after 3 --checkpoint run.ck --log run.jsonl train.tokens -o out.model
+    [ "$(jq -c -s 'map(.step)' run.jsonl)" = '[1,2,3]' ]
+}
+
 @test "two runs on one checkpoint: the second says so" {
     mkfifo hold
     graft pretrain -q "${FAST[@]}" --steps 6 --checkpoint run.ck -o out.model <hold 3>&- &
