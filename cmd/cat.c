@@ -13,7 +13,7 @@ struct opts {
     struct common common;
     int64_t segments;
 };
-static struct opts opts = {.common = COMMON};
+static struct opts opts = {.common = COMMON_READING};
 
 static const struct opt table[] = {{"segments", 0, OPT_INT, offsetof(struct opts, segments), "N",
                                     "fail unless the inputs have exactly N segments together",

@@ -63,6 +63,7 @@ struct stream_reader_cfg cmd_reader_cfg(const struct common *o, enum stream_kind
     struct stream_reader_cfg cfg = STREAM_READER_CFG;
     cfg.kind = kind;
     cfg.threads = cmd_threads(o);
+    cfg.progress = o->progress;
     return cfg;
 }
 

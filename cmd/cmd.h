@@ -37,8 +37,10 @@ struct common {
     int64_t seed;
     const char *log;
     bool json, plan, quiet, verbose;
+    bool progress; /* no option: the progress to show is that of reading */
 };
-#define COMMON ((struct common){.level = OPT_UNSET})
+#define COMMON         ((struct common){.level = OPT_UNSET})
+#define COMMON_READING ((struct common){.level = OPT_UNSET, .progress = true})
 
 /* One table each, so that a program splices only what it honours: {"Common", common_output,
  * &opts.common}. */

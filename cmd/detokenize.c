@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* detokenize.c: a stream of tokens in, the text of its documents out: what tokenize did, undone. */
+#include <unistd.h>
+
 #include "cmd/cmd.h"
 #include "common/base/io.h"
 #include "common/text/decode_rows.h"
@@ -83,6 +85,8 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     if ((opts.tokenizer == NULL) == (opts.model == NULL))
         return err_set(e, ERR_USAGE, "give one of -t TOKENIZER and -m MODEL");
     if (opts.lines && opts.null) return err_set(e, ERR_USAGE, "give one of --lines and --null");
+    opts.common.progress =
+        opts.common.output || !isatty(STDOUT_FILENO); /* there the text shows it */
     r = cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);
     if (r == ERR_OK)
         r = tokenizer_spec_load(e, NULL, opts.tokenizer ? opts.tokenizer : opts.model, &s);

@@ -12,7 +12,7 @@ struct opts {
     double tolerance;
     bool all;
 };
-static struct opts opts = {.common = COMMON};
+static struct opts opts = {.common = COMMON_READING};
 
 static const struct opt table[] = {{"tolerance", 't', OPT_REAL, offsetof(struct opts, tolerance),
                                     "X", "floats that are no further apart are equal", 0, 0, 1e300},

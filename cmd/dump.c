@@ -5,6 +5,8 @@
  *     graft dump a.tokens | head -n 3 | jq .
  *
  * The text is common/flow/text_twin.h's. */
+#include <unistd.h>
+
 #include "cmd/cmd.h"
 #include "common/flow/text_twin.h"
 
@@ -33,6 +35,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     struct cmd c;
     if (operands->count > 1)
         return err_set(e, ERR_USAGE, "one stream at a time (graft cat A B | graft dump)");
+    common.progress = !isatty(STDOUT_FILENO); /* there the text shows it */
     enum err r = cmd_open(e, &c, p, operands, &common, STREAM_ANY);
     if (r == ERR_OK) r = work(e, &c);
     return cmd_close(e, &c, r);

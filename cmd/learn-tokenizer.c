@@ -48,7 +48,7 @@ static enum err read_text(struct errctx *e, struct cmd *c, const struct opt_list
     bool more = true;
     enum err r;
 
-    opts.documents.pieces = true;
+    opts.documents.pieces = opts.documents.progress = true;
     TRY(documents_open(e, &c->run, &opts.documents, operands, &d));
     do {
         r = documents_next(e, d, &document, &more);

@@ -11,7 +11,7 @@ struct opts {
     struct common common;
     struct sampling_cfg sample;
 };
-static struct opts opts = {.common = COMMON, .sample = SAMPLING_CFG};
+static struct opts opts = {.common = COMMON_READING, .sample = SAMPLING_CFG};
 
 static struct opt_set sets[] = {{"Sampling", sampling_opts, &opts.sample},
                                 {"Common", common_output, &opts.common},

@@ -11,7 +11,7 @@ struct opts {
     struct common common;
     struct sharding_cfg shard;
 };
-static struct opts opts = {.common = COMMON, .shard = SHARDING_CFG};
+static struct opts opts = {.common = COMMON_READING, .shard = SHARDING_CFG};
 
 static struct opt_set sets[] = {
     {"Dividing", sharding_opts, &opts.shard}, {"Common", common_seed, &opts.common},

@@ -11,7 +11,7 @@ struct opts {
     struct common common;
     struct shuffling_cfg shuffle;
 };
-static struct opts opts = {.common = COMMON, .shuffle = SHUFFLING_CFG};
+static struct opts opts = {.common = COMMON_READING, .shuffle = SHUFFLING_CFG};
 
 static struct opt_set sets[] = {{"Shuffling", shuffling_opts, &opts.shuffle},
                                 {"Common", common_output, &opts.common},

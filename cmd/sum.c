@@ -14,7 +14,7 @@ struct opts {
     struct common common;
     bool tensors;
 };
-static struct opts opts = {.common = COMMON};
+static struct opts opts = {.common = COMMON_READING};
 
 static const struct opt table[] = {{"tensors", 't', OPT_FLAG, offsetof(struct opts, tensors), NULL,
                                     "also print the digest of each tensor", OPT_UNRECORDED},

@@ -49,6 +49,7 @@ static enum err encode(struct errctx *e, struct cmd *c, const struct encode_cfg 
     enum err r;
 
     TRY(encoder_new(e, cfg, &x));
+    opts.documents.progress = true;
     opts.documents.before_block = encoder_drain;
     opts.documents.before_block_ctx = x;
     r = documents_open(e, &c->run, &opts.documents, operands, &d);

@@ -13,7 +13,7 @@ struct opts {
     struct common common;
     bool fast, salvage;
 };
-static struct opts opts = {.common = COMMON};
+static struct opts opts = {.common = COMMON_READING};
 
 static const struct opt table[] = {
     {"fast", 0, OPT_FLAG, offsetof(struct opts, fast), NULL,

@@ -153,6 +153,7 @@ struct stream_reader_cfg {
     int threads;           /* decompression; 0: in the calling thread */
     int64_t segments;      /* > 0: exactly so many must be there */
     const char *name; /* for messages; NULL: the path, or of a pipe of the shell "ROLE pipe PATH" */
+    bool progress;    /* show how far reading has come */
     bool spool; /* a pipe goes to a temporary file first, so that it can be sought and read again */
 };
 #define STREAM_READER_CFG ((struct stream_reader_cfg){.kind = STREAM_ANY, .threads = 2})

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/prog.h"
 #include "common/base/trace.h"
 #include "formats/record.h"
 #include "formats/rows_view.h"
@@ -362,6 +363,7 @@ static enum err finish(struct errctx *e, struct stream_reader *r, uint64_t compr
     else if (r->from_start)
         stream_reader_digest(r, r->summary.id);
     TRY(register_input(e, r));
+    if (r->cfg.progress) prog_progress_done();
     r->finished = true;
     return ERR_OK;
 }
@@ -374,6 +376,13 @@ static void release(struct stream_reader *r)
     r->frame = NULL;
 }
 
+static void show_progress(const struct stream_reader *r)
+{
+    char label[64];
+    snprintf(label, sizeof label, "reading '%s'", r->in.name);
+    prog_progress_bytes(label, r->byte, r->in.regular ? r->in.size : 0);
+}
+
 /* Takes the next frame, through ends and begins of segments. r->frame == NULL after it: not yet,
  * call again, or r->finished. */
 static enum err advance(struct errctx *e, struct stream_reader *r)
@@ -384,6 +393,7 @@ static enum err advance(struct errctx *e, struct stream_reader *r)
     r->frame = f;
     r->at = 0;
     r->byte = f->frame.offset;
+    if (r->cfg.progress) show_progress(r);
     if (trace_on(TRACE_STREAM))
         trace_line(TRACE_STREAM, "'%s': kind %d at byte %" PRIu64 ", %zu bytes packed, %zu raw",
                    r->in.name, f->frame.kind, r->byte, f->packed.len, f->raw.len);

@@ -25,6 +25,8 @@ static const char *program_name = "?";
 static enum prog_verbosity verbosity = PROG_NORMAL;
 static bool progress_shown;
 static double progress_time;
+static char progress_label[64];                /* of what is counted, */
+static double progress_began, progress_before; /* since when, from where on */
 
 enum prog_verbosity prog_verbosity(void)
 {
@@ -65,28 +67,79 @@ void prog_note(const char *fmt, ...)
     va_end(ap);
 }
 
-void prog_progress(const char *fmt, ...)
+/* Whether a line is to be shown now; then the lock is held. */
+static bool progress_due(void)
 {
-    if (verbosity == PROG_QUIET || !isatty(STDERR_FILENO)) return;
+    if (verbosity == PROG_QUIET || !isatty(STDERR_FILENO)) return false;
     pthread_mutex_lock(&stderr_lock);
     double now = prog_seconds();
-    if (!progress_shown || now - progress_time >= 0.2) {
-        va_list ap;
-        va_start(ap, fmt);
-        fputs("\r\033[K", stderr);
-        vfprintf(stderr, fmt, ap);
-        fflush(stderr);
-        va_end(ap);
-        progress_shown = true;
-        progress_time = now;
+    if (progress_shown && now - progress_time < 0.2) {
+        pthread_mutex_unlock(&stderr_lock);
+        return false;
     }
+    progress_shown = true;
+    progress_time = now;
+    fputs("\r\033[K", stderr);
+    return true;
+}
+
+static void progress_end(void)
+{
+    fflush(stderr);
     pthread_mutex_unlock(&stderr_lock);
+}
+
+void prog_progress(const char *fmt, ...)
+{
+    if (!progress_due()) return;
+    va_list ap;
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    progress_end();
+}
+
+typedef char *format_fn(double x, char *buf);
+
+static char *format_count(double x, char *buf)
+{
+    snprintf(buf, 32, "%.0f", x);
+    return buf;
+}
+
+static void show_count(const char *label, double done, double total, format_fn *format)
+{
+    char a[32], b[32], rate[32], left[32];
+    if (!progress_due()) return;
+    if (strncmp(label, progress_label, sizeof progress_label - 1) != 0 || done < progress_before) {
+        snprintf(progress_label, sizeof progress_label, "%s", label);
+        progress_began = progress_time;
+        progress_before = done;
+    }
+    double seconds = progress_time - progress_began, fresh = done - progress_before;
+    fprintf(stderr, "%s: %s", label, format(done, a));
+    if (total > 0) fprintf(stderr, " of %s", format(total, b));
+    if (seconds > 0 && fresh > 0) fprintf(stderr, ", %s/s", format(fresh / seconds, rate));
+    if (seconds > 0 && fresh > 0 && total >= done)
+        fprintf(stderr, ", %s left", prog_format_duration(seconds * (total - done) / fresh, left));
+    progress_end();
+}
+
+void prog_progress_bytes(const char *label, uint64_t done, uint64_t total)
+{
+    show_count(label, (double)done, (double)total, prog_format_bytes);
+}
+
+void prog_progress_count(const char *label, int64_t done, int64_t total)
+{
+    show_count(label, (double)done, (double)total, format_count);
 }
 
 void prog_progress_done(void)
 {
     pthread_mutex_lock(&stderr_lock);
     wipe_progress();
+    progress_label[0] = '\0';
     fflush(stderr);
     pthread_mutex_unlock(&stderr_lock);
 }

@@ -42,6 +42,11 @@ void prog_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
  * a second. prog_progress_done wipes it. Text after it starts on a clean line. */
 void prog_progress(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void prog_progress_done(void);
+/* The same for what is `done` of `total` (0: not known), with the rate since this label was shown
+ * first: "reading 'a': 1.20 GB of 3.40 GB, 850.00 MB/s, 0:03 left", "merges: 320 of 7935, 812/s,
+ * ..". */
+void prog_progress_bytes(const char *label, uint64_t done, uint64_t total);
+void prog_progress_count(const char *label, int64_t done, int64_t total);
 /* "1:02:03" style for ETA. buf of at least 32 bytes; returns buf. */
 char *prog_format_duration(double seconds, char *buf);
 /* "1.50 GB" style (decimal units). buf of at least 32 bytes; returns buf. */

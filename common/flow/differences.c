@@ -267,10 +267,12 @@ enum err diff_streams(struct errctx *e, const char *a, const char *b,
                       const struct stream_reader_cfg *cfg, double tolerance, struct diff *out)
 {
     struct side side[2] = {{.name = a}, {.name = b}};
+    struct stream_reader_cfg reader = *cfg;
     enum err code = ERR_OK;
     *out = (struct diff){.row = -1, .element = -1};
     for (int i = 0; i < 2 && code == ERR_OK; i++) {
-        code = stream_reader_open(e, NULL, "input", side[i].name, cfg, &side[i].reader);
+        if (i == 1) reader.progress = false; /* they go together */
+        code = stream_reader_open(e, NULL, "input", side[i].name, &reader, &side[i].reader);
         if (code == ERR_OK) side[i].begin = stream_reader_begin(side[i].reader);
     }
     if (code == ERR_OK) code = compare(e, side, tolerance, out);

@@ -219,6 +219,28 @@ static enum err draw_row(struct errctx *e, struct mixing *m, struct stream_write
     return ERR_OK;
 }
 
+/* The end of the first source is foreseen from how far each has come. */
+static void show_progress(const struct mixing *m)
+{
+    const struct mixing_cfg *cfg = m->cfg;
+    int64_t total = mixing_expect(cfg, &(struct mixing_sources){m->sources, m->n}).rows;
+    double most = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        int64_t rows = stream_reader_begin(m->sources[i].reader)->expect.rows;
+        double part = rows > 0 ? (double)m->sources[i].rows / (double)rows : 0;
+        if (part > most) most = part;
+    }
+    if (cfg->tokens != OPT_UNSET) {
+        prog_progress_count("tokens mixed", m->tokens, cfg->tokens);
+        return;
+    }
+    if (cfg->rows != OPT_UNSET)
+        total = cfg->rows;
+    else if (cfg->stop == MIXING_STOP_FIRST && most > 0)
+        total = (int64_t)((double)m->rows / most);
+    prog_progress_count("rows mixed", m->rows, total);
+}
+
 static void report(const struct mixing *m)
 {
     for (size_t i = 0; i < m->n; i++) {
@@ -256,7 +278,7 @@ enum err mixing_run(struct errctx *e, const struct mixing_cfg *cfg, struct mixin
     credits_set(cfg, m.sources, m.n);
     while (m.open > 0 && !complete(&m)) {
         TRY(draw_row(e, &m, w));
-        if (m.rows % 4096 == 0) prog_progress("%" PRId64 " rows", m.rows);
+        if (m.rows % 4096 == 0) show_progress(&m);
     }
     report(&m);
     for (size_t i = 0; i < m.n; i++) {

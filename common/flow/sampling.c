@@ -155,7 +155,6 @@ static enum err pass_fraction(struct errctx *e, struct sampling *s, const struct
 enum err sampling_add(struct errctx *e, struct sampling *s, const struct stream_rows *rows,
                       struct stream_writer *w)
 {
-    prog_progress("%" PRId64 " rows read", s->seen);
     if (s->cfg.rows == OPT_UNSET) return pass_fraction(e, s, rows, w);
     for (int64_t i = 0; i < rows->n; i++) TRY(add_by_rows(e, s, rows, i, row_key(s, s->seen++)));
     return ERR_OK;

@@ -385,7 +385,6 @@ static enum err add_in_order(struct errctx *e, struct sharding *s, const struct 
 
 enum err sharding_add(struct errctx *e, struct sharding *s, const struct stream_rows *rows)
 {
-    prog_progress("%" PRId64 " rows read", rows->first + rows->n);
     return s->by_hash ? add_by_hash(e, s, rows) : add_in_order(e, s, rows);
 }
 
@@ -428,7 +427,7 @@ enum err sharding_finish(struct errctx *e, struct sharding *s, int64_t *rows, ui
         TRY(stream_writer_finish(e, s->parts[i].writer));
         *rows += s->parts[i].rows;
         *bytes += stream_writer_summary(s->parts[i].writer)->compressed;
-        prog_progress("part %zu of %zu", i + 1, s->count);
+        prog_progress_count("parts finished", (int64_t)i, (int64_t)s->count);
     }
     for (size_t i = 0; i < s->count; i++) {
         struct stream_writer *w = s->parts[i].writer;

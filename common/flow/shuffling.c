@@ -271,7 +271,6 @@ enum err shuffling_add(struct errctx *e, struct shuffling *s, const struct strea
         i += count;
     }
     s->rows += rows->n;
-    prog_progress("%" PRId64 " rows read", s->rows);
     if (s->ids >= 0) s->tokens += rows->start[s->ids][rows->n] - rows->start[s->ids][0];
     return ERR_OK;
 }
@@ -379,7 +378,7 @@ static enum err resolve_copies(struct errctx *e, struct shuffling *s)
 {
     for (size_t i = 0; s->uncounted && i < (size_t)1 << s->bits; i++) {
         TRY(resolve_bucket(e, s, &s->current.buckets[i]));
-        prog_progress("looking for copies: %zu of %d", i + 1, 1 << s->bits);
+        prog_progress_count("looking for copies", (int64_t)i, (int64_t)1 << s->bits);
     }
     tally_fini(&s->tally);
     return ERR_OK;
@@ -513,8 +512,7 @@ static enum err write_sorted(struct errctx *e, struct shuffling *s, int64_t rows
     }
     TRY(rowpack_batch_put(e, &s->batch, w));
     s->written += rows;
-    prog_progress("epoch %" PRId64 ": %" PRId64 " of %" PRId64 " rows", epoch + 1,
-                  s->written - epoch * s->rows, s->rows);
+    prog_progress_count("rows shuffled", s->written, shuffling_expect(s).rows);
     return ERR_OK;
 }
 

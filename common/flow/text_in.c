@@ -10,6 +10,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/base/prog.h"
 #include "formats/element.h"
 #include "formats/jsonl.h"
 #include "formats/mp_json.h"
@@ -304,6 +305,7 @@ static enum err read_lines(struct errctx *e, struct undump *u, struct bytes *b)
         TRY(infile_read(e, &u->in, b->data + b->len, READ_BYTES, &got));
         if (got == 0) break;
         XXH3_128bits_update(u->hash, b->data + b->len, got);
+        prog_progress_bytes("reading text", u->in.offset, u->in.regular ? u->in.size : 0);
         b->len += got;
         TRY(take_lines(e, u, b, before));
     }

@@ -346,7 +346,7 @@ static void show_progress(const struct evaluation *v, int64_t total)
     if (v->cfg.rows > 0 && (total < 0 || v->cfg.rows < total)) total = v->cfg.rows;
     double left =
         total > 0 && v->rows > 0 ? seconds * (double)(total - v->rows) / (double)v->rows : -1;
-    prog_progress("%" PRId64 " rows, %.0f tokens/s, ETA %s", v->rows,
+    prog_progress("judging: %" PRId64 " rows, %.0f tokens/s, %s left", v->rows,
                   v->computed / fmax(seconds, 1e-9), prog_format_duration(left, eta));
 }
 

@@ -368,7 +368,7 @@ static enum err learn(struct errctx *e, struct state *s, size_t want, struct mer
         for (uint32_t i = 0; i < pair.words; i++)
             TRY(merge_word(e, s, s->places[pair.first + i], left, right, token));
         TRY(settle(e, s, token, false));
-        if (k % 64 == 0) prog_progress("merge %zu of %zu", k, want);
+        if (k % 64 == 0) prog_progress_count("merges", (int64_t)k, (int64_t)want);
     }
     prog_progress_done();
     return ERR_OK;

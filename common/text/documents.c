@@ -8,9 +8,12 @@
 #include "common/text/documents.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 #include "common/base/io.h"
+#include "common/base/prog.h"
 #include "common/text/utf8.h"
 #include "formats/csv.h"
 #include "formats/jsonl.h"
@@ -49,13 +52,13 @@ struct documents {
     int form;
     size_t slot;
     XXH3_state_t *hash;
-    struct bytes raw;       /* read, not yet checked: the beginning of a character */
-    uint64_t raw_offset;    /* of raw.data[0] in the file */
-    struct bytes buffer;    /* checked text */
-    size_t at, scanned;     /* taken; known to hold no end of the document */
-    uint64_t lines_checked; /* newlines before the end of the buffer */
-    uint64_t line;          /* number of the line at `at` */
-    uint64_t bytes_total;
+    struct bytes raw;                 /* read, not yet checked: the beginning of a character */
+    uint64_t raw_offset;              /* of raw.data[0] in the file */
+    struct bytes buffer;              /* checked text */
+    size_t at, scanned;               /* taken; known to hold no end of the document */
+    uint64_t lines_checked;           /* newlines before the end of the buffer */
+    uint64_t line;                    /* number of the line at `at` */
+    uint64_t bytes_read, bytes_total; /* total: 0 when something is not a regular file */
     /* records */
     json_t *object;
     struct csv_record record, columns;
@@ -86,6 +89,21 @@ static enum err split_keep(struct errctx *e, struct documents *d)
     }
 }
 
+/* Of all files; 0 when there is a pipe among them. */
+static uint64_t size_of_all(const struct opt_list *paths)
+{
+    uint64_t total = 0;
+    struct stat st;
+
+    for (size_t i = 0; i < (paths->count > 0 ? paths->count : 1); i++) {
+        bool standard = paths->count == 0 || strcmp(paths->items[i], "-") == 0;
+        int failed = standard ? fstat(STDIN_FILENO, &st) : stat(paths->items[i], &st);
+        if (failed != 0 || !S_ISREG(st.st_mode)) return 0;
+        total += (uint64_t)st.st_size;
+    }
+    return total;
+}
+
 enum err documents_open(struct errctx *e, struct run *run, const struct documents_cfg *cfg,
                         const struct opt_list *paths, struct documents **out)
 {
@@ -96,6 +114,7 @@ enum err documents_open(struct errctx *e, struct run *run, const struct document
     d->run = run;
     d->cfg = *cfg;
     d->paths = paths;
+    d->bytes_total = size_of_all(paths);
     d->hash = XXH3_createState();
     if (d->hash == NULL) (void)err_memory(e, "digest", sizeof *d->hash);
     if (e->code == ERR_OK && split_keep(e, d) == ERR_OK) {
@@ -136,7 +155,7 @@ void documents_close(struct documents *d)
 
 uint64_t documents_bytes(const struct documents *d)
 {
-    return d->bytes_total;
+    return d->bytes_read;
 }
 
 static bool ends_with(const char *path, const char *tail)
@@ -252,7 +271,8 @@ static enum err fill(struct errctx *e, struct documents *d)
     TRY(bytes_reserve(e, &d->raw, want));
     TRY(infile_read(e, &d->in, d->raw.data + d->raw.len, want, &got));
     if (got > 0) XXH3_128bits_update(d->hash, d->raw.data + d->raw.len, got);
-    d->bytes_total += got;
+    d->bytes_read += got;
+    if (d->cfg.progress) prog_progress_bytes("reading text", d->bytes_read, d->bytes_total);
     d->raw.len += got;
     d->eof = got == 0;
     return check_raw(e, d);
@@ -607,6 +627,7 @@ enum err documents_next(struct errctx *e, struct documents *d, struct document *
 
     for (;;) {
         if (!d->open && d->next == files) {
+            if (d->cfg.progress) prog_progress_done();
             *more = false;
             return ERR_OK;
         }

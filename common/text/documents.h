@@ -39,6 +39,7 @@ struct documents_cfg {
     const char *keep; /* NULL, "all", or names separated by commas */
     bool header;      /* the first record of csv and tsv names the columns */
     int invalid;      /* 0: an error, 1: U+FFFD */
+    bool progress;    /* show how much of the text is read */
     bool pieces;      /* a document of form files may come in pieces */
     /* Called when nothing more can be had without waiting, so that what was handed out can be
      * worked on. May be NULL. */
@@ -70,8 +71,7 @@ enum err documents_open(struct errctx *e, struct run *run, const struct document
 /* *more is false after the last document of the last file. */
 enum err documents_next(struct errctx *e, struct documents *d, struct document *out,
                         bool *more) MUST_USE;
-/* Bytes of text files read so far, and their total size when all are regular files (0 otherwise).
- */
+/* Bytes of text files read so far. */
 uint64_t documents_bytes(const struct documents *d);
 /* What a document is in the file `path` (NULL: stdin). */
 int documents_form(const struct documents_cfg *cfg, const char *path);

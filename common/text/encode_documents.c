@@ -221,11 +221,8 @@ enum err encoder_run(struct errctx *e, struct encoder *x, struct documents *d)
         }
         if (more) TRY(add_document(e, x, &document));
         if (!more || x->text.len >= (size_t)x->cfg.threads * BATCH_BYTES_PER_THREAD ||
-            x->documents_count >= 1 << 16) {
+            x->documents_count >= 1 << 16)
             TRY(flush_batch(e, x));
-            char size[32];
-            prog_progress("%s of text", prog_format_bytes((double)documents_bytes(d), size));
-        }
     }
     prog_progress_done();
     return ERR_OK;
