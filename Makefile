@@ -134,9 +134,9 @@ check-unit:
 check-cli:
 	+@$(AGAIN) run-check SUITES='doc cli'
 check-asan:
-	+@$(AGAIN) run-check SUITES='unit san' O=$(O)/asan SANITIZE=address CFLAGS='-O1 -g1'
+	+@$(AGAIN) run-check SUITES='unit fuzz san' O=$(O)/asan SANITIZE=address CFLAGS='-O1 -g1'
 check-ubsan:
-	+@$(AGAIN) run-check SUITES='unit san' O=$(O)/ubsan SANITIZE=undefined CFLAGS='-O1 -g1'
+	+@$(AGAIN) run-check SUITES='unit fuzz san' O=$(O)/ubsan SANITIZE=undefined CFLAGS='-O1 -g1'
 check-tsan:
 	+@$(AGAIN) run-check SUITES='unit san' O=$(O)/tsan SANITIZE=thread CFLAGS='-O1 -g1'
 demo:
@@ -230,8 +230,7 @@ $(O)/fuzzers/%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(O)/flags
 # ---- tests: what `make check` and its like run, by name in SUITES ----
 
 JOBS_unit := $(patsubst %.c,$(O)/%,$(TESTS))
-# The longest first, so that no processor waits for it at the end.
-JOBS_cli  := $(wildcard tests/fault/*.bats) $(filter-out tests/lint/% tests/fault/%,$(wildcard tests/*/*.bats))
+JOBS_cli  := $(filter-out tests/lint/%,$(wildcard tests/*/*.bats))
 JOBS_fuzz := $(FUZZ:%=$(O)/tests/fuzz/fuzz_%)
 JOBS_doc  := $(if $(wildcard man/*),tests/doc/examples.sh)
 JOBS_lint := $(wildcard tests/lint/*.bats)
@@ -239,6 +238,12 @@ JOBS_kills  := tests/fault/kills.bats
 JOBS_faults := tests/fault/fault.bats tests/fault/full.bats
 # What is worth the time under a sanitizer: the stream and the laws.
 JOBS_san  := $(wildcard tests/cli/stream*.bats tests/stream/*.bats tests/laws/*.bats)
+
+# The longest first, so that no processor waits for one of them at the end. The time of each stands in $(O)/check/*.time:
+# elapsed, user, system.
+LONG := tests/fault/% tests/laws/% tests/doc/% %/test_stream_damage %/test_kernels %/test_model_laws tests/cli/pretrain.bats \
+        %/test_stream_hostile %/test_shuffling tests/cli/stream%
+JOBS = $(foreach s,$(SUITES),$(JOBS_$s))
 
 # Sanitizers of this compiler cannot map their shadow where the kernel randomises addresses widely.
 export GRAFT_SANITIZER := $(SANITIZE)
@@ -250,7 +255,7 @@ FIXED_ADDRESSES := $(if $(SANITIZE),$(shell setarch -R true 2>/dev/null && echo 
 export GRAFT_LIBRARY := $(abspath $(OBJ)/libgraft.a)
 
 run-check: all tests
-	$(Q)$(FIXED_ADDRESSES) tests/run/check.sh $(O) $(foreach s,$(SUITES),$(JOBS_$s))
+	$(Q)$(FIXED_ADDRESSES) tests/run/check.sh $(O) $(foreach l,$(LONG),$(filter $l,$(JOBS))) $(filter-out $(LONG),$(JOBS))
 
 run-fuzz: $(or $(FUZZ_TARGETS:%=$(O)/fuzzers/%),$(FUZZ:%=$(O)/fuzzers/%))
 	$(Q)$(FIXED_ADDRESSES) tests/fuzz/run.sh $(FUZZ_SECONDS) $^
