@@ -24,6 +24,7 @@ enum {
     TILES = 16,      /* tiles worth having, to share out */
     CHUNK = 512,     /* of the depth */
     STRIP = 384,     /* columns */
+    LONG = 2048,     /* a depth to be cut into stretches where its panels do not fit */
     STRETCH = 512,   /* of the depth, where C can hold partial sums */
     CLASH =
         2048,    /* rows that lie a multiple of so many bytes apart push each other out of caches */
@@ -98,6 +99,21 @@ static void edge_block(const struct product_unit *u, struct lines a, const void 
         memcpy(c + i * ldc, edge + i * u->cols, (size_t)cols * sizeof *c);
 }
 
+/* Asks for the lines of the next block while this one is computed. */
+static inline void block_ahead(const float *c, int64_t rows, int64_t cols, int64_t ldc)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j += 16) __builtin_prefetch(c + i * ldc + j, 1);
+}
+
+/* The same for rows of A. */
+static inline void lines_ahead(struct lines a, int64_t rows, int64_t depth, size_t size)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (size_t at = 0; at < (size_t)depth * size; at += 64)
+            __builtin_prefetch((const unsigned char *)a.p + (size_t)(i * a.row) * size + at, 0, 2);
+}
+
 /* c (m, n) = or += (add) A B over the depth k .. + depth; whole: c has room for whole blocks. */
 static void tile_chunk(const struct gemm_job *job, int64_t i, int64_t m, int64_t j, int64_t n,
                        int64_t k, int64_t depth, float *c, int64_t ldc, bool whole, bool add,
@@ -118,13 +134,15 @@ static void tile_chunk(const struct gemm_job *job, int64_t i, int64_t m, int64_t
         for (int64_t r = 0; r < m; r += u->rows) {
             struct lines a = lines;
             a.p = (const unsigned char *)lines.p + (size_t)(r / u->rows * step) * size;
+            if (strip == 0 && lines.p == from.p && r + u->rows < m) {
+                struct lines next = {(const unsigned char *)a.p + (size_t)step * size, a.row, 1};
+                lines_ahead(next, u->rows, depth, size);
+            }
             for (int64_t s = strip; s < least(strip + STRIP, n); s += u->cols) {
                 const void *b = panels + (size_t)(s / u->cols) * panel;
                 float *to = c + r * ldc + s;
-                if (s + u->cols < n)
-                    for (int64_t l = r; l < least(r + u->rows, m); l++)
-                        for (int64_t ahead = 0; ahead < u->cols; ahead += 16)
-                            __builtin_prefetch(c + l * ldc + s + u->cols + ahead, 1);
+                if (!whole && s + u->cols < n)
+                    block_ahead(to + u->cols, least(u->rows, m - r), u->cols, ldc);
                 if (whole || (m - r >= u->rows && n - s >= u->cols))
                     u->block(a, b, deep, to, ldc, add);
                 else
@@ -198,22 +216,21 @@ static void tiles_set(struct gemm_job *job, int64_t M, int64_t N)
 }
 
 /* How much is packed at a time: a stretch of the depth and a slab of columns. Where C cannot hold
- * the sums between stretches and the whole depth does not fit the panels, half of their memory
- * holds the sums of a band of rows. */
+ * the sums between stretches, half of the panels' memory holds those of a band of rows. */
 static void extents_set(struct gemm_job *job, int64_t *stretch, int64_t *slab, int64_t *band)
 {
     const struct product_unit *u = job->unit;
     const struct gemm_args *a = job->a;
     size_t line = (size_t)u->cols * dtype_size(u->dtype), bytes = KERNEL_PANELS;
-    bool fits = (size_t)round_up(a->K, u->step) * line <= bytes;
+    bool fits = (size_t)(round_up(a->K, u->step) * tasks_of(a->N, u->cols)) * line <= bytes;
     *stretch = a->K;
     *band = a->M;
-    if (!job->through_room) {
-        if (a->K > 2 * STRETCH) *stretch = STRETCH;
-    } else if (!fits) {
-        bytes /= 2;
+    if (a->K > LONG && !fits) {
         *stretch = STRETCH;
-        job->partial = (float *)(void *)(job->panels + bytes);
+        if (job->through_room) {
+            bytes /= 2;
+            job->partial = (float *)(void *)(job->panels + bytes);
+        }
     }
     size_t panel = (size_t)round_up(*stretch, u->step) * line;
     *slab = panel ? (int64_t)(bytes / panel) * u->cols : a->N;

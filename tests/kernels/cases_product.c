@@ -157,6 +157,17 @@ static const struct shape gemm_shapes[] = {
      .in_place = true},
     {.M = 64, .N = 40, .K = 33, .x = DTYPE_BF16, .y = DTYPE_BF16, .beta = 1},
     {.M = 64, .N = 40, .K = 33, .w = DTYPE_BF16, .b_trans = true, .residual = true},
+    /* so deep that the sums of a result in BF16 wait elsewhere; and with sums of F32, in C */
+    {.M = 8, .N = 1100, .K = 2100, .y = DTYPE_BF16, .bias = true, .beta = 1},
+    {.M = 9,
+     .N = 2100,
+     .K = 2101,
+     .x = DTYPE_BF16,
+     .w = DTYPE_BF16,
+     .y = DTYPE_BF16,
+     .b_trans = true,
+     .residual = true},
+    {.M = 7, .N = 1101, .K = 2100, .bias = true},
     {.M = 90,
      .N = 100,
      .K = 1312,
@@ -167,8 +178,6 @@ static const struct shape gemm_shapes[] = {
      .beta = 1},
 };
 
-/* The products of a GPT of 13.9 M parameters on 4096 tokens: qkv, its gradients, the MLP, the
- * vocabulary. */
 /* The three products of a linear map in -> out over N tokens (forward with what follows it,
  * gradient of the input, of the weights), activations of type X; the head's, whose logits are F32.
  */
