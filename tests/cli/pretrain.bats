@@ -305,7 +305,10 @@ nothing_left() { # no output, no temporary, no lock
     tail -n 1 log | jq -e '.event == "error" and (.message | contains("rows"))'
     graft verify run.ck
     # without the check for jumps it goes on
-    status_is 0 graft pretrain "${FAST[@]}" --clip 0 --warmup 0 --schedule constant --batch-tokens 64 --lr 30 --weight-decay 0 \
+    status_is 1 graft pretrain "${FAST[@]}" --clip 0 --warmup 0 --schedule constant --batch-tokens 64 --lr 3 --weight-decay 0 \
+        --spike 3 train.tokens -o out.model
+    says 'the loss has jumped'
+    status_is 0 graft pretrain "${FAST[@]}" --clip 0 --warmup 0 --schedule constant --batch-tokens 64 --lr 3 --weight-decay 0 \
         --spike 0 train.tokens -o out.model
     rm out.model
     # weights that overflow are not saved over good ones
