@@ -450,6 +450,7 @@ enum err stream_salvage(struct errctx *e, struct run *run, const char *path, con
         infile_close(&r.in);
     }
     stream_writer_abort(r.writer);
+    content_free(r.proof); /* borrows the begin */
     rows_view_fini(&r.view);
     mem_free(r.cells);
     mem_free(r.target);
@@ -460,7 +461,6 @@ enum err stream_salvage(struct errctx *e, struct run *run, const char *path, con
     bytes_fini(&r.body);
     bytes_fini(&r.scratch);
     bytes_fini(&r.verdicts);
-    content_free(r.proof);
     ZSTD_freeDCtx(r.zstd);
     return code;
 }
