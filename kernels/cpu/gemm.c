@@ -26,10 +26,9 @@ enum {
     STRIP = 384,     /* columns */
     LONG = 2048,     /* a depth to be cut into stretches where its panels do not fit */
     STRETCH = 512,   /* of the depth, where C can hold partial sums */
-    CLASH =
-        2048,    /* rows that lie a multiple of so many bytes apart push each other out of caches */
-    BESIDE = 16, /* columns that keep the rows of a tile from such a distance */
-    PIECE = 32,  /* of the depth, to pack by one task: a multiple of any unit's step */
+    CLASH = 2048,    /* rows so many bytes, or a multiple, apart push each other out of caches */
+    BESIDE = 16,     /* columns that keep the rows of a tile from such a distance */
+    PIECE = 32,      /* of the depth, to pack by one task: a multiple of any unit's step */
     BLOCK_MOST = 64, /* rows and columns of any unit's block */
 };
 
