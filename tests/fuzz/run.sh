@@ -12,7 +12,7 @@ for fuzzer in "$@"; do
     folder=${fuzzer%/*}
     mkdir -p "$folder/corpus/$name" "$folder/findings"
     # Memory is bounded, whatever a file claims; nothing takes long.
-    "$fuzzer" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1500 -malloc_limit_mb=300 -max_len=16384 \
+    "$fuzzer" -max_total_time="$seconds" -timeout=120 -rss_limit_mb=1500 -malloc_limit_mb=300 -max_len=16384 \
         -print_final_stats=1 -artifact_prefix="$folder/findings/$name-" "$folder/corpus/$name" "tests/fuzz/corpus/$name" \
         >"$folder/$name.log" 2>&1
     status=$?
