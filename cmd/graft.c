@@ -144,23 +144,30 @@ static int print_help(const struct places *p)
                 printf("  %-17s%s\n", programs[i].name, programs[i].summary);
     }
     print_foreign(p);
-    printf("\n'graft NAME -h' sums a program up, 'graft help NAME' opens its page.\n");
+    puts("\n'graft NAME -h' sums a program up, 'graft help NAME' opens its page,\n"
+         "'graft help graft.7' that of the whole.");
     return flush_stdout();
 }
 
-/* The file of a page: in the source tree of a build, beside an installed tree, or where it was
- * configured. */
+/* The file of a page, NAME or NAME.SECTION: in a build's source tree, beside an installed tree, or
+ * where it was configured. */
 static bool find_page(const struct places *p, const char *name, char path[PATH_MAX])
 {
     static const char *const prefixes[] = {"graft-", ""};
     const char *roots[] = {p->self, p->self, GRAFT_MAN};
     const char *below[] = {"/../../man/", "/../share/man/man%/", "/man%/"};
+    size_t len = strlen(name);
+    const char *sections = "157", *dot = len > 2 ? name + len - 2 : NULL;
     if (strchr(name, '/')) return false;
+    if (dot && *dot == '.' && strchr(sections, dot[1])) {
+        sections = dot + 1;
+        len -= 2;
+    }
     for (size_t r = 0; r < ARRAY_LEN(roots); r++)
         for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
-            for (const char *section = "157"; *section; section++) {
-                int n = snprintf(path, PATH_MAX, "%s%s%s%s.%c", roots[r], below[r], prefixes[i],
-                                 name, *section);
+            for (const char *section = sections; *section; section++) {
+                int n = snprintf(path, PATH_MAX, "%s%s%s%.*s.%c", roots[r], below[r], prefixes[i],
+                                 (int)len, name, *section);
                 char *mark = n < PATH_MAX ? strchr(path + strlen(roots[r]), '%') : NULL;
                 if (mark) *mark = *section;
                 if (n < PATH_MAX && access(path, R_OK) == 0) return true;
@@ -168,44 +175,37 @@ static bool find_page(const struct places *p, const char *name, char path[PATH_M
     return false;
 }
 
+/* Of a name that is no program or has no page, with the program that is nearly called so. */
+static int complain(const char *what, const char *name)
+{
+    struct opts_nearest n = {.word = name};
+    for (size_t i = 0; i < ARRAY_LEN(programs); i++) opts_nearest_try(&n, programs[i].name);
+    const char *best = opts_nearest_name(&n);
+    fprintf(stderr, "graft: %s '%s'", what, name);
+    if (in_table(name))
+        fputs(" here: it is part of graft but not installed", stderr);
+    else if (best)
+        fprintf(stderr, " (did you mean %s?)", best);
+    fputs("; 'graft help' lists the programs\n", stderr);
+    return 2;
+}
+
 static int show_page(const struct places *p, const char *name)
 {
     char page[PATH_MAX], program[PATH_MAX];
     if (find_page(p, name, page)) {
         execlp("man", "man", page, (char *)NULL);
-        execlp("mandoc", "mandoc", "-a", page,
-               (char *)NULL); /* a small system may have only this */
+        execlp("mandoc", "mandoc", "-a", page, (char *)NULL); /* a small system has only this */
     }
     if (find_program(p, name, program) >= 0) {
         execl(program, program, "-h", (char *)NULL);
         fprintf(stderr, "graft: cannot run '%s': %s\n", program, strerror(errno));
         return 1;
     }
-    fprintf(stderr, "graft: there is no page on '%s'\n", name);
-    return 2;
+    return complain("there is no page on", name);
 }
 
 /* ---- main ---- */
-
-static int complain_unknown(const char *name)
-{
-    size_t least = SIZE_MAX, best = 0;
-    for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
-        size_t d = opts_distance(name, programs[i].name);
-        if (strlen(name) > 2 && strncmp(programs[i].name, name, strlen(name)) == 0) d = 0;
-        if (d < least) {
-            least = d;
-            best = i;
-        }
-    }
-    fprintf(stderr, "graft: unknown program '%s'", name);
-    if (in_table(name))
-        fputs(" here: it is part of graft but not installed", stderr);
-    else if (opts_near(name, least))
-        fprintf(stderr, " (did you mean %s?)", programs[best].name);
-    fputs("; 'graft help' lists them\n", stderr);
-    return 2;
-}
 
 int main(int argc, char **argv)
 {
@@ -241,7 +241,7 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return 2;
     }
-    if (find_program(&places, name, path) < 0) return complain_unknown(name);
+    if (find_program(&places, name, path) < 0) return complain("unknown program", name);
     argv[0] = path;
     execv(path, argv);
     fprintf(stderr, "graft: cannot run '%s': %s\n", path, strerror(errno));

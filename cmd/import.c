@@ -2,6 +2,7 @@
 /* import.c: files of other programs in, graft's streams out. So far: tokenizers as tiktoken keeps
  * them. */
 #include <string.h>
+#include <unistd.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -40,6 +41,7 @@ static enum err check_format(struct errctx *e, const char *path)
     const char *dot = strrchr(path, '.');
 
     if (opts.format != 0 || (dot != NULL && strcmp(dot, ".tiktoken") == 0)) return ERR_OK;
+    if (access(path, R_OK) != 0) return err_errno(e, "cannot open '%s'", path);
     return err_set(e, ERR_USAGE,
                    "'%s': only tiktoken's files can be imported (--format tiktoken if it is one)",
                    path);

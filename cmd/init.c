@@ -147,7 +147,7 @@ static enum err make(struct errctx *e, struct cmd *cmd, const struct model_confi
         r = model_create(e, &compute.kernels, c, spec, (uint64_t)opts.common.seed, &use, &m);
     if (r == ERR_OK)
         r = model_save(e, m, &cmd->run, opts.common.output, cmd_writer_cfg(&opts.common).level,
-                       cmd_threads(&opts.common));
+                       cmd_threads(&opts.common), &cmd->bytes_written);
     if (r == ERR_OK) prog_note("%" PRId64 " parameters", model_config_parameters(c));
     model_free(m);
     compute_close(&compute);

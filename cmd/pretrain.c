@@ -168,7 +168,7 @@ static enum err train(struct errctx *e, struct cmd *c, struct model *m)
         prog_note("validation loss %.4f to %.4f, best %.4f at step %" PRId64, r.val_first,
                   r.val_last, r.val_best, r.val_best_step);
     return model_save(e, m, &c->run, opts.common.output, cmd_writer_cfg(&opts.common).level,
-                      cmd_threads(&opts.common));
+                      cmd_threads(&opts.common), &c->bytes_written);
 }
 
 static enum err load_and_train(struct errctx *e, struct cmd *c, struct kernels *k)

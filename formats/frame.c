@@ -76,15 +76,16 @@ const char *frame_guess(const uint8_t *data, size_t n)
          "it is xz", 5},
         {"BZh", "it is bzip2", 3},
         {"PK\3\4", "it is a zip archive", 4},
-        {"GGUF", "it is GGUF (graft import makes a model of it)", 4},
-        {"\x93NUMPY", "it is a NumPy array (graft import makes a model of it)", 6},
+        {"GGUF", "it is GGUF (which cannot be imported yet)", 4},
+        {"\x93NUMPY", "it is a NumPy array (which cannot be imported yet)", 6},
         {"\x28\xb5\x2f\xfd", "it is zstd, but without graft's mark at the start", 4},
     };
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (n >= known[i].len && !memcmp(data, known[i].magic, known[i].len)) return known[i].what;
     if (n >= 9 && frame_u64(data) < 100u << 20 && data[8] == '{')
-        return "it is safetensors (graft import makes a model of it)";
-    if (looks_like_text(data, n)) return "it is text (graft tokenize makes tokens of it)";
+        return "it is safetensors (which cannot be imported yet)";
+    if (looks_like_text(data, n))
+        return "it is text (graft tokenize makes tokens of it, graft learn-tokenizer a tokenizer)";
     return "";
 }
 

@@ -23,8 +23,6 @@ enum err jsonl_string(struct errctx *e, const json_t *object, const char *key, u
                       const char **text, size_t *n)
 {
     const json_t *value = json_object_get(object, key);
-    char there[256] = "";
-    size_t len = 0;
 
     if (json_is_string(value)) {
         *text = json_string_value(value);
@@ -34,6 +32,14 @@ enum err jsonl_string(struct errctx *e, const json_t *object, const char *key, u
     if (value != NULL)
         return err_set(e, ERR_INPUT, "line %llu: field '%s' is not a string",
                        (unsigned long long)line, key);
+    return jsonl_missing(e, object, key, line);
+}
+
+enum err jsonl_missing(struct errctx *e, const json_t *object, const char *key, uint64_t line)
+{
+    char there[256] = "";
+    size_t len = 0;
+
     for (void *i = json_object_iter((json_t *)(uintptr_t)object);
          i != NULL && len < sizeof there - 1;
          i = json_object_iter_next((json_t *)(uintptr_t)object, i)) {

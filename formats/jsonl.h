@@ -20,6 +20,9 @@
  * Duplicate keys and anything but an object are errors. */
 enum err jsonl_parse(struct errctx *e, const char *data, size_t n, uint64_t line,
                      json_t **out) MUST_USE;
+/* ERR_INPUT: a key that is missing is named beside those that are there. */
+enum err jsonl_missing(struct errctx *e, const json_t *object, const char *key,
+                       uint64_t line) MUST_USE;
 /* The string under `key`; a missing key is named beside those that are there. The view lives as
  * long as the object. */
 enum err jsonl_string(struct errctx *e, const json_t *object, const char *key, uint64_t line,

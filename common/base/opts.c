@@ -140,25 +140,30 @@ size_t opts_distance(const char *a, const char *b)
     return row[lb];
 }
 
-bool opts_near(const char *word, size_t distance)
+void opts_nearest_try(struct opts_nearest *n, const char *name)
 {
-    return distance <= 1 + strlen(word) / 4;
+    size_t len = strlen(n->word);
+    bool begins = len > 2 && strncmp(name, n->word, len) == 0;
+    size_t d = begins ? 0 : opts_distance(n->word, name);
+    if (n->best && d >= n->distance) return;
+    n->distance = d;
+    n->best = name;
+}
+
+const char *opts_nearest_name(const struct opts_nearest *n)
+{
+    return n->best && n->distance <= 1 + strlen(n->word) / 4 ? n->best : NULL;
 }
 
 static enum err unknown_option(struct errctx *e, const struct opt_set *sets, const char *name)
 {
-    const char *best = NULL;
-    size_t least = SIZE_MAX;
+    struct opts_nearest n = {.word = name};
     for (const struct opt_set *s = sets; s->title; s++)
-        for (const struct opt *o = s->table; o->name; o++) {
-            size_t d = opts_distance(name, o->name);
-            if (strlen(name) > 2 && strncmp(o->name, name, strlen(name)) == 0) d = 0;
-            if (d < least) {
-                least = d;
-                best = o->name;
-            }
-        }
-    if (best && opts_near(name, least))
+        for (const struct opt *o = s->table; o->name; o++) opts_nearest_try(&n, o->name);
+    opts_nearest_try(&n, "help"); /* these are in no table: the frame of a program knows them */
+    opts_nearest_try(&n, "version");
+    const char *best = opts_nearest_name(&n);
+    if (best)
         return err_set(e, ERR_USAGE, "unknown option '--%s' (did you mean --%s?)", name, best);
     return err_set(e, ERR_USAGE, "unknown option '--%s'", name);
 }
@@ -183,6 +188,14 @@ static enum err check_range(struct errctx *e, const struct opt *o, double value,
                    high);
 }
 
+/* Said of numbers that end in letters: "8KB". */
+static const char *unit_hint(const char *text)
+{
+    size_t n = strlen(text);
+    bool letters = n > 0 && isdigit((unsigned char)*text) && isalpha((unsigned char)text[n - 1]);
+    return letters ? ": units are K M G T, and Ki Mi Gi Ti of 1024" : "";
+}
+
 static enum err set_value(struct errctx *e, struct opt_set *set, const struct opt *o,
                           const char *text)
 {
@@ -195,8 +208,8 @@ static enum err set_value(struct errctx *e, struct opt_set *set, const struct op
         return ERR_OK;
     case OPT_INT:
         if (!opts_parse_size(text, p))
-            return err_set(e, ERR_USAGE, "option '--%s': '%s' is not a whole number", o->name,
-                           text);
+            return err_set(e, ERR_USAGE, "option '--%s': '%s' is not a whole number%s", o->name,
+                           text, unit_hint(text));
         return check_range(e, o, (double)*(int64_t *)p, text);
     case OPT_REAL:
         if (!opts_parse_real(text, &real))

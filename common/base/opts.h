@@ -101,10 +101,16 @@ bool opts_parse_size(const char *text, int64_t *out);
 /* "3e-4" or "1.5Ki"; finite numbers only. */
 bool opts_parse_real(const char *text, double *out);
 
-/* Edit distance of two words (for "did you mean"); opts_near is true when it is small for such
- * words. */
+/* Edit distance of two words (for "did you mean"). */
 size_t opts_distance(const char *a, const char *b);
-bool opts_near(const char *word, size_t distance);
+/* The name that is nearest to a word, of those that are tried; a name that begins with the word is
+ * nearest of all. NULL from opts_nearest_name when none is near enough to be meant. */
+struct opts_nearest {
+    const char *word, *best;
+    size_t distance;
+};
+void opts_nearest_try(struct opts_nearest *n, const char *name);
+const char *opts_nearest_name(const struct opts_nearest *n);
 
 void opts_fini(struct opt_set *sets, struct opt_list *operands);
 

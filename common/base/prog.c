@@ -208,7 +208,7 @@ static void print_help(const struct prog *p)
     printf("graft-%s: %s\n", p->name, p->summary);
     print_usage(p, stdout);
     opts_print_help(p->sets, stdout);
-    printf("\nSee 'man graft-%s'.\n", p->name);
+    printf("\n'graft help %s' opens the page.\n", p->name);
 }
 
 /* "[-o DIR] --split NAME [FILE ...]" as mdoc: brackets, flags and arguments by their look. */

@@ -159,8 +159,9 @@ enum err describe_print(struct errctx *e, const struct describe *d, bool all, FI
     print_counts(d, out);
     if (d->lineage->count) {
         const struct lineage_step *s = &d->lineage->steps[d->lineage->count - 1];
-        fprintf(out, "  made by %s %s, %zu steps before it\n", s->program, s->version,
-                d->lineage->count - 1);
+        size_t before = d->lineage->count - 1;
+        fprintf(out, "  made by %s %s, %zu step%s before it\n", s->program, s->version, before,
+                before == 1 ? "" : "s");
     }
     print_fields("columns", b->columns, b->columns_count, out);
     if (b->meta.as.list.count) fputs("  meta\n", out);

@@ -274,7 +274,7 @@ static enum err make_directory(struct errctx *e, struct sharding *s)
     if (stat(s->cfg.directory, &st) != 0) return err_errno(e, "cannot use '%s'", s->cfg.directory);
     return S_ISDIR(st.st_mode)
                ? ERR_OK
-               : err_set(e, ERR_USAGE, "-o '%s': is not a directory", s->cfg.directory);
+               : err_set(e, ERR_USAGE, "-o '%s' is not a directory", s->cfg.directory);
 }
 
 /* Parts by count or size may be many, and each keeps a descriptor until all are complete. */

@@ -45,9 +45,10 @@ enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const 
                     const struct model_use *use, struct model **out) MUST_USE;
 void model_free(struct model *m);
 
-/* Writes the model as a stream (parameters F32, tokenizer inside), with `run`'s lineage; atomic. */
+/* Writes the model as a stream (parameters F32, tokenizer inside), with `run`'s lineage; atomic.
+ * *bytes, unless NULL, is the size of what was written. */
 enum err model_save(struct errctx *e, const struct model *m, struct run *run, const char *path,
-                    int level, int threads) MUST_USE;
+                    int level, int threads, uint64_t *bytes) MUST_USE;
 
 const struct model_config *model_config_of(const struct model *m);
 const struct tokenizer_spec *model_tokenizer(const struct model *m); /* NULL without */

@@ -283,7 +283,7 @@ static enum err describe(struct errctx *e, const struct model *m, struct stream_
 }
 
 enum err model_save(struct errctx *e, const struct model *m, struct run *run, const char *path,
-                    int level, int threads)
+                    int level, int threads, uint64_t *bytes)
 {
     const struct stream_writer_cfg cfg = {.level = level, .threads = threads};
     struct stream_begin b;
@@ -292,10 +292,12 @@ enum err model_save(struct errctx *e, const struct model *m, struct run *run, co
     stream_begin_init(&b, STREAM_MODEL);
     if (describe(e, m, &b, &first) == ERR_OK &&
         stream_writer_open(e, run, path, &b, &cfg, &w) == ERR_OK) {
-        if (write_model(e, m, w, first) == ERR_OK)
+        if (write_model(e, m, w, first) == ERR_OK && stream_writer_finish(e, w) == ERR_OK) {
+            if (bytes) *bytes = stream_writer_summary(w)->compressed;
             (void)!stream_writer_commit(e, w);
-        else
+        } else {
             stream_writer_abort(w);
+        }
     }
     stream_begin_fini(&b);
     return e->code;

@@ -16,6 +16,7 @@
 #include "common/base/prog.h"
 #include "common/text/utf8.h"
 #include "formats/csv.h"
+#include "formats/frame.h"
 #include "formats/jsonl.h"
 
 enum { READ_BYTES = 1 << 20 };
@@ -176,6 +177,10 @@ int documents_form(const struct documents_cfg *cfg, const char *path)
 
 static enum err check_fields(struct errctx *e, const struct documents *d)
 {
+    if (d->form < DOCUMENT_JSONL && d->paths->count == 0 && d->cfg.keep != NULL &&
+        access(d->cfg.keep, F_OK) == 0)
+        return err_set(e, ERR_USAGE, "--keep took the file '%s' for fields: write --keep all '%s'",
+                       d->cfg.keep, d->cfg.keep);
     if (d->form < DOCUMENT_JSONL && (d->cfg.text != NULL || d->cfg.keep != NULL || d->cfg.pair))
         return err_set(e, ERR_USAGE, "'%s': %s is for records (-f jsonl|csv|tsv)", d->in.name,
                        d->cfg.text != NULL   ? "--text"
@@ -224,6 +229,42 @@ static uint64_t count_lines(const uint8_t *s, size_t n)
     return lines;
 }
 
+/* What is often given in place of text, told by its first bytes. */
+static const char *guess_binary(const uint8_t *data, size_t n)
+{
+    static const struct {
+        const char *magic, *what;
+        size_t len;
+    } known[] = {
+        {"\x1f\x8b", "it is gzip: unpack it first, with 'gzip -dc'", 2},
+        {"\x28\xb5\x2f\xfd", "it is zstd: unpack it first, with 'zstd -dc'", 4},
+        {"\xfd"
+         "7zXZ",
+         "it is xz: unpack it first, with 'xz -dc'", 5},
+        {"BZh", "it is bzip2: unpack it first, with 'bzip2 -dc'", 3},
+        {"PK\3\4", "it is a zip archive: unpack it first", 4},
+        {"\xff\xfe", "it is UTF-16: 'iconv -f UTF-16 -t UTF-8' makes UTF-8 of it", 2},
+        {"\xfe\xff", "it is UTF-16: 'iconv -f UTF-16 -t UTF-8' makes UTF-8 of it", 2},
+        {"PAR1", "it is Parquet: write it as JSON lines or CSV first", 4},
+    };
+    if (n >= FRAME_MAGIC_BYTES && !memcmp(data, frame_magic, FRAME_MAGIC_BYTES - 1))
+        return "it is a graft stream, not text ('graft inspect' says which)";
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (n >= known[i].len && !memcmp(data, known[i].magic, known[i].len)) return known[i].what;
+    return NULL;
+}
+
+static enum err not_utf8(struct errctx *e, const struct documents *d, size_t at)
+{
+    /* Binary files fail early, when their first bytes are still there. */
+    const char *guess = d->raw_offset == 0 ? guess_binary(d->raw.data, d->raw.len) : NULL;
+
+    return err_set(e, ERR_INPUT, "'%s': line %llu, byte %llu: not valid UTF-8%s%s", d->in.name,
+                   (unsigned long long)d->lines_checked + 1,
+                   (unsigned long long)(d->raw_offset + at), guess != NULL ? ": " : " ",
+                   guess != NULL ? guess : "(--invalid replace reads it as U+FFFD)");
+}
+
 /* Moves what is checked from raw to the buffer. */
 static enum err check_raw(struct errctx *e, struct documents *d)
 {
@@ -238,13 +279,7 @@ static enum err check_raw(struct errctx *e, struct documents *d)
         if (at == n) break;
         size_t bad = utf8_fault_length(d->raw.data + at, n - at, &incomplete);
         if (incomplete && !d->eof) break;
-        if (d->cfg.invalid == 0)
-            return err_set(
-                e, ERR_INPUT,
-                "'%s': line %llu, byte %llu: not valid UTF-8 (--invalid replace reads it as "
-                "U+FFFD)",
-                d->in.name, (unsigned long long)d->lines_checked + 1,
-                (unsigned long long)(d->raw_offset + at));
+        if (d->cfg.invalid == 0) return not_utf8(e, d, at);
         TRY(bytes_append(e, &d->buffer, "\xef\xbf\xbd", 3));
         at += bad;
     }
@@ -419,8 +454,7 @@ static enum err keep_json(struct errctx *e, struct documents *d, const char *tex
             (d->cfg.pair != NULL && strcmp(d->keep_names[i], d->cfg.pair) == 0))
             return keep_is_text(e, d->keep_names[i]);
         if (json_object_get(d->object, d->keep_names[i]) == NULL)
-            return err_set(e, ERR_INPUT, "line %llu: no field '%s' to keep",
-                           (unsigned long long)number, d->keep_names[i]);
+            return jsonl_missing(e, d->object, d->keep_names[i], number);
     }
     d->kept.len = 0;
     TRY(bytes_append(e, &d->kept, "{", 1));
@@ -498,6 +532,22 @@ static enum err next_record(struct errctx *e, struct documents *d, bool *more)
     }
 }
 
+/* Names of columns for a message, as many as it has room for. */
+static void name_columns(const struct documents *d, char *out, size_t size)
+{
+    size_t len = 0, n;
+
+    *out = '\0';
+    for (size_t i = 0; i < d->columns.fields; i++) {
+        const char *name = csv_field(&d->columns, i, &n), *comma = i > 0 ? ", " : "";
+        if (len + n + sizeof ", , ..." > size) {
+            (void)snprintf(out + len, size - len, "%s...", comma);
+            return;
+        }
+        len += (size_t)snprintf(out + len, size - len, "%s%s", comma, name);
+    }
+}
+
 static enum err find_column(struct errctx *e, const struct documents *d, const char *name,
                             size_t *column)
 {
@@ -511,16 +561,19 @@ static enum err find_column(struct errctx *e, const struct documents *d, const c
             return err_set(e, ERR_USAGE, "'%s' is not the number of a column (there is no header)",
                            name);
         if (number > d->columns.fields)
-            return err_set(e, ERR_INPUT, "there are %zu columns, not %lu", d->columns.fields,
-                           number);
+            return err_set(e, ERR_INPUT, "there %s %zu column%s, not %lu",
+                           d->columns.fields == 1 ? "is" : "are", d->columns.fields,
+                           d->columns.fields == 1 ? "" : "s", number);
         *column = number - 1;
         return ERR_OK;
     }
     for (*column = 0; *column < d->columns.fields; (*column)++)
         if (strcmp(csv_field(&d->columns, *column, &n), name) == 0) return ERR_OK;
-    return err_set(e, ERR_INPUT, "the header has no column '%s'%s", name,
+    char there[256];
+    name_columns(d, there, sizeof there);
+    return err_set(e, ERR_INPUT, "the header has no column '%s' (there are: %s)%s", name, there,
                    d->cfg.text == NULL && strcmp(name, "text") == 0
-                       ? " (--text names the one with the text)"
+                       ? ": --text names the one with the text"
                        : "");
 }
 

@@ -98,8 +98,9 @@ static enum err set_up(struct errctx *e, struct learner *l)
     least = 256 + l->specials.vocab;
     if (l->cfg.vocab < least)
         return err_set(e, ERR_USAGE,
-                       "--vocab %lld: the 256 bytes and %lld special tokens need %lld ids",
-                       (long long)l->cfg.vocab, (long long)l->specials.vocab, (long long)least);
+                       "--vocab %lld: the 256 bytes and %lld special token%s need %lld ids",
+                       (long long)l->cfg.vocab, (long long)l->specials.vocab,
+                       l->specials.vocab == 1 ? "" : "s", (long long)least);
     TRY(ops_pretokenizer(e, &l->pretokenizer_ops, l->cfg.pattern, l->cfg.regex));
     if (pretokenizer_new(e, &l->pretokenizer_ops, &l->pretokenizer) != ERR_OK) {
         e->code = e->code == ERR_INPUT ? ERR_USAGE

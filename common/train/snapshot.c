@@ -39,8 +39,8 @@ enum err snapshots_save(struct errctx *e, const struct snapshots *s, int64_t ste
 {
     char *path;
     TRY(mem_printf(e, &path, "%s/step-%08" PRId64 ".model", s->directory, step));
-    enum err r =
-        model_save(e, m, run, path, STREAM_LEVEL_DEFAULT, pool_threads(model_kernels(m)->pool));
+    enum err r = model_save(e, m, run, path, STREAM_LEVEL_DEFAULT,
+                            pool_threads(model_kernels(m)->pool), NULL);
     mem_free(path);
     return r;
 }

@@ -105,7 +105,7 @@ enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, struct adamw_
 {
     TRY(check_together(e, cfg));
     if (cfg->horizon == 0) cfg->horizon = cfg->steps;
-    if (cfg->horizon == 0 && input->expect.tokens > 0)
+    if (cfg->horizon == 0 && input->expect.tokens >= 0) /* none at all is found out by reading */
         cfg->horizon = (input->expect.tokens - 1) / cfg->batch_tokens + 1;
     if (adamw->schedule != SCHEDULE_CONSTANT && cfg->horizon == 0)
         return err_set(e, ERR_USAGE,

@@ -67,7 +67,13 @@ setup() {
     mkdir bare
     status_is 0 env PATH="$PWD/bare" "$BUILD/bin/graft" help cat
     [[ $output == *"usage: graft cat"* ]]
+    status_is 0 graft help graft.7
+    [[ $output == *CONTRIBUTING* ]]
+    status_is 2 graft help graft.5
     status_is 2 graft help no-such-thing
+    says "there is no page on 'no-such-thing'; 'graft help' lists"
+    status_is 2 graft help tokenise
+    says 'did you mean tokenize?'
 }
 
 @test "an installed tree works where it is put, also after being moved" {

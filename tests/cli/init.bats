@@ -25,6 +25,12 @@ small="--layers 2 --width 32 --heads 4 --context 64 --vocab 300"
     done
 }
 
+@test "-v accounts for the model that was written" {
+    # shellcheck disable=SC2086
+    status_is 0 graft init --arch llama $small -v -o a.model
+    says "$(graft inspect a.model | sed -n 's/^  size  \(.*\), data.*/\1 out/p')"
+}
+
 @test "the same seed gives the same bytes, with any number of threads, to a file or a pipe; another does not" {
     # shellcheck disable=SC2086
     graft init --arch llama $small -j 1 --seed 5 -o a.model

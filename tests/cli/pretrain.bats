@@ -71,6 +71,9 @@ nothing_left() { # no output, no temporary, no lock
     status_is 3 graft pretrain "${FAST[@]}" --steps 2 none.tokens -o out.model
     one_line
     says 'no rows'
+    status_is 3 graft pretrain -q -m init.model none.tokens -o out.model # no --steps: the schedule's end is counted
+    one_line
+    says "'none.tokens': no rows"
     status_is 3 graft pretrain "${FAST[@]}" --steps 2 -o out.model </dev/null
     one_line
     nothing_left

@@ -233,6 +233,16 @@ fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message
     status_is 0 graft learn-tokenizer -q --vocab 258 --invalid replace x.txt -o x.tok
 }
 
+@test "what is not text at all is named" {
+    for packer in gzip zstd xz; do
+        $packer -c <"$CORPUS" >x.txt
+        fault "not valid UTF-8: it is $packer: unpack it first" x.txt
+    done
+    printf 'hello\n' | iconv -f UTF-8 -t UTF-16 >x.txt
+    fault "'x.txt': line 1, byte 0: not valid UTF-8: it is UTF-16" x.txt
+    fault "it is a graft stream, not text" "$TOK"
+}
+
 @test "a character that is cut by a block of input is whole" {
     head -c 1048575 /dev/zero | tr '\0' a >x.txt
     printf '\303\251\360\237\231\202' >>x.txt
@@ -247,7 +257,7 @@ fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message
     printf '{"body": "a", "n": 1}\n' | fault "line 1: no field 'text' (there are: body, n)" -f jsonl
     printf '{"text": 5}\n' | fault "field 'text' is not a string" -f jsonl
     printf '{"text": "a", "text": "b"}\n' | fault 'line 1' -f jsonl
-    printf '{"text": "a"}\n' | fault "no field 'z' to keep" -f jsonl --keep z
+    printf '{"text": "a"}\n' | fault "line 1: no field 'z' (there are: text)" -f jsonl --keep z
 }
 
 @test "bad CSV" {
@@ -255,11 +265,13 @@ fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message
     printf 'text\n"a"b\n' | fault 'line 2: text behind a closing quote' -f csv
     printf 'text\n"a\nb\n' | fault 'line 2: a quoted field does not end' -f csv
     printf 'text,n\na,1\n"b\nc"\n' | fault 'line 3: 1 field, but 2 in the first record' -f csv
-    printf 'body\na\n' | fault "no column 'text'" -f csv
+    printf 'id,body\n1,a\n' | fault "no column 'text' (there are: id, body): --text names" -f csv
+    printf 'id,body\n1,a\n' | fault "no column 'z' (there are: id, body)" -f csv --text body --keep z
+    { seq -s, 1000; echo; } | fault ', 65, ...): --text' -f csv
     printf 'text,text\na,b\n' | fault "two columns 'text'" -f csv
     printf 'text,n,n\na,1,2\n' | fault "two columns 'n'" -f csv --keep all
     printf 'text,n,n\na,1,2\n' | gives '[a]' -f csv
-    printf 'a\n' | fault 'there are 1 columns, not 2' -f csv --no-header --text 2
+    printf 'a\n' | fault 'there is 1 column, not 2' -f csv --no-header --text 2
 }
 
 @test "wrong usage" {
@@ -268,6 +280,9 @@ fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message
     status_is 2 graft tokenize -t "$TOK" -m "$TOK" "$CORPUS" -o x.tokens
     status_is 2 graft tokenize -t "$TOK" --text body -f lines "$CORPUS" -o x.tokens
     says '--text is for records'
+    printf 'text,n\na,1\n' >x.csv
+    status_is 2 graft tokenize -t "$TOK" --keep x.csv -o x.tokens
+    says "--keep took the file 'x.csv' for fields"
     status_is 2 graft tokenize -t "$TOK" --no-header -f lines "$CORPUS" -o x.tokens
     says '--no-header is for tables'
     printf '{"text": "a"}\n' >x.jsonl
@@ -293,6 +308,9 @@ fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message
     status_is 1 graft learn-tokenizer --vocab 300 -o none/x.tok nothing.txt
     says "none/x.tok" # before the text is read
     status_is 2 graft import --format tiktoken "$CORPUS" "$CORPUS" -o x.tok
+    status_is 1 graft import x.gguf -o x.tok
+    says "cannot open 'x.gguf'"
+    : >x.gguf
     status_is 2 graft import x.gguf -o x.tok
     says 'only tiktoken'
     [ ! -e x.tok ] && [ ! -e x.tokens ]

@@ -64,7 +64,7 @@ static void round_trip(void **state)
         struct fixture f;
         struct model *back;
         open_fixture(&f, support_archs[i]);
-        if (model_save(&e, f.m, &f.run, f.path, 0, 1) != ERR_OK) fail_msg("%s", e.message);
+        if (model_save(&e, f.m, &f.run, f.path, 0, 1, NULL) != ERR_OK) fail_msg("%s", e.message);
         if (model_load(&e, &f.s.k, NULL, f.path, &use, &back) != ERR_OK) fail_msg("%s", e.message);
         assert_same_config(model_config_of(back), model_config_of(f.m));
         assert_memory_equal(support_numbers(back, model_weights(back)),

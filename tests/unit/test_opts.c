@@ -101,7 +101,14 @@ static void refusals(void **state)
         {"--no-count", "unknown option '--no-count' (did you mean --count?)"},
         {"--count", "option '--count' needs a value: N"},
         {"-n", "option '-n' needs a value: N"},
-        {"--count 12x", "option '--count': '12x' is not a whole number"},
+        {"--count 12x",
+         "option '--count': '12x' is not a whole number: units are K M G T, and Ki Mi Gi Ti of "
+         "1024"},
+        {"--count 8KB",
+         "option '--count': '8KB' is not a whole number: units are K M G T, and Ki Mi Gi Ti of "
+         "1024"},
+        {"--count many", "option '--count': 'many' is not a whole number"},
+        {"--hepl", "unknown option '--hepl' (did you mean --help?)"},
         {"--count 2Mi", "option '--count': '2Mi' is not between 0 and 1048576"},
         {"--count -1", "option '--count': '-1' is not between 0 and 1048576"},
         {"--rate nan", "option '--rate': 'nan' is not a number"},
@@ -224,7 +231,16 @@ static void distances(void **state)
     assert_int_equal(opts_distance("", "abc"), 3);
     assert_int_equal(opts_distance("kitten", "sitting"), 3);
     assert_int_equal(opts_distance("same", "same"), 0);
-    assert_true(opts_near("tokenise", 1) && !opts_near("cat", 2));
+    struct opts_nearest n = {.word = "tokenise"}, far = {.word = "cat"}, begun = {.word = "des"};
+    opts_nearest_try(&n, "detokenize");
+    opts_nearest_try(&n, "tokenize");
+    assert_string_equal(opts_nearest_name(&n), "tokenize");
+    assert_null(opts_nearest_name(&far));
+    opts_nearest_try(&far, "sum");
+    assert_null(opts_nearest_name(&far));
+    opts_nearest_try(&begun, "dev");
+    opts_nearest_try(&begun, "describe");
+    assert_string_equal(opts_nearest_name(&begun), "describe");
 }
 
 int main(void)
