@@ -53,7 +53,7 @@ mutant hidden-name-stays common/base/io.c 'number += cause == EEXIST && !tempora
     '(void)temporary_reclaim; number += cause == EEXIST;' unit/test_io
 mutant hidden-name-of-the-living common/base/io.c 'bool dead = flock(fd, LOCK_EX | LOCK_NB) == 0 &&' 'bool dead = ' unit/test_io
 mutant spill-with-a-name common/base/io.c '*fd = open(directory, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);' \
-    '*fd = open("left-over", O_CREAT | O_RDWR, 0600);' tests/fault/kills.bats:spilling
+    '*fd = mkostemp((char[]){"../tmp/left-XXXXXX"}, O_CLOEXEC);' tests/fault/kills.bats:spilling
 
 mutant write-error-passed-over common/base/io.c 'if (retry(fd, POLLOUT)) continue;' 'if (1) break;' 'tests/fault/fault.bats:head'
 mutant old-file-gone common/base/io.c 'if (fault_here(FAULT_RENAME) || rename(' 'if (unlink(f->path) != 0 || fault_here(FAULT_RENAME) || rename(' \
