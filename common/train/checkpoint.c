@@ -225,13 +225,22 @@ static enum err check_text(struct errctx *e, const struct mp_value *meta, const 
                    what, then, now);
 }
 
+/* What the trainer settles from other options and the input, when it was not given. */
+static bool is_settled(const char *option)
+{
+    return strcmp(option, "warmup") == 0 || strcmp(option, "horizon") == 0;
+}
+
+/* Those that follow from others come last: it is the others that a message should name. */
 static enum err check_options(struct errctx *e, const struct mp_value *meta, const struct run *run)
 {
     const struct mp_value *then = mp_get(meta, "options");
+    size_t count = run->step.options_count;
     if (!then || then->type != MP_MAP)
         return err_set(e, ERR_INPUT, "key 'options' is missing or not a map");
-    for (size_t i = 0; i < run->step.options_count; i++) {
-        const struct lineage_option *now = &run->step.options[i];
+    for (size_t i = 0; i < 2 * count; i++) {
+        const struct lineage_option *now = &run->step.options[i % count];
+        if (is_settled(now->name) != (i >= count)) continue;
         const struct mp_value *v = mp_get(then, now->name);
         if (!v || v->type != MP_STRING)
             return err_set(e, ERR_INPUT, "holds no option '%s': another version made it",

@@ -160,6 +160,10 @@ nothing_left() { # no output, no temporary, no lock
     says '--steps 6, not 7'
     status_is 2 graft pretrain "${FAST[@]}" --steps 6 --stop-after 2 --checkpoint run.ck train.tokens -o out.model
     says 'past --stop-after 2'
+    # what was given is named, not the warm-up that follows from it
+    status_is 0 graft pretrain -q -m init.model --steps 60 --stop-after 1 --checkpoint w.ck train.tokens -o /dev/null
+    status_is 2 graft pretrain -q -m init.model --steps 20 --checkpoint w.ck train.tokens -o out.model
+    says '--steps 60, not 20'
     # other rows
     graft shuffle -q --seed 1 train.tokens -o mixed.tokens
     status_is 3 graft pretrain "${FAST[@]}" --steps 6 --checkpoint run.ck mixed.tokens -o out.model
