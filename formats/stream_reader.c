@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/prog.h"
 #include "common/base/trace.h"
@@ -770,6 +771,10 @@ static enum err open_input(struct errctx *e, struct stream_reader *r, const char
     int threads = r->cfg.threads;
     threads = threads < 0 ? 0 : threads > THREADS_LIMIT ? THREADS_LIMIT : threads;
     TRY(infile_open(e, path, &r->in));
+    if (isatty(r->in.fd)) /* nobody types a stream: waiting would look like work */
+        return err_set(e, ERR_USAGE,
+                       "a stream is not read from the terminal: name a file, or use "
+                       "a pipe");
     TRY(name_input(e, r, role, path));
     if (r->cfg.spool && !r->in.regular) TRY(intake_spool(e, &r->in));
     TRY(intake_new(e, &r->in, threads, flush_writer, r, &r->intake));

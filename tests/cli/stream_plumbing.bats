@@ -128,6 +128,15 @@ setup() {
     grep -q 'a terminal' out
 }
 
+@test "a stream is not read from a terminal" {
+    need script
+    for command in 'graft cat -o out' 'graft verify -' 'graft inspect -'; do
+        timeout 20 script -qec "$command; echo status \$?" /dev/null >said </dev/null
+        grep -q 'status 2' said
+        grep -q 'not read from the terminal' said
+    done
+}
+
 @test "cat: an output that is the input" {
     before=$(id a)
     graft cat a -o a
