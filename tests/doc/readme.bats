@@ -30,7 +30,7 @@ tour() {
 @test "what the README names is there" {
     need mandoc
     [ "$(grep -oE 'graft help [a-z0-9.-]+' "$ROOT/README.md" | wc -l)" -ge 3 ]
-    for page in $(grep -oE 'graft help [a-z0-9.-]+' "$ROOT/README.md" | cut -d' ' -f3); do graft help "$page" >/dev/null; done
+    while read -r _ _ page; do graft help "$page" >/dev/null; done < <(grep -oE 'graft help [a-z0-9.-]+' "$ROOT/README.md")
     for file in $(grep -oE '\]\([A-Z]+[A-Za-z.]*\)' "$ROOT/README.md" | tr -d ']()'); do [ -e "$ROOT/$file" ]; done
     grep -oE 'make [a-z]+' "$ROOT/README.md" | cut -d' ' -f2 | sort -u | while read -r target; do
         grep -qE "^$target:|OUTER :=.*\b$target\b" "$ROOT/Makefile"
