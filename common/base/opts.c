@@ -178,13 +178,14 @@ static enum err list_add(struct errctx *e, struct opt_list *list, const char *it
     return ERR_OK;
 }
 
-static enum err check_range(struct errctx *e, const struct opt *o, double value, const char *text)
+static enum err check_range(struct errctx *e, const struct opt *o, const char *typed, double value,
+                            const char *text)
 {
     if (!(o->min < o->max) || (value >= o->min && value <= o->max)) return ERR_OK;
     char low[32], high[32];
     format_real(o->min, low, sizeof low);
     format_real(o->max, high, sizeof high);
-    return err_set(e, ERR_USAGE, "option '--%s': '%s' is not between %s and %s", o->name, text, low,
+    return err_set(e, ERR_USAGE, "option '%s': '%s' is not between %s and %s", typed, text, low,
                    high);
 }
 
@@ -196,8 +197,9 @@ static const char *unit_hint(const char *text)
     return letters ? ": units are K M G T, and Ki Mi Gi Ti of 1024" : "";
 }
 
+/* `typed` is the option as it stands on the command line, "-n" or "--count", for messages. */
 static enum err set_value(struct errctx *e, struct opt_set *set, const struct opt *o,
-                          const char *text)
+                          const char *typed, const char *text)
 {
     void *p = field(set, o);
     double real;
@@ -208,26 +210,25 @@ static enum err set_value(struct errctx *e, struct opt_set *set, const struct op
         return ERR_OK;
     case OPT_INT:
         if (!opts_parse_size(text, p))
-            return err_set(e, ERR_USAGE, "option '--%s': '%s' is not a whole number%s", o->name,
-                           text, unit_hint(text));
-        return check_range(e, o, (double)*(int64_t *)p, text);
+            return err_set(e, ERR_USAGE, "option '%s': '%s' is not a whole number%s", typed, text,
+                           unit_hint(text));
+        return check_range(e, o, typed, (double)*(int64_t *)p, text);
     case OPT_REAL:
         if (!opts_parse_real(text, &real))
-            return err_set(e, ERR_USAGE, "option '--%s': '%s' is not a number", o->name, text);
+            return err_set(e, ERR_USAGE, "option '%s': '%s' is not a number", typed, text);
         *(double *)p = real;
-        return check_range(e, o, real, text);
+        return check_range(e, o, typed, real, text);
     case OPT_STRING:
         *(const char **)p = text;
         return ERR_OK;
     case OPT_CHOICE:
         *(int *)p = choice_index(o->argument, text);
         if (*(int *)p >= 0) return ERR_OK;
-        return err_set(e, ERR_USAGE, "option '--%s': '%s' is none of %s", o->name, text,
-                       o->argument);
+        return err_set(e, ERR_USAGE, "option '%s': '%s' is none of %s", typed, text, o->argument);
     case OPT_LIST:
         return list_add(e, p, text);
     }
-    return err_set(e, ERR_USAGE, "BUG: option '--%s' has no type", o->name);
+    return err_set(e, ERR_USAGE, "BUG: option '%s' has no type", typed);
 }
 
 static const struct opt *find_long(struct opt_set *sets, const char *name, size_t len,
@@ -256,9 +257,11 @@ static enum err parse_long(struct errctx *e, struct opt_set *sets, const char *t
     size_t len = strcspn(text, "=");
     const char *value = text[len] ? text + len + 1 : NULL;
     const struct opt *o = find_long(sets, text, len, &set);
+    char typed[80];
+    snprintf(typed, sizeof typed, "--%.*s", (int)len, text);
     if (!o && strncmp(text, "no-", 3) == 0) {
         o = find_long(sets, text + 3, len - 3, &set);
-        if (o && o->type == OPT_FLAG && !value) return set_value(e, set, o, "no");
+        if (o && o->type == OPT_FLAG && !value) return set_value(e, set, o, typed, "no");
         o = NULL;
     }
     if (!o) {
@@ -269,16 +272,15 @@ static enum err parse_long(struct errctx *e, struct opt_set *sets, const char *t
         return e->code;
     }
     if (o->type == OPT_FLAG) {
-        if (!value) return set_value(e, set, o, NULL);
-        return err_set(e, ERR_USAGE, "option '--%s' takes no value", o->name);
+        if (!value) return set_value(e, set, o, typed, NULL);
+        return err_set(e, ERR_USAGE, "option '%s' takes no value", typed);
     }
     if (!value) {
         value = *next;
         *next = NULL;
     }
-    if (!value)
-        return err_set(e, ERR_USAGE, "option '--%s' needs a value: %s", o->name, o->argument);
-    return set_value(e, set, o, value);
+    if (!value) return err_set(e, ERR_USAGE, "option '%s' needs a value: %s", typed, o->argument);
+    return set_value(e, set, o, typed, value);
 }
 
 static enum err parse_letters(struct errctx *e, struct opt_set *sets, const char *text,
@@ -287,9 +289,10 @@ static enum err parse_letters(struct errctx *e, struct opt_set *sets, const char
     for (; *text; text++) {
         struct opt_set *set;
         const struct opt *o = find_letter(sets, *text, &set);
-        if (!o) return err_set(e, ERR_USAGE, "unknown option '-%c'", *text);
+        const char typed[] = {'-', *text, '\0'};
+        if (!o) return err_set(e, ERR_USAGE, "unknown option '%s'", typed);
         if (o->type == OPT_FLAG) {
-            TRY(set_value(e, set, o, NULL));
+            TRY(set_value(e, set, o, typed, NULL));
             continue;
         }
         const char *value = text + 1;
@@ -298,8 +301,8 @@ static enum err parse_letters(struct errctx *e, struct opt_set *sets, const char
             *next = NULL;
         }
         if (!value)
-            return err_set(e, ERR_USAGE, "option '-%c' needs a value: %s", o->letter, o->argument);
-        return set_value(e, set, o, value);
+            return err_set(e, ERR_USAGE, "option '%s' needs a value: %s", typed, o->argument);
+        return set_value(e, set, o, typed, value);
     }
     return ERR_OK;
 }

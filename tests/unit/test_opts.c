@@ -114,8 +114,11 @@ static void refusals(void **state)
         {"--rate nan", "option '--rate': 'nan' is not a number"},
         {"--rate 1e999", "option '--rate': '1e999' is not a number"},
         {"--rate 0x10", "option '--rate': '0x10' is not a number"},
-        {"-c delta", "option '--choice': 'delta' is none of alpha|beta|gamma"},
-        {"-c alph", "option '--choice': 'alph' is none of alpha|beta|gamma"},
+        {"-c delta", "option '-c': 'delta' is none of alpha|beta|gamma"},
+        {"--choice alph", "option '--choice': 'alph' is none of alpha|beta|gamma"},
+        {"-n 2Mi", "option '-n': '2Mi' is not between 0 and 1048576"},
+        {"-fn many", "option '-n': 'many' is not a whole number"},
+        {"-rnan", "option '-r': 'nan' is not a number"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct parsed p;
