@@ -18,23 +18,7 @@
 #include <unistd.h>
 
 #include "common/base/io.h"
-
-static char scratch[64];
-
-static int enter_scratch(void **state)
-{
-    (void)state;
-    snprintf(scratch, sizeof scratch, "/tmp/graft-test-io-XXXXXX");
-    return mkdtemp(scratch) && chdir(scratch) == 0 ? 0 : -1;
-}
-
-static int leave_scratch(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", scratch);
-    return chdir("/") == 0 ? system(command) : -1;
-}
+#include "tests/unit/scratch.h"
 
 static int files_here(void)
 {
@@ -457,5 +441,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(ends_without_commit_leave_nothing),
         cmocka_unit_test(faults_keep_the_old_file),
     };
-    return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

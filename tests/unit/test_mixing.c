@@ -14,21 +14,7 @@
 
 #include "common/flow/mixing.h"
 #include "tests/unit/rows_fixture.h"
-
-static char directory[64];
-
-static int enter(void **state)
-{
-    (void)state;
-    snprintf(directory, sizeof directory, "/tmp/graft-test-mix-XXXXXX");
-    return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
-}
-
-static int leave(void **state)
-{
-    (void)state;
-    return chdir("/") == 0 && rmdir(directory) == 0 ? 0 : -1;
-}
+#include "tests/unit/scratch.h"
 
 /* Source k holds the numbers k * 1000000 and on. */
 enum { STRIDE = 1000000 };
@@ -225,5 +211,5 @@ int main(void)
         cmocka_unit_test(draws_are_random),     cmocka_unit_test(ways_to_end),
         cmocka_unit_test(operands_are_checked),
     };
-    return cmocka_run_group_tests_name("mix", tests, enter, leave);
+    return cmocka_run_group_tests_name("mix", tests, scratch_enter, scratch_leave_empty);
 }

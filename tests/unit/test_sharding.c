@@ -14,21 +14,7 @@
 
 #include "common/flow/sharding.h"
 #include "tests/unit/rows_fixture.h"
-
-static char directory[64];
-
-static int enter(void **state)
-{
-    (void)state;
-    snprintf(directory, sizeof directory, "/tmp/graft-test-shard-XXXXXX");
-    return mkdtemp(directory) && chdir(directory) == 0 ? 0 : -1;
-}
-
-static int leave(void **state)
-{
-    (void)state;
-    return chdir("/") == 0 && rmdir(directory) == 0 ? 0 : -1;
-}
+#include "tests/unit/scratch.h"
 
 static void add_rows(void *s, const struct stream_rows *rows)
 {
@@ -285,5 +271,5 @@ int main(void)
         cmocka_unit_test(all_or_nothing), cmocka_unit_test(leftovers_are_refused),
         cmocka_unit_test(equal_parts),    cmocka_unit_test(bad_requests),
     };
-    return cmocka_run_group_tests_name("shard", tests, enter, leave);
+    return cmocka_run_group_tests_name("shard", tests, scratch_enter, scratch_leave_empty);
 }

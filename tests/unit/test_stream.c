@@ -15,23 +15,7 @@
 #include <unistd.h>
 
 #include "tests/unit/stream_cases.h"
-
-static char scratch[64];
-
-static int enter_scratch(void **state)
-{
-    (void)state;
-    snprintf(scratch, sizeof scratch, "/tmp/graft-test-stream-XXXXXX");
-    return mkdtemp(scratch) && chdir(scratch) == 0 ? 0 : -1;
-}
-
-static int leave_scratch(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", scratch);
-    return chdir("/") == 0 ? system(command) : -1;
-}
+#include "tests/unit/scratch.h"
 
 static struct case_cfg plain(enum stream_kind kind)
 {
@@ -679,5 +663,5 @@ int main(void)
         cmocka_unit_test(test_tensors),
         cmocka_unit_test(test_refusals),
     };
-    return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

@@ -14,13 +14,13 @@
 
 #include "tests/thin.h"
 #include "tests/unit/stream_cases.h"
+#include "tests/unit/scratch.h"
 
-static char scratch[64];
 static struct bytes kept[STREAM_KIND_COUNT]; /* tests/golden, one of each kind */
 
-static int enter_scratch(void **state)
+/* Reads the streams and goes into a folder of its own. */
+static int enter(void **state)
 {
-    (void)state;
     for (int kind = 0; kind < STREAM_KIND_COUNT; kind++) {
         struct errctx e = ERRCTX_INIT;
         char path[64];
@@ -28,17 +28,13 @@ static int enter_scratch(void **state)
                  stream_kind_name((enum stream_kind)kind));
         if (io_slurp(&e, path, 1 << 20, &kept[kind]) != ERR_OK) return -1;
     }
-    snprintf(scratch, sizeof scratch, "/tmp/graft-test-damage-XXXXXX");
-    return mkdtemp(scratch) && chdir(scratch) == 0 ? 0 : -1;
+    return scratch_enter(state);
 }
 
-static int leave_scratch(void **state)
+static int leave(void **state)
 {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", scratch);
     for (int kind = 0; kind < STREAM_KIND_COUNT; kind++) bytes_fini(&kept[kind]);
-    return chdir("/") == 0 ? system(command) : -1;
+    return scratch_leave(state);
 }
 
 /* Reads everything. */
@@ -343,5 +339,5 @@ int main(void)
         cmocka_unit_test(test_cut_joined), cmocka_unit_test(test_other_files),
         cmocka_unit_test(test_sticky),     cmocka_unit_test(test_swap),
     };
-    return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
+    return cmocka_run_group_tests(tests, enter, leave);
 }

@@ -16,23 +16,7 @@
 #include "formats/intake.h"
 #include "formats/outlet.h"
 #include "tests/unit/stream_cases.h"
-
-static char scratch[64];
-
-static int enter_scratch(void **state)
-{
-    (void)state;
-    snprintf(scratch, sizeof scratch, "/tmp/graft-test-hostile-XXXXXX");
-    return mkdtemp(scratch) && chdir(scratch) == 0 ? 0 : -1;
-}
-
-static int leave_scratch(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", scratch);
-    return chdir("/") == 0 ? system(command) : -1;
-}
+#include "tests/unit/scratch.h"
 
 /* ------------------------------------------------------------------ frames by hand */
 
@@ -423,5 +407,5 @@ int main(void)
         cmocka_unit_test(test_begins),      cmocka_unit_test(test_promise),
         cmocka_unit_test(test_large_frame),
     };
-    return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }

@@ -16,23 +16,7 @@
 #include "formats/stream_map.h"
 #include "formats/stream_salvage.h"
 #include "tests/unit/stream_cases.h"
-
-static char scratch[64];
-
-static int enter_scratch(void **state)
-{
-    (void)state;
-    snprintf(scratch, sizeof scratch, "/tmp/graft-test-salvage-XXXXXX");
-    return mkdtemp(scratch) && chdir(scratch) == 0 ? 0 : -1;
-}
-
-static int leave_scratch(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", scratch);
-    return chdir("/") == 0 ? system(command) : -1;
-}
+#include "tests/unit/scratch.h"
 
 /* ------------------------------------------------------------------ a stream and its rows */
 
@@ -352,5 +336,5 @@ int main(void)
         cmocka_unit_test(test_frame), cmocka_unit_test(test_missing), cmocka_unit_test(test_end),
         cmocka_unit_test(test_two),   cmocka_unit_test(test_begin),   cmocka_unit_test(test_around),
     };
-    return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
+    return cmocka_run_group_tests(tests, scratch_enter, scratch_leave);
 }
