@@ -17,6 +17,7 @@
 
 #include "common/base/err.h"
 #include "common/base/mem.h"
+#include "formats/stream_salvage.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -27,6 +28,11 @@ void fuzz_demand_outcome(const struct errctx *e, bool usage);
 
 /* The name of a file that holds these bytes, until the next call. */
 const char *fuzz_file(const void *data, size_t n);
+
+/* A look at both ends of a stream, and a salvage of its rows: each is right or says that the input
+ * is bad. */
+enum err fuzz_glance(const char *path, int64_t *rows);
+enum err fuzz_salvage(const char *path, struct salvage *got);
 
 /* An input read bit by bit: what is not there is 0. */
 struct fuzz_input {

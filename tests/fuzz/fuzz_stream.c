@@ -4,7 +4,6 @@
  * what can be read to its verified end is sound to the quick looks, too, and a salvage loses none
  * of its rows. */
 #include "formats/stream.h"
-#include "formats/stream_salvage.h"
 #include "tests/fuzz/fuzz.h"
 
 static enum err read_through(const char *path, int64_t *rows)
@@ -18,21 +17,6 @@ static enum err read_through(const char *path, int64_t *rows)
             (void)!stream_reader_next(&e, r, &event, NULL, NULL);
         if (e.code == ERR_OK) *rows = stream_reader_summary(r)->rows;
         stream_reader_close(r);
-    }
-    fuzz_demand_outcome(&e, false);
-    return e.code;
-}
-
-static enum err glance(const char *path, int64_t *rows)
-{
-    struct errctx e = ERRCTX_INIT;
-    struct stream_begin begin;
-    struct stream_summary s;
-    struct lineage lineage;
-    if (stream_glance(&e, path, &begin, &s, &lineage) == ERR_OK) {
-        *rows = s.rows;
-        stream_begin_fini(&begin);
-        lineage_fini(&lineage);
     }
     fuzz_demand_outcome(&e, false);
     return e.code;
@@ -53,18 +37,6 @@ static void seek(const char *path)
     fuzz_demand_outcome(&e, true);
 }
 
-static enum err salvage(const char *path, struct salvage *got)
-{
-    struct errctx e = ERRCTX_INIT;
-    struct stream_writer_cfg cfg = {.level = -100};
-    struct run run;
-    fuzz_demand(run_init(&e, &run, "verify", "0") == ERR_OK, "a run begins");
-    (void)!stream_salvage(&e, &run, path, "/dev/null", &cfg, got);
-    run_fini(&run);
-    fuzz_demand_outcome(&e, false);
-    return e.code;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     const char *path = fuzz_file(data, n);
@@ -72,8 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct stream_summary s;
     struct salvage saved = {0};
     int64_t rows = 0, glanced = 0;
-    enum err read = read_through(path, &rows), seen = glance(path, &glanced);
-    enum err sealed = stream_check_seals(&e, path, &s), saving = salvage(path, &saved);
+    enum err read = read_through(path, &rows), seen = fuzz_glance(path, &glanced);
+    enum err sealed = stream_check_seals(&e, path, &s), saving = fuzz_salvage(path, &saved);
     seek(path);
     if (read != ERR_OK) return 0;
     fuzz_demand(seen == ERR_OK && glanced == rows, "a glance at a sound stream counts its rows");

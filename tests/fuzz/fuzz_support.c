@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "formats/stream.h"
+
 void fuzz_demand(bool holds, const char *law)
 {
     if (holds) return;
@@ -44,6 +46,33 @@ const char *fuzz_file(const void *data, size_t n)
         done += (size_t)k;
     }
     return name;
+}
+
+enum err fuzz_glance(const char *path, int64_t *rows)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct stream_begin begin;
+    struct stream_summary s;
+    struct lineage lineage;
+    if (stream_glance(&e, path, &begin, &s, &lineage) == ERR_OK) {
+        *rows = s.rows;
+        stream_begin_fini(&begin);
+        lineage_fini(&lineage);
+    }
+    fuzz_demand_outcome(&e, false);
+    return e.code;
+}
+
+enum err fuzz_salvage(const char *path, struct salvage *got)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct stream_writer_cfg cfg = {.level = -100};
+    struct run run;
+    fuzz_demand(run_init(&e, &run, "verify", "0") == ERR_OK, "a run begins");
+    (void)!stream_salvage(&e, &run, path, "/dev/null", &cfg, got);
+    run_fini(&run);
+    fuzz_demand_outcome(&e, false);
+    return e.code;
 }
 
 uint32_t fuzz_number(struct fuzz_input *in, size_t bytes)

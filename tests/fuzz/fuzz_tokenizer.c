@@ -6,10 +6,7 @@
  *
  * made into a sound stream of kind tokenizer. Law: a tokenizer that is accepted compiles, encodes
  * every text to ids it has, and decodes them. */
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "common/text/tokenizer_run.h"
 #include "common/text/utf8.h"
@@ -125,15 +122,11 @@ static void use(const struct tokenizer *t, int64_t vocab, const struct fuzz_inpu
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static int fd = -1;
-    static char path[32];
     struct fuzz_input in = {data, n};
     struct errctx e = ERRCTX_INIT;
     struct tokenizer_spec spec;
     struct tokenizer *t;
-    if (fd < 0) fd = memfd_create("tokenizer", MFD_CLOEXEC);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    fuzz_demand(fd >= 0 && ftruncate(fd, 0) == 0, "a file in memory can be had");
+    const char *path = fuzz_file(NULL, 0);
     if (!make_stream(&in, path)) return 0;
     if (tokenizer_spec_load(&e, NULL, path, &spec) == ERR_OK) {
         if (tokenizer_new(&e, &spec, &t) == ERR_OK) {
