@@ -69,15 +69,23 @@ refused() { # STATUS COMMAND...
     [ ! -e out ]
 }
 
-@test "weights that are no numbers" {
+make_model() { # a.tokens and good.model
     printf 'a b c d e f\n%.0s' {1..30} >text.txt
     graft learn-tokenizer -q --vocab 258 -f lines text.txt -o t.tok
     graft tokenize -q -t t.tok -f lines --length 16 text.txt -o a.tokens
     graft init -q -t t.tok --arch gpt2 --layers 1 --width 8 --heads 2 --context 16 -o good.model
+}
+
+spoil() { # TENSOR NUMBER FROM TO: its first element
+    graft dump "$3" |
+        awk -v at="\"tensor\":\"$1\"" -v bad="$2" 'index($0, at) { sub(/"data":\["[^"]*"/, "\"data\":[\"" bad "\"") } { print }' |
+        graft undump --edited -o "$4"
+}
+
+@test "weights that are no numbers" {
+    make_model
     for bad in nan:400000 -nan:400000 inf -inf; do
-        graft dump good.model |
-            awk -v bad="$bad" '/"tensor":"layers.0.mlp.up.weight"/ { sub(/"data":\["[^"]*"/, "\"data\":[\"" bad "\"") } { print }' |
-            graft undump --edited -o bad.model
+        spoil layers.0.mlp.up.weight "$bad" good.model bad.model
         graft verify -q bad.model # a sound stream, but no model
         file=$bad
         for command in 'eval -m bad.model a.tokens' 'generate -m bad.model -p a -n 2' 'pretrain -m bad.model --steps 2 a.tokens -o out'; do
@@ -90,18 +98,12 @@ refused() { # STATUS COMMAND...
 }
 
 @test "a checkpoint whose weights are no numbers" {
-    printf 'a b c d e f\n%.0s' {1..30} >text.txt
-    graft learn-tokenizer -q --vocab 258 -f lines text.txt -o t.tok
-    graft tokenize -q -t t.tok -f lines --length 16 text.txt -o a.tokens
-    graft init -q -t t.tok --arch gpt2 --layers 1 --width 8 --heads 2 --context 16 -o good.model
+    make_model
     train=(graft pretrain -m good.model --steps 4 --batch-tokens 64 --grain 32 a.tokens -o out)
     "${train[@]}" -q --stop-after 2 --checkpoint run.ck
     rm out
     for family in weights mean square; do
-        graft dump run.ck |
-            awk -v at="\"tensor\":\"$family.layers.0.mlp.up.weight\"" \
-                'index($0, at) { sub(/"data":\["[^"]*"/, "\"data\":[\"nan:400000\"") } { print }' |
-            graft undump --edited -o bad.ck
+        spoil "$family.layers.0.mlp.up.weight" nan:400000 run.ck bad.ck
         file=$family
         refused 3 "${train[@]}" --checkpoint bad.ck
         says "'bad.ck': tensor '$family.layers.0.mlp.up.weight', element 0 is NaN"

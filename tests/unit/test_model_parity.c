@@ -8,51 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/unit/model_support.h"
-
-static uint64_t mix(uint64_t n)
-{
-    uint64_t z = (n + 1) * 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-static uint64_t word(uint64_t stream, uint64_t i)
-{
-    return mix((stream << 32) + i);
-}
-
-static void put_weights(struct model *m)
-{
-    const struct param_table *t = model_params(m);
-    float *w = support_numbers(m, model_weights(m));
-    for (int64_t i = 0; i < t->count; i++) {
-        const struct param *p = &t->items[i];
-        const bool table =
-            strncmp(p->name, "embed.", 6) == 0 || strcmp(p->name, "head.weight") == 0;
-        for (int64_t j = 0; j < p->elements; j++) {
-            const double u = (double)(word((uint64_t)i, (uint64_t)j) >> 40) / 8388608 - 1;
-            w[p->offset + j] = (float)(p->role == PARAM_BIAS   ? 0.2 * u
-                                       : p->role == PARAM_NORM ? 1 + 0.3 * u
-                                       : table                 ? 0.9 * u
-                                                               : 0.3 * u);
-        }
-    }
-    model_refresh(m);
-}
-
-static uint32_t id_of(int64_t row, int64_t t, int64_t vocab)
-{
-    return (uint32_t)(word(1000 + (uint64_t)row, (uint64_t)t) % (uint64_t)vocab);
-}
+#include "tests/unit/parity_support.h"
 
 static void make_batch(struct batch *b, const json_t *lengths, const struct model_config *c)
 {
@@ -65,43 +27,22 @@ static void make_batch(struct batch *b, const json_t *lengths, const struct mode
         const int64_t n = json_integer_value(json_array_get(lengths, r)), row = (int64_t)r;
         assert_true(n <= 64);
         for (int64_t t = 0; t < n; t++) {
-            ids[t] = id_of(row, t, c->vocab);
+            ids[t] = parity_id(row, t, c->vocab);
             types[t] = t >= n / 2;
             if (c->causal)
-                targets[t] = t + 1 < n ? (int32_t)id_of(row, t + 1, c->vocab) : -1;
+                targets[t] = t + 1 < n ? (int32_t)parity_id(row, t + 1, c->vocab) : -1;
             else
-                targets[t] = t % 3 == 0 ? (int32_t)id_of(row + 100, t, c->vocab) : -1;
+                targets[t] = t % 3 == 0 ? (int32_t)parity_id(row + 100, t, c->vocab) : -1;
         }
         assert_int_equal(batch_append(&e, b, 48, n, ids, types, targets, NULL, row), ERR_OK);
     }
     assert_int_equal(batch_close(&e, b), ERR_OK);
 }
 
-static struct model_config config_of(const json_t *object)
-{
-    struct errctx e = ERRCTX_INIT;
-    struct model_config c;
-    char path[] = "/tmp/graft-model-XXXXXX";
-    const int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    FILE *f = fdopen(fd, "w");
-    assert_int_equal(json_dumpf(object, f, 0), 0);
-    assert_int_equal(fclose(f), 0);
-    if (model_config_from_json(&e, NULL, path, &c) != ERR_OK ||
-        model_config_finish(&e, &c) != ERR_OK)
-        fail_msg("%s", e.message);
-    unlink(path);
-    return c;
-}
-
-/* Column i of a row of numbers. */
+/* Column i of a row of whole numbers. */
 static int64_t place(const json_t *row, size_t i)
 {
     return json_integer_value(json_array_get(row, i));
-}
-static double number(const json_t *row, size_t i)
-{
-    return json_number_value(json_array_get(row, i));
 }
 
 static void check_losses(struct model *m, const struct batch *b, const json_t *test, bool gradient)
@@ -113,12 +54,12 @@ static void check_losses(struct model *m, const struct batch *b, const json_t *t
     float *loss = calloc((size_t)b->tokens, sizeof *loss);
     int32_t *rank = calloc((size_t)b->tokens, sizeof *rank);
     assert_int_equal(model_loss(&e, m, b, gradient, loss, rank, &sum), ERR_OK);
-    const double want = json_number_value(json_object_get(test, "loss"));
+    const double want = parity_real(test, "loss");
     assert_true(fabs(sum - want) < 1e-5 * want);
     json_array_foreach(json_object_get(test, "losses"), i, row)
     {
         const int64_t at = b->row_start[place(row, 0)] + place(row, 1);
-        assert_true(fabs((double)loss[at] - number(row, 2)) < 1e-4);
+        assert_true(fabs((double)loss[at] - parity_number(row, 2)) < 1e-4);
         assert_true(rank[at] >= 0);
     }
     int64_t scored = 0;
@@ -141,7 +82,7 @@ static void check_logits(struct model *m, const struct batch *b, const json_t *t
     json_array_foreach(json_object_get(test, "logits"), i, row)
     {
         const int64_t at = b->row_start[place(row, 0)] + place(row, 1);
-        const double error = fabs((double)logits[at * V + place(row, 2)] - number(row, 3));
+        const double error = fabs((double)logits[at * V + place(row, 2)] - parity_number(row, 3));
         if (!(error <= 1e-4))
             fail_msg("row %d, token %d, logit %d: %g off", (int)place(row, 0), (int)place(row, 1),
                      (int)place(row, 2), error);
@@ -160,7 +101,7 @@ static void check_gradients(struct model *m, const json_t *test)
         const char *name = json_string_value(json_object_get(entry, "name"));
         const struct param *p = param_table_find(model_params(m), name);
         assert_non_null(p);
-        const double norm = json_number_value(json_object_get(entry, "norm"));
+        const double norm = parity_real(entry, "norm");
         const double typical = norm / sqrt((double)p->elements);
         double square = 0;
         for (int64_t k = 0; k < p->elements; k++)
@@ -169,7 +110,7 @@ static void check_gradients(struct model *m, const json_t *test)
             fail_msg("%s: norm %g, not %g", name, sqrt(square), norm);
         json_array_foreach(json_object_get(entry, "elements"), j, element)
         {
-            const double want = number(element, 1), got = g[p->offset + place(element, 0)];
+            const double want = parity_number(element, 1), got = g[p->offset + place(element, 0)];
             if (!(fabs(got - want) <= 1e-4 * fmax(fabs(want), typical)))
                 fail_msg("%s: element %d is %g, not %g", name, (int)place(element, 0), got, want);
         }
@@ -177,16 +118,16 @@ static void check_gradients(struct model *m, const json_t *test)
     assert_int_equal(json_array_size(json_object_get(test, "gradients")), model_params(m)->count);
 }
 
-static void check_case(struct support *s, const json_t *lengths, const json_t *test)
+static void check_case(struct support *s, const json_t *root, const json_t *test)
 {
     struct errctx e = ERRCTX_INIT;
     struct batch b;
-    const struct model_config c = config_of(json_object_get(test, "config"));
+    const struct model_config c = parity_config(test);
     const struct model_use use = {.dtype = DTYPE_F32, .training = true, .tokens = 288};
     struct model *m = support_model(s, &c, &use);
     print_message("%s\n", json_string_value(json_object_get(test, "name")));
-    put_weights(m);
-    make_batch(&b, lengths, &c);
+    parity_weights(m);
+    make_batch(&b, json_object_get(root, "lengths"), &c);
     assert_int_equal(model_forward(&e, m, &b, 0), ERR_OK);
     check_logits(m, &b, test);
     check_losses(m, &b, test, false);
@@ -201,17 +142,7 @@ static void check_case(struct support *s, const json_t *lengths, const json_t *t
 static void as_transformers(void **state)
 {
     (void)state;
-    json_error_t error;
-    size_t i;
-    json_t *test, *root = json_load_file("tests/parity/model_cases.json", 0, &error);
-    struct support s;
-    if (!root) fail_msg("%s", error.text);
-    support_open(&s, "cpu", 2);
-    assert_true(json_array_size(json_object_get(root, "cases")) >= 7);
-    json_array_foreach(json_object_get(root, "cases"), i, test)
-        check_case(&s, json_object_get(root, "lengths"), test);
-    support_close(&s);
-    json_decref(root);
+    parity_each("tests/parity/model_cases.json", 7, check_case);
 }
 
 int main(void)

@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,34 +14,7 @@
 #include <unistd.h>
 
 #include "common/train/trainer.h"
-#include "tests/unit/model_support.h"
-
-/* Weights and ids of make_model_cases.py. */
-static uint64_t mix(uint64_t n)
-{
-    uint64_t z = (n + 1) * 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-static void put_weights(struct model *m)
-{
-    const struct param_table *t = model_params(m);
-    float *w = support_numbers(m, model_weights(m));
-    for (int64_t i = 0; i < t->count; i++) {
-        const struct param *p = &t->items[i];
-        bool table = strncmp(p->name, "embed.", 6) == 0 || strcmp(p->name, "head.weight") == 0;
-        for (int64_t j = 0; j < p->elements; j++) {
-            double u = (double)(mix(((uint64_t)i << 32) + (uint64_t)j) >> 40) / 8388608 - 1;
-            w[p->offset + j] = (float)(p->role == PARAM_BIAS   ? 0.2 * u
-                                       : p->role == PARAM_NORM ? 1 + 0.3 * u
-                                       : table                 ? 0.9 * u
-                                                               : 0.3 * u);
-        }
-    }
-    model_refresh(m);
-}
+#include "tests/unit/parity_support.h"
 
 /* ---- rows, one record each ---- */
 
@@ -90,10 +62,8 @@ static enum err next_row(struct errctx *e, void *ctx, enum stream_event *event,
     (void)e;
     *event = r->next == r->count ? STREAM_EVENT_END : STREAM_EVENT_ROWS;
     if (r->next == r->count) return ERR_OK;
-    int64_t n = (int64_t)(mix(500 + (uint64_t)r->next) % 40) + 1;
-    for (int64_t t = 0; t < n; t++)
-        r->ids[t] =
-            (uint16_t)(mix(((uint64_t)(1000 + r->next) << 32) + (uint64_t)t) % (uint64_t)r->vocab);
+    int64_t n = (int64_t)(parity_random(0, 500 + (uint64_t)r->next) % 40) + 1;
+    for (int64_t t = 0; t < n; t++) r->ids[t] = (uint16_t)parity_id(r->next, t, r->vocab);
     r->start[1] = n;
     r->numbers[1] = (uint32_t)(r->next % 4 < n ? r->next % 4 : n);
     r->data[0] = (const uint8_t *)r->ids;
@@ -114,27 +84,6 @@ static enum err drain(struct errctx *e, void *ctx, bool stop)
 
 /* ---- a case ---- */
 
-static double real(const json_t *o, const char *key)
-{
-    return json_number_value(json_object_get(o, key));
-}
-
-static struct model_config config_of(const json_t *object)
-{
-    struct errctx e = ERRCTX_INIT;
-    struct model_config c;
-    char path[] = "/tmp/graft-trainer-XXXXXX";
-    FILE *f = fdopen(mkstemp(path), "w");
-    assert_non_null(f);
-    assert_int_equal(json_dumpf(object, f, 0), 0);
-    assert_int_equal(fclose(f), 0);
-    if (model_config_from_json(&e, NULL, path, &c) != ERR_OK ||
-        model_config_finish(&e, &c) != ERR_OK)
-        fail_msg("%s", e.message);
-    unlink(path);
-    return c;
-}
-
 static void train(struct support *s, const json_t *root, const json_t *test, const char *log)
 {
     struct errctx e = ERRCTX_INIT;
@@ -142,31 +91,31 @@ static void train(struct support *s, const json_t *root, const json_t *test, con
     struct rows rows;
     struct model_use use;
     struct trainer_result result;
-    const struct model_config c = config_of(json_object_get(test, "config"));
+    const struct model_config c = parity_config(test);
     const struct objective_cfg objective = OBJECTIVE_CFG;
     struct trainer_cfg cfg = TRAINER_CFG;
     struct adamw_cfg adamw = ADAMW_CFG;
-    cfg.batch_tokens = (int64_t)real(root, "batch");
+    cfg.batch_tokens = (int64_t)parity_real(root, "batch");
     cfg.micro_tokens = 80;
     cfg.grain = 64;
     cfg.steps = (int64_t)json_array_size(json_object_get(test, "steps"));
     cfg.log = log;
-    adamw.lr = real(root, "lr");
-    adamw.lr_min = real(root, "lr_min");
-    adamw.warmup = (int64_t)real(root, "warmup");
-    adamw.beta1 = real(root, "beta1");
-    adamw.beta2 = real(root, "beta2");
-    adamw.eps = real(root, "eps");
-    adamw.weight_decay = real(root, "decay");
-    adamw.clip = real(root, "clip");
+    adamw.lr = parity_real(root, "lr");
+    adamw.lr_min = parity_real(root, "lr_min");
+    adamw.warmup = (int64_t)parity_real(root, "warmup");
+    adamw.beta1 = parity_real(root, "beta1");
+    adamw.beta2 = parity_real(root, "beta2");
+    adamw.eps = parity_real(root, "eps");
+    adamw.weight_decay = parity_real(root, "decay");
+    adamw.clip = parity_real(root, "clip");
     const char *schedule = json_string_value(json_object_get(test, "schedule"));
     adamw.schedule = strcmp(schedule, "linear") == 0 ? SCHEDULE_LINEAR : SCHEDULE_COSINE;
-    open_rows(&rows, (int64_t)real(root, "rows"), c.vocab);
+    open_rows(&rows, (int64_t)parity_real(root, "rows"), c.vocab);
     const struct row_source source = {
         .name = "rows", .begin = &rows.begin, .next = next_row, .drain = drain, .ctx = &rows};
     trainer_use(&cfg, c.context, 0, DTYPE_F32, &use);
     struct model *m = support_model(s, &c, &use);
-    put_weights(m);
+    parity_weights(m);
     assert_int_equal(run_init(&e, &run, "test", "0"), ERR_OK);
     assert_int_equal(trainer_settle(&e, &cfg, &adamw, &rows.begin, &run), ERR_OK);
     const struct trainer_job job = {.run = &run,
@@ -204,9 +153,9 @@ static void check_case(struct support *s, const json_t *root, const json_t *test
         assert_int_equal(json_integer_value(json_object_get(line, "rows")),
                          json_integer_value(json_array_get(want, 3)));
         /* float against double, over weights that drift apart a little with each step */
-        check("the loss", i, real(line, "loss"), json_number_value(json_array_get(want, 0)), 1e-4);
-        check("the norm", i, real(line, "norm"), json_number_value(json_array_get(want, 1)), 1e-3);
-        check("the rate", i, real(line, "rate"), json_number_value(json_array_get(want, 2)), 1e-8);
+        check("the loss", i, parity_real(line, "loss"), parity_number(want, 0), 1e-4);
+        check("the norm", i, parity_real(line, "norm"), parity_number(want, 1), 1e-3);
+        check("the rate", i, parity_real(line, "rate"), parity_number(want, 2), 1e-8);
         json_decref(line);
     }
     fclose(f);
@@ -216,16 +165,7 @@ static void check_case(struct support *s, const json_t *root, const json_t *test
 static void as_torch(void **state)
 {
     (void)state;
-    json_error_t error;
-    size_t i;
-    json_t *test, *root = json_load_file("tests/parity/trainer_cases.json", 0, &error);
-    struct support s;
-    if (!root) fail_msg("%s", error.text);
-    support_open(&s, "cpu", 2);
-    assert_int_equal(json_array_size(json_object_get(root, "cases")), 4);
-    json_array_foreach(json_object_get(root, "cases"), i, test) check_case(&s, root, test);
-    support_close(&s);
-    json_decref(root);
+    parity_each("tests/parity/trainer_cases.json", 4, check_case);
 }
 
 int main(void)
