@@ -23,8 +23,8 @@ enum { READ_BYTES = 1 << 20 };
 
 const struct opt documents_opts[] = {
     {"form", 'f', OPT_CHOICE, offsetof(struct documents_cfg, form), DOCUMENT_FORMS,
-     "what a document is; auto goes by the file's extension: .jsonl .csv .tsv, else the whole "
-     "file"},
+     "what a document is; auto goes by the file's extension: .jsonl .ndjson .csv .tsv, else the "
+     "whole file"},
     {"text", 0, OPT_STRING, offsetof(struct documents_cfg, text), "FIELD",
      "field of jsonl, column of csv and tsv that holds the text (default: text)"},
     {"header", 0, OPT_FLAG, offsetof(struct documents_cfg, header), NULL,
@@ -50,6 +50,7 @@ struct documents {
     struct infile in;
     bool open, eof;
     bool unfinished; /* a piece was handed out that did not end its document */
+    bool warned;     /* of JSON */
     int form;
     size_t slot;
     XXH3_state_t *hash;
@@ -168,11 +169,18 @@ static bool ends_with(const char *path, const char *tail)
 
 int documents_form(const struct documents_cfg *cfg, const char *path)
 {
+    static const struct {
+        const char *tail;
+        enum document_form form;
+    } known[] = {{".jsonl", DOCUMENT_JSONL},
+                 {".ndjson", DOCUMENT_JSONL},
+                 {".csv", DOCUMENT_CSV},
+                 {".tsv", DOCUMENT_TSV}};
+
     if (cfg->form != DOCUMENT_AUTO) return cfg->form;
-    if (path == NULL) return DOCUMENT_FILES;
-    if (ends_with(path, ".jsonl")) return DOCUMENT_JSONL;
-    if (ends_with(path, ".csv")) return DOCUMENT_CSV;
-    return ends_with(path, ".tsv") ? DOCUMENT_TSV : DOCUMENT_FILES;
+    for (size_t i = 0; path != NULL && i < ARRAY_LEN(known); i++)
+        if (ends_with(path, known[i].tail)) return known[i].form;
+    return cfg->otherwise;
 }
 
 static enum err check_fields(struct errctx *e, const struct documents *d)
@@ -289,10 +297,28 @@ static enum err check_raw(struct errctx *e, struct documents *d)
     return ERR_OK;
 }
 
+/* Of JSON that is read as text, because its name and first character are all that says what it is;
+ * once, as there may be a thousand such files. */
+static void warn_of_json(struct documents *d)
+{
+    const char *path = d->paths->count > 0 ? d->paths->items[d->next - 1] : "-";
+    const char *text = (const char *)d->buffer.data, *end = text + d->buffer.len;
+
+    if (d->warned || d->cfg.form != DOCUMENT_AUTO || !ends_with(path, ".json")) return;
+    while (text < end && strchr(" \t\r\n", *text)) text++;
+    if (text == end || (*text != '[' && *text != '{')) return;
+    d->warned = true;
+    prog_warn("'%s' is read as plain text, but looks like %s (-f %s: text is meant)", path,
+              *text == '[' ? "a JSON array: 'jq -c .[]' makes JSON lines of it, for -f jsonl"
+                           : "JSON: give -f jsonl when each line is an object",
+              d->cfg.otherwise == DOCUMENT_LINES ? "lines" : "files");
+}
+
 /* More text behind what the buffer has from `at` on; sets eof at the end. */
 static enum err fill(struct errctx *e, struct documents *d)
 {
     size_t have = d->buffer.len - d->at, want = have > READ_BYTES ? have : READ_BYTES, got;
+    bool first = d->raw_offset == 0;
 
     if (have > DOCUMENT_LIMIT)
         return err_set(e, ERR_INPUT, "'%s': the document at line %llu is longer than %zu bytes%s",
@@ -310,7 +336,9 @@ static enum err fill(struct errctx *e, struct documents *d)
     if (d->cfg.progress) prog_progress_bytes("reading text", d->bytes_read, d->bytes_total);
     d->raw.len += got;
     d->eof = got == 0;
-    return check_raw(e, d);
+    TRY(check_raw(e, d));
+    if (first) warn_of_json(d);
+    return ERR_OK;
 }
 
 /* The line at `at` without its newline; false when the file has no more. */

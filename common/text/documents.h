@@ -21,7 +21,7 @@
 #include "formats/lineage.h"
 
 enum document_form {
-    DOCUMENT_AUTO, /* by extension: .jsonl .csv .tsv; files otherwise */
+    DOCUMENT_AUTO, /* by extension: .jsonl .ndjson .csv .tsv; cfg.otherwise for others */
     DOCUMENT_LINES,
     DOCUMENT_PARAGRAPHS,
     DOCUMENT_FILES,
@@ -34,6 +34,7 @@ enum document_form {
 
 struct documents_cfg {
     int form;         /* enum document_form */
+    int otherwise;    /* the form where auto finds none in the name */
     const char *text; /* field or column of the text (default "text"; without header: number 1) */
     const char *pair; /* field or column of a second text, NULL: none */
     const char *keep; /* NULL, "all", or names separated by commas */
@@ -46,7 +47,7 @@ struct documents_cfg {
     void (*before_block)(void *ctx);
     void *before_block_ctx;
 };
-#define DOCUMENTS_CFG ((struct documents_cfg){.header = true})
+#define DOCUMENTS_CFG ((struct documents_cfg){.otherwise = DOCUMENT_FILES, .header = true})
 /* Options -f --text --no-header --invalid; --pair; and --keep. */
 extern const struct opt documents_opts[];
 extern const struct opt documents_pair_opts[];

@@ -23,7 +23,8 @@ const struct opt prompts_table[] = {
 
 const struct opt prompts_documents_table[] = {
     {"form", 'f', OPT_CHOICE, DOCUMENTS(form), DOCUMENT_FORMS,
-     "what a prompt is; auto goes by the file's extension: .jsonl .csv .tsv, else a line", 0},
+     "what a prompt is; auto goes by the file's extension: .jsonl .ndjson .csv .tsv, else a line",
+     0},
     {"text", 0, OPT_STRING, DOCUMENTS(text), "FIELD",
      "field of jsonl, column of csv and tsv that holds the prompt (default: text)", 0},
     {"header", 0, OPT_FLAG, DOCUMENTS(header), NULL,
@@ -39,10 +40,8 @@ struct prompts {
     struct documents_cfg documents_cfg;
     struct run *run;
     const struct opt_list *files;
-    size_t next;                 /* text or file that comes next */
-    const char *path;            /* of the current file, */
-    struct opt_list one;         /* and a list of only that */
-    struct documents *documents; /* of the current file, or NULL */
+    size_t next;                 /* text that comes next */
+    struct documents *documents; /* of the files; NULL before the first is wanted */
 
     struct outfile out;
     bool echoed; /* the prompt of the result at hand is out */
@@ -53,49 +52,18 @@ struct prompts {
 
 /* ---- reading ---- */
 
-/* The form of a file: what -f says, or its extension, else lines. */
-static int form_of(const struct documents_cfg *cfg, const char *path)
-{
-    const char *dot = path ? strrchr(path, '.') : NULL;
-    if (cfg->form != DOCUMENT_AUTO) return cfg->form;
-    if (dot && strcmp(dot, ".jsonl") == 0) return DOCUMENT_JSONL;
-    if (dot && strcmp(dot, ".csv") == 0) return DOCUMENT_CSV;
-    if (dot && strcmp(dot, ".tsv") == 0) return DOCUMENT_TSV;
-    return DOCUMENT_LINES;
-}
-
 static bool is_records(int form)
 {
     return form == DOCUMENT_JSONL || form == DOCUMENT_CSV || form == DOCUMENT_TSV;
-}
-
-static enum err open_next(struct errctx *e, struct prompts *p, bool *more)
-{
-    *more = p->next < (p->files->count ? p->files->count : 1);
-    if (!*more) return ERR_OK;
-    p->path = p->files->count > 0 ? p->files->items[p->next] : "-";
-    p->one = (struct opt_list){.items = &p->path, .count = 1};
-    struct documents_cfg cfg = p->documents_cfg;
-    cfg.form = form_of(&cfg, p->path);
-    p->next++;
-    return documents_open(e, p->run, &cfg, &p->one, &p->documents);
 }
 
 static enum err next_document(struct errctx *e, struct prompts *p, struct generator_prompt *out,
                               bool *more)
 {
     struct document d;
-    *more = false;
-    for (bool opened = true; opened;) {
-        if (p->documents) {
-            TRY(documents_next(e, p->documents, &d, more));
-            *out = (struct generator_prompt){d.text, d.n, d.keep, d.keep_n};
-            if (*more) return ERR_OK;
-            documents_close(p->documents);
-            p->documents = NULL;
-        }
-        TRY(open_next(e, p, &opened));
-    }
+    if (!p->documents) TRY(documents_open(e, p->run, &p->documents_cfg, p->files, &p->documents));
+    TRY(documents_next(e, p->documents, &d, more));
+    if (*more) *out = (struct generator_prompt){d.text, d.n, d.keep, d.keep_n};
     return ERR_OK;
 }
 
@@ -224,13 +192,14 @@ enum err prompts_open(struct errctx *e, struct run *run, const struct prompts_cf
     TRY(mem_new(e, &p, 1, sizeof *p, "prompts"));
     p->cfg = *cfg;
     p->documents_cfg = *documents;
+    p->documents_cfg.otherwise = DOCUMENT_LINES;
     p->run = run;
     p->files = files;
     p->started = prog_seconds();
     p->writes_json =
         cfg->json || (cfg->prompt.count == 0 && files->count == 0 && is_records(documents->form));
     for (size_t i = 0; i < files->count; i++)
-        p->writes_json |= is_records(form_of(documents, files->items[i]));
+        p->writes_json |= is_records(documents_form(documents, files->items[i]));
     if (outfile_open(e, output, &p->out) != ERR_OK) {
         mem_free(p);
         return e->code;

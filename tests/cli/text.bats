@@ -86,7 +86,27 @@ gives() { # TEXT ARG...: documents of stdin with ARG are TEXT
     printf 'text\nb\n' >x.csv
     printf 'text\tn\nc\t1\n' >x.tsv
     printf 'd\ne' >x.txt
-    [ "$(documents x.jsonl x.csv x.tsv x.txt)" = $'[a][b][c][d\ne]' ]
+    printf '{"text": "f"}\n' >x.ndjson
+    [ "$(documents x.jsonl x.csv x.tsv x.txt x.ndjson)" = $'[a][b][c][d\ne][f]' ]
+}
+
+@test "JSON that is read as text is warned of, once" {
+    quiet_about() { graft tokenize -t "$TOK" "$@" -o x.tokens 2>stderr; [ ! -s stderr ]; }
+    printf ' \n[{"text": "a"},\n {"text": "b"}]\n' >array.json
+    printf '{"text": "a"}\n{"text": "b"}\n' >object.json
+    printf 'plain text of this name, no [JSON]' >text.json
+    cp array.json array.txt
+    graft tokenize -t "$TOK" array.json object.json -o x.tokens 2>stderr
+    [ "$(cat stderr)" = "graft-tokenize: warning: 'array.json' is read as plain text, but looks like a JSON array: 'jq -c .[]' makes \
+JSON lines of it, for -f jsonl (-f files: text is meant)" ]
+    graft learn-tokenizer --vocab 260 object.json -o x.tok 2>stderr
+    [ "$(cat stderr)" = "graft-learn-tokenizer: warning: 'object.json' is read as plain text, but looks like JSON: give -f jsonl when \
+each line is an object (-f files: text is meant)" ]
+    quiet_about text.json array.txt
+    quiet_about -f files array.json
+    quiet_about -f jsonl object.json
+    quiet_about -q array.json
+    [ "$(documents -f jsonl object.json)" = '[a][b]' ]
 }
 
 @test "--keep carries the other fields" {
