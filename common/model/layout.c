@@ -199,7 +199,9 @@ static enum err declare_all(struct errctx *e, const struct model_config *c,
 enum err layout_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
                      struct layout *l)
 {
-    *l = (struct layout){.chunk = model_chunk(c->vocab), .arena.zone = ASAN_ON ? ASAN_ZONE : 0};
+    *l = (struct layout){.tokens = use->tokens,
+                         .chunk = model_piece(c->vocab) * (use->recompute ? 1 : 2),
+                         .arena.zone = ASAN_ON ? ASAN_ZONE : 0};
     if (use->tokens > 0 && declare_all(e, c, use, l) != ERR_OK) layout_fini(l);
     return e->code;
 }
@@ -220,16 +222,10 @@ static struct buf place(const struct workspace *w, size_t item)
     return buf_at(w->memory, a->items[item].offset, a->items[item].bytes);
 }
 
-enum err workspace_new(struct errctx *e, struct kernels *k, const struct model_config *c,
-                       const struct model_use *use, struct workspace *w)
+/* Every tensor's place in the memory, by the layout at hand. */
+static void place_all(struct workspace *w, const struct model_config *c)
 {
     const struct layout *l = &w->layout;
-    *w = (struct workspace){0};
-    TRY(layout_plan(e, c, use, &w->layout));
-    if (use->tokens == 0) return ERR_OK;
-    TRY(k->alloc(k, e, l->arena.bytes, &w->memory));
-    TRY(mem_new(e, &w->streams, (size_t)c->layers, sizeof *w->streams, "model"));
-    TRY(mem_new(e, &w->buffers, (size_t)c->layers, sizeof *w->buffers, "model"));
     for (int s = 0; s < MODEL_SLOT_COUNT; s++) w->slots[s] = place(w, l->slots[s]);
     for (int64_t i = 0; i < c->layers; i++) {
         w->streams[i] = mat_rows(place(w, l->streams[i]), DTYPE_F32, c->width);
@@ -238,6 +234,37 @@ enum err workspace_new(struct errctx *e, struct kernels *k, const struct model_c
             w->buffers[i].backward[s] = place(w, l->blocks[i].backward[s]);
         }
     }
+}
+
+enum err workspace_new(struct errctx *e, struct kernels *k, const struct model_config *c,
+                       const struct model_use *use, struct workspace *w)
+{
+    *w = (struct workspace){0};
+    TRY(layout_plan(e, c, use, &w->layout));
+    if (use->tokens == 0) return ERR_OK;
+    TRY(k->alloc(k, e, w->layout.arena.bytes, &w->memory));
+    TRY(mem_new(e, &w->streams, (size_t)c->layers, sizeof *w->streams, "model"));
+    TRY(mem_new(e, &w->buffers, (size_t)c->layers, sizeof *w->buffers, "model"));
+    place_all(w, c);
+    return ERR_OK;
+}
+
+enum err workspace_fit(struct errctx *e, const struct model_config *c, const struct model_use *use,
+                       int64_t tokens, struct workspace *w)
+{
+    struct model_use now = *use;
+    struct layout l;
+    if (tokens <= w->largest) return ERR_OK;
+    w->largest = now.tokens = tokens;
+    TRY(layout_plan(e, c, &now, &l));
+    if (l.arena.bytes > w->memory.bytes) { /* placed less well: then as for the largest of all */
+        layout_fini(&l);
+        w->largest = now.tokens = use->tokens;
+        TRY(layout_plan(e, c, &now, &l));
+    }
+    layout_fini(&w->layout);
+    w->layout = l;
+    place_all(w, c);
     return ERR_OK;
 }
 

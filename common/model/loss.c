@@ -4,7 +4,7 @@
  *
  *   scored places of each grain, laid end to end, zero-padded to KERNEL_STEP
  *        (places that predict nothing cost nothing)
- *        -> [dense, activation, norm: masked head] -> pieces of at most `chunk` rows
+ *        -> [dense, activation, norm: masked head] -> pieces of at most model_piece rows
  *        -> logits = x W^T + b (F32) -> loss, d logits (in place) -> dx = d logits W, dW += d
  * logits^T x
  *
@@ -15,16 +15,16 @@
 
 #include "common/model/parts.h"
 
-enum { CHUNK_ROWS = 1024 };
-/* Of logits at a time. Smaller chunks read W (V C numbers) and its gradient more often than they
- * need. */
-#define CHUNK_BYTES ((int64_t)64 << 20)
+enum { PIECE_ROWS = 512 };
+/* Of the logits of a piece. The fewer exist at a time, the more often W (V C numbers) and its
+ * gradient are read. */
+#define PIECE_BYTES ((int64_t)32 << 20)
 
-int64_t model_chunk(int64_t vocab)
+int64_t model_piece(int64_t vocab)
 {
-    int64_t rows = CHUNK_BYTES / (4 * vocab) / KERNEL_STEP * KERNEL_STEP;
+    int64_t rows = PIECE_BYTES / (4 * vocab) / KERNEL_STEP * KERNEL_STEP;
     if (rows < KERNEL_STEP) rows = KERNEL_STEP;
-    return rows < CHUNK_ROWS ? rows : CHUNK_ROWS;
+    return rows < PIECE_ROWS ? rows : PIECE_ROWS;
 }
 
 static struct mat rows_from(struct mat m, int64_t row)
@@ -62,6 +62,7 @@ struct mat head_prepare(const struct model *m, const struct pass *p, const struc
 /* Fills index, back, target, weight and the pieces from the batch; returns Nc. */
 static int64_t find_scored(struct model *m, const struct batch *b)
 {
+    const int64_t piece = model_piece(m->c.vocab);
     int64_t n = 0;
     m->pieces = 0;
     for (int64_t g = 0; g < b->grains; g++) {
@@ -78,7 +79,7 @@ static int64_t find_scored(struct model *m, const struct batch *b)
             m->index[n] = m->target[n] = -1;
             m->weight[n] = 0;
         }
-        for (int64_t at = first; at < n; at += m->work.layout.chunk) m->piece[m->pieces++] = at;
+        for (int64_t at = first; at < n; at += piece) m->piece[m->pieces++] = at;
     }
     m->piece[m->pieces] = n;
     return n;
@@ -219,8 +220,8 @@ enum err model_logits(struct errctx *e, struct model *m, const struct batch *b, 
                       const int32_t *index, float *out)
 {
     struct kernels *k = m->k;
-    const int64_t V = m->c.vocab, most = m->work.layout.chunk < m->use.tokens ? m->work.layout.chunk
-                                                                              : m->use.tokens;
+    const struct layout *l = &m->work.layout;
+    const int64_t V = m->c.vocab, most = l->chunk < l->tokens ? l->chunk : l->tokens;
     const struct mat none = {0}, scored = activation(m, m->work.slots, MODEL_SCORED);
     const struct mat logits = mat_rows(m->work.slots[MODEL_LOGITS], DTYPE_F32, V);
     TRY(check_call(e, m, b, false));

@@ -129,6 +129,14 @@ static enum err make_angles(struct errctx *e, struct model *m)
 struct sizes {
     size_t weights, weights16, gradients, lookup, angles;
 };
+
+/* Rows of the tied table's gradient that one step can touch. */
+static int64_t lookup_rows(const struct model_config *c, const struct model_use *use)
+{
+    if (!use->training || !c->tied) return 0;
+    return use->learned > 0 && use->learned < c->vocab ? use->learned : c->vocab;
+}
+
 static enum err sizes_of(struct errctx *e, const struct model_config *c,
                          const struct model_use *use, const struct param_table *t, struct sizes *s)
 {
@@ -137,7 +145,7 @@ static enum err sizes_of(struct errctx *e, const struct model_config *c,
     if (!size_mul(n, sizeof(float), &s->weights)) return err_memory(e, "parameters", UINT64_MAX);
     if (use->dtype == DTYPE_BF16) s->weights16 = n * 2;
     if (use->training) s->gradients = s->weights;
-    if (use->training && c->tied) s->lookup = (size_t)c->vocab * (size_t)c->width * sizeof(float);
+    s->lookup = (size_t)lookup_rows(c, use) * (size_t)c->width * sizeof(float);
     if (c->position == POSITION_ROPE)
         s->angles = (size_t)c->context * (size_t)c->rope_dims *
                     sizeof(float); /* two tables of half the width */
@@ -159,6 +167,19 @@ static enum err take_lists(struct errctx *e, struct model *m)
     return mem_new(e, &m->run, n + 1, sizeof *m->run, "model");
 }
 
+static enum err take_lookup(struct errctx *e, struct model *m, size_t bytes)
+{
+    struct kernels *k = m->k;
+    const size_t rows = (size_t)lookup_rows(&m->c, &m->use), ids = rows * sizeof *m->looked_up;
+    m->lookup_rows = (int64_t)rows;
+    TRY(k->alloc(k, e, bytes, &m->lookup));
+    TRY(k->alloc(k, e, ids, &m->lookup_ids));
+    TRY(mem_new(e, &m->looked_up, rows, sizeof *m->looked_up, "model"));
+    TRY(mem_new(e, &m->lookup_row, (size_t)m->c.vocab, sizeof *m->lookup_row, "model"));
+    for (int64_t i = 0; i < m->c.vocab; i++) m->lookup_row[i] = -1;
+    return ERR_OK;
+}
+
 static enum err take_memory(struct errctx *e, struct model *m)
 {
     struct kernels *k = m->k;
@@ -167,7 +188,7 @@ static enum err take_memory(struct errctx *e, struct model *m)
     TRY(k->alloc(k, e, s.weights, &m->weights));
     if (s.weights16) TRY(k->alloc(k, e, s.weights16, &m->weights16));
     if (s.gradients) TRY(k->alloc(k, e, s.gradients, &m->gradients));
-    if (s.lookup) TRY(k->alloc(k, e, s.lookup, &m->lookup));
+    if (s.lookup) TRY(take_lookup(e, m, s.lookup));
     TRY(make_angles(e, m));
     TRY(workspace_new(e, k, &m->c, &m->use, &m->work));
     TRY(take_lists(e, m));
@@ -198,12 +219,12 @@ enum err model_new(struct errctx *e, struct kernels *k, const struct model_confi
 void model_free(struct model *m)
 {
     if (!m) return;
-    const struct buf bufs[] = {m->weights, m->weights16, m->gradients,
-                               m->lookup,  m->cosine,    m->sine};
+    const struct buf bufs[] = {m->weights, m->weights16,  m->gradients, m->lookup,
+                               m->cosine,  m->lookup_ids, m->sine};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         if (buf_present(bufs[i])) m->k->free(m->k, bufs[i]);
-    void *const arrays[] = {m->blocks, m->zeros, m->index, m->back,  m->target,
-                            m->weight, m->loss,  m->rank,  m->piece, m->run};
+    void *const arrays[] = {m->blocks, m->zeros, m->index, m->back, m->target,     m->weight,
+                            m->loss,   m->rank,  m->piece, m->run,  m->lookup_row, m->looked_up};
     for (size_t i = 0; i < ARRAY_LEN(arrays); i++) mem_free(arrays[i]);
     workspace_free(m->k, &m->work);
     param_table_fini(&m->params);

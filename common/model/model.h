@@ -23,6 +23,7 @@ struct model_use {
     bool training;    /* gradients */
     bool recompute;   /* keep only block inputs, compute the rest again in the backward pass */
     int64_t tokens;   /* most tokens in a micro-batch (padded), 0: no forward pass */
+    int64_t learned;  /* most tokens between two calls of model_finish_gradients, 0: any number */
     double dropout; /* training only; after the embeddings, and after `out` and `down` of each block
                      * (GPT-2's embd and resid dropout, BERT's hidden dropout). Dropout of attention
                      * probabilities is not offered. */
@@ -103,8 +104,8 @@ enum err model_backward(struct errctx *e, struct model *m, const struct batch *b
 /* Once per optimiser step, after the last model_backward and before the gradients are read: adds
  * what the token embedding received as a table to what it received as the head. (With tied
  * embeddings the two are summed apart, because a batch cut otherwise into micro-batches would mix
- * them in another order, and so in other bits.) The caller zeroes model_gradients for the next
- * step. No-op without tied embeddings. */
+ * them in another order, and so in other bits. The sum apart has rows for the ids that occurred
+ * alone.) The caller zeroes model_gradients for the next step. No-op without tied embeddings. */
 void model_finish_gradients(struct model *m);
 /* Dropout from the next forward on: 0 for validation, use.dropout for training. No-op when
  * use.dropout is 0. */

@@ -50,6 +50,7 @@ struct layout {
     size_t slots[MODEL_SLOT_COUNT]; /* items; BLOCK_ABSENT */
     size_t *streams;                /* [layers]: input of each block */
     struct block_items *blocks;     /* [layers] */
+    int64_t tokens;                 /* of a pass, at most */
     int64_t chunk;                  /* rows of logits that exist at a time */
 };
 enum err layout_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
@@ -63,11 +64,16 @@ struct workspace {
     struct buf slots[MODEL_SLOT_COUNT];
     struct mat *streams;           /* [layers] */
     struct block_buffers *buffers; /* [layers] */
+    int64_t largest;               /* pass so far, in tokens */
 };
 /* use->tokens is a multiple of KERNEL_STEP; with 0 the workspace is empty. workspace_free also
  * after a failure. */
 enum err workspace_new(struct errctx *e, struct kernels *k, const struct model_config *c,
                        const struct model_use *use, struct workspace *w) MUST_USE;
+/* Before a pass over so many tokens: the memory is laid out for the largest pass there has been, so
+ * that what was reserved for a larger one is not touched. */
+enum err workspace_fit(struct errctx *e, const struct model_config *c, const struct model_use *use,
+                       int64_t tokens, struct workspace *w) MUST_USE;
 void workspace_free(struct kernels *k, struct workspace *w);
 
 /* Said before each part of a pass: under AddressSanitizer whatever is not alive in that part, and
@@ -85,7 +91,12 @@ struct model {
     uint8_t id[16];
 
     struct buf weights, weights16, gradients; /* flat */
-    struct buf lookup; /* tied: gradient of the token embedding as a table, F32 [V, C] */
+    /* Tied: gradient of the token embedding as a table, until it joins that of the head: rows for
+     * the ids that have occurred, F32 [R, C]. */
+    struct buf lookup, lookup_ids; /* I32 [R]: whose row it is */
+    int32_t *lookup_row;           /* [V] an id's row, -1 */
+    int32_t *looked_up;            /* [R], as lookup_ids */
+    int64_t lookup_rows, lookup_used;
     struct buf cosine, sine;
 
     struct mat tokens, positions, types; /* tables */
@@ -119,8 +130,8 @@ enum err model_take_tokenizer(struct errctx *e, struct model *m,
                               const struct tokenizer_spec *spec) MUST_USE;
 /* The model's parts over memory (absent buffers where there are none). */
 void model_bind(struct model *m);
-/* Rows of logits that exist at a time, for a vocabulary. */
-int64_t model_chunk(int64_t vocab);
+/* Rows of logits that make a piece, for a vocabulary: half of what may exist at a time. */
+int64_t model_piece(int64_t vocab);
 
 /* embed.c: ids -> stream, and back onto the tables. */
 void embed_tokens(const struct model *m, const struct pass *p, const struct buf *slots,

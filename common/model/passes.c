@@ -71,6 +71,7 @@ enum err model_forward(struct errctx *e, struct model *m, const struct batch *b,
     m->batch = NULL;
     m->head_done = false;
     TRY(check_batch(e, m, b));
+    TRY(workspace_fit(e, &m->c, &m->use, b->tokens, &m->work));
     enter(m, PART_EMBED, 0);
     upload_batch(m, b);
     m->pass = (struct pass){.k = m->k,
@@ -78,7 +79,7 @@ enum err model_forward(struct errctx *e, struct model *m, const struct batch *b,
                             .dtype = m->use.dtype,
                             .training = m->use.training,
                             .N = b->tokens,
-                            .capacity = m->use.tokens,
+                            .capacity = m->work.layout.tokens,
                             .grains = batch_grid(b),
                             .rows = b->rows,
                             .q_start = b->row_start,
@@ -108,6 +109,27 @@ enum err model_forward(struct errctx *e, struct model *m, const struct batch *b,
     return ERR_OK;
 }
 
+/* Puts the row of each token's gradient where the ids were: with tied embeddings it is one of the
+ * lookup table's, which are given out as ids occur. */
+static enum err find_rows(struct errctx *e, struct model *m, const struct batch *b)
+{
+    if (!buf_present(m->lookup)) return ERR_OK;
+    for (int64_t i = 0; i < b->tokens; i++) {
+        const int32_t id = b->ids[i];
+        m->index[i] = -1;
+        if (id < 0) continue;
+        if (m->lookup_row[id] < 0) {
+            if (m->lookup_used == m->lookup_rows)
+                return err_set(e, ERR_USAGE, "BUG: a step of more ids than it was opened for");
+            m->lookup_row[id] = (int32_t)m->lookup_used;
+            m->looked_up[m->lookup_used++] = id;
+        }
+        m->index[i] = m->lookup_row[id];
+    }
+    m->k->upload(m->k, m->work.slots[MODEL_IDS], m->index, (size_t)b->tokens * 4);
+    return ERR_OK;
+}
+
 enum err model_backward(struct errctx *e, struct model *m, const struct batch *b)
 {
     const struct pass *p = &m->pass;
@@ -121,6 +143,7 @@ enum err model_backward(struct errctx *e, struct model *m, const struct batch *b
         block_backward(p, &m->blocks[l], s, stream(m, l), dx);
     }
     enter(m, PART_TABLES, 0);
+    TRY(find_rows(e, m, b));
     embed_tokens_backward(m, p, m->work.slots, dx);
     m->k->sync(m->k);
     m->batch = NULL; /* the gates' places hold gradients now */
@@ -129,11 +152,14 @@ enum err model_backward(struct errctx *e, struct model *m, const struct batch *b
 
 void model_finish_gradients(struct model *m)
 {
-    const struct mat table = mat_rows(m->dtokens, DTYPE_F32, m->c.width);
-    const struct mat head = mat_rows(m->head.dweight, DTYPE_F32, m->c.width);
-    if (!buf_present(m->lookup)) return;
-    m->k->add(m->k, m->c.vocab, m->c.width, head, table, head);
-    m->k->zero(m->k, m->lookup);
+    const int64_t C = m->c.width, n = m->lookup_used;
+    if (n == 0) return;
+    m->k->upload(m->k, m->lookup_ids, m->looked_up, (size_t)n * sizeof *m->looked_up);
+    m->k->embed_backward(m->k, n, C, m->lookup_ids, mat_rows(m->lookup, DTYPE_F32, C), 1,
+                         m->head.dweight);
+    m->k->zero(m->k, buf_at(m->lookup, 0, (size_t)(n * C) * sizeof(float)));
+    for (int64_t i = 0; i < n; i++) m->lookup_row[m->looked_up[i]] = -1;
+    m->lookup_used = 0;
 }
 
 void model_set_dropout(struct model *m, double p)

@@ -150,6 +150,7 @@ void trainer_use(const struct trainer_cfg *cfg, int64_t context, int64_t length,
                               .training = true,
                               .recompute = cfg->recompute,
                               .tokens = batch_padded(most, cfg->grain, most),
+                              .learned = cfg->batch_tokens > most ? cfg->batch_tokens : most,
                               .dropout = cfg->dropout,
                               .seed = (uint64_t)cfg->seed};
 }
