@@ -97,17 +97,17 @@ static enum err drain_rows(struct errctx *e, void *ctx, bool stop)
  * can be counted. */
 static enum err find_length(struct errctx *e, struct cmd *c)
 {
-    int64_t sum = 0;
+    struct stream_expect sum = {0, 0}, one;
     TRY(join_expect(e, c->operands, &c->begin, &c->begin.expect));
     if (opts.adamw.schedule == SCHEDULE_CONSTANT || opts.trainer.steps || opts.trainer.horizon ||
         c->begin.expect.tokens >= 0)
         return ERR_OK;
-    for (size_t i = 0; i < c->operands->count; i++) {
-        int64_t tokens;
-        TRY(feed_count(e, c->operands->items[i], cmd_threads(&opts.common), &tokens));
-        sum = sum < 0 || tokens < 0 ? -1 : sum + tokens;
+    for (size_t i = 0; i < c->operands->count && sum.tokens >= 0; i++) {
+        TRY(feed_count(e, c->operands->items[i], cmd_threads(&opts.common), &one));
+        sum.rows = one.rows < 0 ? -1 : sum.rows + one.rows;
+        sum.tokens = one.tokens < 0 ? -1 : sum.tokens + one.tokens;
     }
-    if (c->operands->count) c->begin.expect.tokens = sum;
+    if (c->operands->count) c->begin.expect = sum;
     return ERR_OK;
 }
 

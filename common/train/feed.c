@@ -114,29 +114,31 @@ enum err feed_drain(struct errctx *e, struct feed *f, bool stop)
     return f->source->drain(e, f->source->ctx, stop);
 }
 
-static enum err count_rows(struct errctx *e, struct stream_reader *r, int64_t *tokens)
+static enum err count_rows(struct errctx *e, struct stream_reader *r, struct stream_expect *found)
 {
     int64_t ids = stream_begin_find_column(stream_reader_begin(r), "ids");
-    *tokens = 0;
+    *found = (struct stream_expect){0, 0};
     for (;;) {
         enum stream_event event;
         struct stream_rows rows;
         struct stream_tensor_piece piece;
         TRY(stream_reader_next(e, r, &event, &rows, &piece));
         if (event == STREAM_EVENT_END) return ERR_OK;
-        if (ids >= 0 && rows.start[ids]) *tokens += rows.start[ids][rows.n] - rows.start[ids][0];
+        found->rows += rows.n;
+        if (ids >= 0 && rows.start[ids])
+            found->tokens += rows.start[ids][rows.n] - rows.start[ids][0];
     }
 }
 
-enum err feed_count(struct errctx *e, const char *path, int threads, int64_t *tokens)
+enum err feed_count(struct errctx *e, const char *path, int threads, struct stream_expect *found)
 {
     struct stream_reader_cfg cfg = {.kind = STREAM_TOKENS, .threads = threads};
     struct stream_reader *r;
     struct stat st;
-    *tokens = -1;
+    *found = (struct stream_expect){-1, -1};
     if (strcmp(path, "-") == 0 || stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return ERR_OK;
     TRY(stream_reader_open(e, NULL, "input", path, &cfg, &r));
-    enum err code = count_rows(e, r, tokens);
+    enum err code = count_rows(e, r, found);
     stream_reader_close(r);
     return code;
 }

@@ -48,8 +48,9 @@ void feed_digest(const struct feed *f, uint8_t digest[16]);
 enum err feed_skip(struct errctx *e, struct feed *f, int64_t rows,
                    const uint8_t digest[16]) MUST_USE;
 
-/* Tokens in the rows of a regular file; -1 when it is something that can be read only once. */
-enum err feed_count(struct errctx *e, const char *path, int threads, int64_t *tokens) MUST_USE;
+/* Rows of a regular file and tokens in them; -1 when it is something that can be read only once. */
+enum err feed_count(struct errctx *e, const char *path, int threads,
+                    struct stream_expect *found) MUST_USE;
 
 /* Reads on to the end, so that the lineage is whole and no producer dies; or stops here. */
 enum err feed_drain(struct errctx *e, struct feed *f, bool stop) MUST_USE;

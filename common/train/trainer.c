@@ -92,6 +92,14 @@ static enum err record_settled(struct errctx *e, struct run *run, const char *na
     return ERR_OK;
 }
 
+int64_t trainer_input_length(const struct stream_begin *input)
+{
+    const struct mp_value *v = mp_get(&input->meta, "length");
+    return v && v->type == MP_UINT && v->as.u <= INT64_MAX ? (int64_t)v->as.u : 0;
+}
+
+enum { FEW_ROWS = 4 };
+
 /* A tenth of the steps, as a short run has no use for a hundred steps of slow rates. */
 static int64_t settled_warmup(const struct adamw_cfg *c, int64_t horizon)
 {
@@ -100,13 +108,32 @@ static int64_t settled_warmup(const struct adamw_cfg *c, int64_t horizon)
                                                                           : horizon / 10;
 }
 
+/* Steps that the rows of the input will make: batches are nearly full, and a batch has a row at
+ * least. Where they hold so few rows that much of them may stay empty, nobody can say. */
+static int64_t expected_steps(const struct trainer_cfg *cfg, const struct stream_begin *input)
+{
+    const struct stream_expect *x = &input->expect;
+    const int64_t length = trainer_input_length(input), batch = cfg->batch_tokens;
+    int64_t steps = (x->tokens - 1) / batch + 1;
+    if (x->rows <= 0) return steps;
+    if (steps > x->rows) steps = x->rows;
+    int64_t fit = length > 0 && batch > length ? batch / length : 1; /* rows in any batch */
+    int64_t most = (x->rows - 1) / fit + 1;
+    if (length > 0 && fit < FEW_ROWS && most - steps > steps / 10)
+        prog_warn("a batch of at most %" PRId64 " tokens holds few rows of up to %" PRId64
+                  ": the rate comes down by step %" PRId64 ", the rows may last to step %" PRId64
+                  ": give a larger --batch-tokens, or --horizon",
+                  batch, length, steps, most);
+    return steps;
+}
+
 enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, struct adamw_cfg *adamw,
                         const struct stream_begin *input, struct run *run)
 {
     TRY(check_together(e, cfg));
     if (cfg->horizon == 0) cfg->horizon = cfg->steps;
     if (cfg->horizon == 0 && input->expect.tokens >= 0) /* none at all is found out by reading */
-        cfg->horizon = (input->expect.tokens - 1) / cfg->batch_tokens + 1;
+        cfg->horizon = expected_steps(cfg, input);
     if (adamw->schedule != SCHEDULE_CONSTANT && cfg->horizon == 0)
         return err_set(e, ERR_USAGE,
                        "the rate goes down towards an end that is not known: a pipe does not say "
@@ -119,12 +146,6 @@ enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, struct adamw_
                   adamw->warmup, cfg->horizon);
     TRY(record_settled(e, run, "warmup", adamw->warmup));
     return record_settled(e, run, "horizon", cfg->horizon);
-}
-
-int64_t trainer_input_length(const struct stream_begin *input)
-{
-    const struct mp_value *v = mp_get(&input->meta, "length");
-    return v && v->type == MP_UINT && v->as.u <= INT64_MAX ? (int64_t)v->as.u : 0;
 }
 
 static int64_t round_up(int64_t n)

@@ -123,6 +123,23 @@ nothing_left() { # no output, no temporary, no lock
     tail -n 1 log | jq -e '.rate <= 0.000101'
 }
 
+@test "a batch has a row at least: the schedule ends with the rows also where rows are longer than a batch" {
+    quick() { graft pretrain -m init.model --warmup 1 --log log "$@" train.tokens -o a.model 2>stderr; }
+    rows=$(graft inspect --json train.tokens | jq .rows)
+    quick --batch-tokens 1
+    [ ! -s stderr ]
+    tail -n 1 log | jq -e --argjson n "$rows" '.step == $n and .rate <= 0.000101'
+    graft shuffle train.tokens | graft pretrain -q -m init.model --warmup 1 --batch-tokens 1 -o b.model # a pipe that says what comes
+    [ "$(graft lineage --json b.model | jq -s -r 'last.options.horizon')" = "$rows" ]
+    # where batches hold one row or two, it is said at the start that the end is a guess
+    quick --batch-tokens 40
+    [ "$(wc -l <stderr)" -eq 1 ]
+    grep -q "a batch of at most 40 tokens holds few rows of up to 32: .* the rows may last to step $rows: " stderr
+    tail -n 1 log | jq -e --argjson n "$rows" '.step <= $n'
+    quick --batch-tokens 40 --horizon 150
+    ! grep 'few rows' stderr
+}
+
 @test "options that would do nothing are refused" {
     for o in '--val-every 3' --keep-best '--patience 2' '--val-rows 3' '--checkpoint-every 2' '--checkpoint-minutes 2' \
         '--decay-part 0.3' '--schedule constant --lr-min 0.2' --mask-exact --mask-whole-words '--mask-fraction 0.3' '--objective masked' \
