@@ -135,6 +135,20 @@ catches() { # RULE TEXT: the scratch tree has an offender, and the rule says TEX
     catches names "the stem 'b'"
 }
 
+@test "planted defects: all fit" { keeps mutants; }
+@test "planted defects: one that fits no more, or twice, and a lost test are caught" {
+    plant common/a.c 'int a = 1;' 'int b = 2, c = 2;'
+    plant tests/unit/test_a.c
+    plant tests/mutants/table.sh 'mutant good common/a.c "a = 1" "a = 2" unit/test_a' \
+        'mutant gone common/a.c "a = 3" "a = 2" unit/test_a' 'mutant twice common/a.c "= 2" "= 3" unit/test_a' \
+        'mutant untested common/a.c "a = 1" "a = 2" unit/test_b tests/cli/c.bats:what'
+    catches mutants "table.sh:2: gone: 'a = 3' does not stand in common/a.c exactly once"
+    grep -q 'table.sh:3: twice' .out
+    grep -q 'untested: there is no tests/unit/test_b.c' .out
+    grep -q 'untested: there is no tests/cli/c.bats' .out
+    [ "$(wc -l <.out)" -eq 4 ]
+}
+
 @test "top level: as it was fixed" { keeps top; }
 @test "top level: another folder is caught" {
     mkdir src

@@ -208,6 +208,30 @@ rule_names() {
           where[stem] = dir }'
 }
 
+# The planted defects of tests/mutants fit the sources as they are, and their tests are there.
+rule_mutants() {
+    local table=tests/mutants/table.sh
+    [ -e $table ] || return 0
+    # shellcheck disable=SC2317 # called by the table
+    mutant() { # NAME FILE FROM TO TEST...
+        local text rest test at=$table:${BASH_LINENO[0]}
+        text=$(cat "$2" || true)
+        rest=${text#*"$3"}
+        if [ "$rest" = "$text" ] || [ "${rest#*"$3"}" != "$rest" ]; then
+            echo "$at: $1: '$3' does not stand in $2 exactly once"
+        fi
+        for test in "${@:5}"; do
+            case $test in
+            *.bats*) test=${test%%:*} ;;
+            *) test=tests/$test.c ;;
+            esac
+            [ -e "$test" ] || echo "$at: $1: there is no $test"
+        done
+    }
+    # shellcheck source=/dev/null
+    . $table
+}
+
 rule_top() {
     find . -mindepth 1 -maxdepth 1 -printf '%f\n' | sort |
         { grep -vxE 'cmd|common|kernels|formats|pipelines|tests|man|Makefile|README\.md|LICENSE|\.ci|\.git|\.github|\.gitignore|\.clang-format|\.editorconfig|\.shellcheckrc|build|demo' || true; } |
