@@ -4,20 +4,20 @@
  * run(), main(), always in this order, at most 250 lines; arithmetic, formats and loops live below.
  *
  * To add a program NAME, five things (tests/cli/programs.bats misses each of them by name):
- *   1. cmd/NAME.c      the glue; the Makefile finds it
- *   2. cmd/programs.h  its line in the table: group and summary, the summary that its `struct prog`
- * has
+ *   1. cmd/NAME.c        the glue; the Makefile finds it
+ *   2. cmd/programs.h    its line in the table: group and summary, the summary that its
+ *                        `struct prog` has
  *   3. man/graft-NAME.1  the page: NAME, SYNOPSIS, DESCRIPTION, OPTIONS, EXIT STATUS, EXAMPLES;
- * `make man` fills the two generated regions, the suite runs the examples
- *   4. tests/          something that runs `graft NAME` in tests/cli or tests/laws
- *   5. options         every set it splices it honours (completion is made from them); what changes
- * the content is recorded, so that `graft lineage` shows it: OPT_UNRECORDED only for what does not
+ *                        `make man` fills the two generated regions, the suite runs the examples
+ *   4. tests/            something that runs `graft NAME` in tests/cli or tests/laws
+ *   5. options           every set it splices it honours (completion is made from them); what
+ *                        changes the content is recorded, so that `graft lineage` shows it:
+ *                        OPT_UNRECORDED only for what does not
  *
  *     struct cmd c;
  *     enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);
  *     if (r == ERR_OK) r = work(e, &c);
- *     return cmd_close(e, &c, r);
- */
+ *     return cmd_close(e, &c, r); */
 #ifndef GRAFT_CMD_CMD_H
 #define GRAFT_CMD_CMD_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* eval.c: judges a model on token streams: loss, perplexity, bits per byte and
- * character, accuracy, with intervals.
+/* eval.c: judges a model on token streams: loss, perplexity, bits per byte and character, accuracy,
+ * with intervals.
  *
  *     graft eval -m base.model data/val.tokens
  *

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* generate.c: continues prompts with a causal model.
  *
- *     graft generate -m base.model -p 'A lamp is' -n 60 --temperature 0.8
- * --seed 7
+ *     graft generate -m base.model -p 'A lamp is' -n 60 --temperature 0.8 --seed 7
  *
- * The loop is common/use/generator.c, the choice of tokens common/use/sampler.c,
- * input and output common/use/prompts.c. */
+ * The loop is common/use/generator.c, the choice of tokens common/use/sampler.c, input and output
+ * common/use/prompts.c. */
 #include <inttypes.h>
 
 #include "cmd/cmd.h"

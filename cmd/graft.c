@@ -2,10 +2,9 @@
 /* graft.c: the driver: finds the program that `graft NAME` means and becomes it.
  *
  * Programs are looked for in --exec-path (or GRAFT_EXEC_PATH), beside this executable (the build
- * tree), in
- * ../libexec/graft from there (an installed tree, wherever it was moved), in the configured
- * libexecdir, and last on PATH, so that anyone can add a stage or put one before ours. Only libc is
- * linked: this must cost nothing. */
+ * tree), in ../libexec/graft from there (an installed tree, wherever it was moved), in the
+ * configured libexecdir, and last on PATH, so that anyone can add a stage or put one before ours.
+ * Only libc is linked: this must cost nothing. */
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>

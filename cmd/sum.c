@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sum.c: prints a checksum of what streams hold, free of order, framing and division into files.
  *
- *     graft sum all.tokens; graft sum shards/0*.tokens       prints the same twice when nothing was
- * lost
+ *     graft sum all.tokens; graft sum shards/0*.tokens    # twice the same when nothing was lost
  *
  * The sum is common/flow/checksum.c. */
 #include <inttypes.h>

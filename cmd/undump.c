@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* undump.c: makes a stream from its text. What graft dump wrote comes back with the same id.
  *
- *     graft dump a.tokens | jq -c 'select(.row == null or (.row.ids | length) > 8)' | graft undump
- * --edited -o b.tokens */
+ *     graft dump a.tokens | jq -c 'select(.row == null or (.row.ids | length) > 8)' |
+ *         graft undump --edited -o b.tokens
+ *
+ * The text is common/flow/text_twin.h's. */
 #include "cmd/cmd.h"
 #include "common/flow/text_twin.h"
 

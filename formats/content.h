@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* content.h: the id of a stream: XXH3-128 of its begin, its columns or tensors, and its counts.
  *
- *   id = H(BODY, per column [H(lengths as u64 LE)] H(data) | per tensor in order of name H(data),
- * rows, tensors, bytes)
+ *   id = H(BODY,
+ *          per column [H(lengths as u64 LE)] H(data) | per tensor in order of name H(data),
+ *          rows, tensors, bytes)
  *
  * Each column has a running hash of its own, so the id does not know where rows were cut into
  * records. A digest of the first k rows is the id of the stream that ends there. */

@@ -2,10 +2,12 @@
 /* lineage.h: where a stream came from: the graph of steps behind it, and the record of the run that
  * makes the next.
  *
- * A step's id = XXH3-128 over the msgpack array [program, version, [[option, value], ..], mode,
- * cpu,
- * [[role, step, content], ..], output] in shortest forms. Names and paths are in no step id.
- * A stream carries its own step and all ancestors, once each, ancestors first.
+ * A step's id = XXH3-128 over the msgpack array, in shortest forms,
+ *
+ *   [program, version, [[option, value], ..], mode, cpu, [[role, step, content], ..], output]
+ *
+ * Names and paths are in no step id. A stream carries its own step and all ancestors, once each,
+ * ancestors first.
  *
  * `struct run` is one program's record: cmd/cmd.c fills program and options, the stage its numeric
  * mode; stream readers (and raw text readers) add inputs; the stream writer turns it into the last
@@ -80,8 +82,7 @@ struct run {
     struct lineage ancestors; /* of all inputs, merged */
     struct run_slot *slots;
     size_t slots_count, slots_capacity;
-    struct stream_writer
-        *writer; /* flushed while a reader's pipe would block; set by stream_writer_open */
+    struct stream_writer *writer; /* of stream_writer_open; flushed while a pipe would block */
 };
 enum err run_init(struct errctx *e, struct run *run, const char *program,
                   const char *version) MUST_USE;

@@ -3,9 +3,12 @@
  *
  * For people (exact == false): binary is hex, a number that JSON has not is a string. As a twin
  * (exact == true): what JSON lacks is an object with one key that starts with '$', so that
- * mp_from_json gives the same value again: binary {"$bin": "00ff.."}    real {"$real": "0x1.8p+1"}
- * integer over 2^63 - 1 {"$uint": "18446744073709551615"} a map with such a key itself {"$map":
- * [[key, value], ..]} */
+ * mp_from_json gives the same value again:
+ *
+ *   binary                      {"$bin": "00ff.."}
+ *   real                        {"$real": "0x1.8p+1"}
+ *   integer over 2^63 - 1       {"$uint": "18446744073709551615"}
+ *   a map with such a key       {"$map": [[key, value], ..]} */
 #ifndef GRAFT_FORMATS_MP_JSON_H
 #define GRAFT_FORMATS_MP_JSON_H
 

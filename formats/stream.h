@@ -4,34 +4,43 @@
  *   stream   = segment+
  *   segment  = magic frame+ seal table
  *   magic    = zstd skippable frame 0x184D2A50: "graft" + u8 version (1)
- *   frame    = zstd frame, content size and checksum present, <= 4 MiB of whole records when
- * decompressed seal     = skippable frame 0x184D2A51: u64 LE XXH3-64 of all bytes of the segment
- * before it table    = skippable frame 0x184D2A5E, the public zstd seekable format (entries of u32
- * compressed and u32 decompressed size, no checksums; first entry the magic frame with 0, last the
- * seal with 0)
+ *   frame    = zstd frame with content size and checksum: whole records, <= 4 MiB decompressed
+ *   seal     = skippable frame 0x184D2A51: u64 LE XXH3-64 of all bytes of the segment before it
+ *   table    = skippable frame 0x184D2A5E, the public zstd seekable format: entries of u32
+ *              compressed and u32 decompressed size, no checksums; the first entry is the magic
+ *              frame's with 0, the last the seal's with 0
  *
- *   records  = begin (rows | tensor)* end            msgpack maps; the first key says which
- *   begin    = {"begin": BODY, "expect": {"rows": n, "tokens": n}}       "expect" optional; alone
- * in its frame BODY     = {"graft": 1, "kind": s, "columns": [{"name": s, "dtype": s, "shape":
- * [..]}, ..], "tensors": [{"name": s, "dtype": s, "shape": [..]}, ..], "meta": {..}} shortest
- * msgpack forms; shape [] is a scalar column, [-1] ragged, [k] a fixed vector rows     = {"rows":
- * n, "cells": [c, ..]}          one c per column: bin (n cells laid end to end), or for a ragged
- *              column [bin of n u32 LE lengths in elements, bin of data]
- *   rows of a row longer than one record: pieces {"rows": 1, "more": true, "cells": ..}, {"rows":
- * 0, "more": true, ..}, the last {"rows": 0, ..}: "rows" counts those that begin in the record;
- * fixed columns stand in the first piece and are empty in the others; a ragged piece has one length
- * and is appended tensor   = {"tensor": name, "dtype": s, "shape": [..], "first": element, "data":
- * bin}   pieces in order, tensors in the order of begin; one without elements has no record end =
- * {"end": {"rows": n, "tensors": n, "bytes": n, "id": bin16, "step": k, "index": bin, "lineage":
- * {..}}} alone in its frame; bytes = data bytes of all cells and tensors; index = for each k-th
- * frame between begin and end (the first, the k+1st, ..) u64 LE: rows (or tensor records) begun
- * before it; k is 1, and doubles so that there are at most 65,536 entries Kinds tokens, features
- * and logits have columns and no tensors, the others tensors and no columns.
+ *   records  = begin (rows | tensor)* end        msgpack maps; the first key says which
+ *   begin    = {"begin": BODY, "expect": {"rows": n, "tokens": n}}
+ *              "expect" is optional; alone in its frame
+ *   BODY     = {"graft": 1, "kind": s, "columns": [FIELD, ..], "tensors": [FIELD, ..],
+ *               "meta": {..}}                    in shortest msgpack forms
+ *   FIELD    = {"name": s, "dtype": s, "shape": [..]}
+ *              shape [] is a scalar column, [-1] ragged, [k] a fixed vector
+ *   rows     = {"rows": n, "cells": [c, ..]}
+ *              one c per column: bin (n cells laid end to end), or for a ragged column
+ *              [bin of n u32 LE lengths in elements, bin of data]
+ *   pieces   = {"rows": 1, "more": true, "cells": ..}, {"rows": 0, "more": true, "cells": ..}, ..,
+ *              {"rows": 0, "cells": ..}          of a row that is longer than a record
+ *              "rows" counts those that begin in the record; fixed columns stand in the first
+ *              piece and are empty in the others; a ragged piece has one length and is appended
+ *   tensor   = {"tensor": name, "dtype": s, "shape": [..], "first": element, "data": bin}
+ *              pieces in order, tensors in the order of begin; one without elements has no record
+ *   end      = {"end": {"rows": n, "tensors": n, "bytes": n, "id": bin16, "step": k, "index": bin,
+ *               "lineage": {..}}}
+ *              alone in its frame; bytes = data bytes of all cells and tensors; index = for each
+ *              k-th frame between begin and end (the first, the k+1st, ..) u64 LE: rows (or tensor
+ *              records) begun before it; k is 1, and doubles so that there are at most 65,536
+ *              entries
  *
- *   id = XXH3-128 (big-endian canonical form) over: the bytes of BODY as they stand; then per
- * column in order the XXH3-128 of its lengths as u64 LE (ragged only) and of its data; or per
- * tensor in order of name the XXH3-128 of its data; then rows, tensors, bytes as u64 LE. Free of
- * framing, level, record size and hints. It detects accidents, not malice.
+ *   Kinds tokens, features and logits have columns and no tensors, the others tensors and no
+ *   columns.
+ *
+ *   id       = XXH3-128 (big-endian canonical form) over: the bytes of BODY as they stand; then
+ *              per column in order the XXH3-128 of its lengths as u64 LE (ragged only) and of its
+ *              data, or per tensor in order of name the XXH3-128 of its data; then rows, tensors,
+ *              bytes as u64 LE. Free of framing, level, record size and hints. It detects
+ *              accidents, not malice.
  *
  * The reader checks everything: zstd checksums, seal, table against the frames seen, lengths
  * against limits before any allocation, counts and id at the end. It joins segments whose BODY

@@ -4,12 +4,15 @@
  * carry it, common/text compiles and runs it.
  *
  * An operation is a msgpack map {"op": name, ...parameters}; the names and parameters that exist
- * are listed in tokenizer.c, and anything else is refused by name. In a stream: meta "tokenizer":
- * {"normalizer": [..], "pretokenizer": [..], "model": {..}, "postprocessor": [..], "decoder": [..],
- * "special": {"bos": id, "eos": id, "unk", "pad", "cls", "sep", "mask"}} and tensors (behind a
- * prefix, "" in a tokenizer stream, "tokenizer." in a model stream): vocab.bytes U8 [total],
- * vocab.start U64 [V + 1]      the bytes of each token vocab.flags U8 [V] TOKEN_* bits merges U32
- * [M, 2] (BPE), scores F32 [V] (Unigram)
+ * are listed in tokenizer.c, and anything else is refused by name.
+ *
+ * In a stream: meta "tokenizer":
+ *   {"normalizer": [..], "pretokenizer": [..], "model": {..}, "postprocessor": [..],
+ *    "decoder": [..], "special": {"bos": id, "eos": id, "unk", "pad", "cls", "sep", "mask"}}
+ * and tensors (behind a prefix, "" in a tokenizer stream, "tokenizer." in a model stream):
+ *   vocab.bytes U8 [total], vocab.start U64 [V + 1]      the bytes of each token
+ *   vocab.flags U8 [V]                                   TOKEN_* bits
+ *   merges U32 [M, 2] (BPE), scores F32 [V] (Unigram)
  *
  * Owner of a spec: the caller, tokenizer_spec_fini. */
 #ifndef GRAFT_FORMATS_TOKENIZER_H

@@ -2,16 +2,25 @@
 /* tokens.h: the columns of a tokens stream, by name, and a view of one row.
  *
  * A row is one document, or a cut of one; nothing is packed or padded.
- *   ids    U16 (vocabulary <= 65536) or U32, ragged       token ids
- *   doc    U64     XXH3-64 of the document's text; of a pair, of both with a zero byte between
- *   part   U32     number of the cut within its document
- *   skip   U32     leading tokens that are context only (not scored)
- *   bytes  U32     bytes of text that the scored tokens stand for;   chars U32: Unicode characters
- * of it types  U8 ragged (optional)   token types;    loss U8 ragged (optional): 0 = not scored
- *   weight F32 (optional);  group U64 (optional): hash of the group field;  keep U8 ragged
- * (optional): JSON object meta: "tokenizer": id (bin 16) of the tokenizer's meaning, "vocab": size,
- * "family": "causal" | "encoder", "special": {"bos": id, "eos": id, ...} those that exist,
- * "length": longest cut or 0 for whole documents. */
+ *   ids     U16 (vocabulary <= 65536) or U32, ragged    token ids
+ *   doc     U64   XXH3-64 of the document's text; of a pair, of both with a zero byte between
+ *   part    U32   number of the cut within its document
+ *   skip    U32   leading tokens that are context only (not scored)
+ *   bytes   U32   bytes of text that the scored tokens stand for
+ *   chars   U32   Unicode characters of it
+ * and, where a stream has them:
+ *   types   U8 ragged    token types
+ *   loss    U8 ragged    0 = not scored
+ *   weight  F32          of the row
+ *   group   U64          hash of the group field
+ *   keep    U8 ragged    JSON object of the other fields
+ *
+ * meta:
+ *   "tokenizer"  id (bin 16) of the tokenizer's meaning
+ *   "vocab"      size
+ *   "family"     "causal" | "encoder"
+ *   "special"    {"bos": id, "eos": id, ...}, those that exist
+ *   "length"     of the longest cut, or 0 for whole documents */
 #ifndef GRAFT_FORMATS_TOKENS_H
 #define GRAFT_FORMATS_TOKENS_H
 

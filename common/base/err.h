@@ -7,10 +7,10 @@
  * the code into the exit status.
  *
  * A message is lower case, says the cause, quotes its subject, and ends with a hint where a fix is
- * usual: cannot open 'x.tokens': No such file or directory 'x.tokens': truncated after row 812,
- * byte 1048576: no end record (did its producer die?) A message that only a developer can act on
- * starts with "BUG:".
- */
+ * usual:
+ *     cannot open 'x.tokens': No such file or directory
+ *     'x.tokens': truncated after row 812, byte 1048576: no end record (did its producer die?)
+ * A message that only a developer can act on starts with "BUG:". */
 #ifndef GRAFT_BASE_ERR_H
 #define GRAFT_BASE_ERR_H
 

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* io.h: files that appear whole or not at all, reads and writes that are complete or an error.
  *
- *   outfile: "-" or NULL is stdout; a FIFO, socket or device is written directly; a regular path is
- * written to an unnamed (O_TMPFILE) or hidden temporary in the same directory, and outfile_commit
- * does fsync + rename
- *   + fsync of the directory. outfile_abort (or a signal, or exit without commit) removes the
- * temporary. Several files that belong together: outfile_sync each, then outfile_commit each. The
- * permission bits follow umask; an existing target's mode and owner are kept. A symbolic link stays
- * one: what it points to is replaced.
- *
- *   infile: "-" or NULL is stdin. io_read_* loop over EINTR and short reads.
+ *   outfile   "-" or NULL is stdout; a FIFO, socket or device is written directly; a regular path
+ *             is written to an unnamed (O_TMPFILE) or hidden temporary in the same directory, and
+ *             outfile_commit does fsync, rename, fsync of the directory. outfile_abort (or a
+ *             signal, or exit without commit) removes the temporary. Several files that belong
+ *             together: outfile_sync each, then outfile_commit each. The permission bits follow
+ *             umask; an existing target's mode and owner are kept. A symbolic link stays one: what
+ *             it points to is replaced.
+ *   infile    "-" or NULL is stdin; reads loop over EINTR and short reads.
  *
  * Threads: one thread per file at a time. */
 #ifndef GRAFT_BASE_IO_H

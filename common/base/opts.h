@@ -3,11 +3,12 @@
  * completion and the options recorded in the lineage. A default exists once: in the struct's
  * initial value.
  *
- *     struct shard_opts { int64_t count; const char *split; uint64_t seed; };
+ *     struct shard_opts { int64_t count; const char *split; };
  *     static const struct opt shard_table[] = {
- *         {"split", 0, OPT_STRING, offsetof(struct shard_opts, split), "NAME=FRACTION,...", "named
- * splits"}, OPT_END}; struct opt_set sets[] = {{"Splitting", shard_table, &o}, OPT_SET_END};
- */
+ *         {"split", 0, OPT_STRING, offsetof(struct shard_opts, split), "NAME=FRACTION,...",
+ *          "named splits"},
+ *         OPT_END};
+ *     struct opt_set sets[] = {{"Splitting", shard_table, &o}, OPT_SET_END}; */
 #ifndef GRAFT_BASE_OPTS_H
 #define GRAFT_BASE_OPTS_H
 
@@ -29,8 +30,7 @@ enum opt_type {
 };
 
 enum opt_flags {
-    OPT_UNRECORDED =
-        1, /* does not change the content: not in the lineage (-j -z -o -q -v --log ...) */
+    OPT_UNRECORDED = 1, /* does not change the content: not in the lineage (-j -z -o -q -v ...) */
     OPT_REQUIRED = 2,
     OPT_PATH = 4,       /* names a file: not recorded by name (its content is, as an input) */
     OPT_NO_DEFAULT = 8, /* -h adds no "(default X)": the help line says it */
@@ -41,10 +41,8 @@ struct opt {
     char letter;      /* 0: none */
     enum opt_type type;
     size_t offset;        /* of the field in the struct */
-    const char *argument; /* placeholder for -h, "N", "FILE"; for OPT_CHOICE the list "a|b|c"; NULL
-                             for flags */
-    const char
-        *help; /* one line, lower case, no full stop; "(default X)" is added from the struct */
+    const char *argument; /* for -h: "N", "FILE"; of OPT_CHOICE "a|b|c"; NULL for flags */
+    const char *help;     /* lower case, no full stop; "(default X)" is added from the struct */
     unsigned flags;
     double min, max; /* checked when min < max */
 };
@@ -59,8 +57,7 @@ struct opt_list {
 };
 
 struct opt_set {
-    const char
-        *title; /* heading in -h and the page (once for neighbours of one title); NULL ends */
+    const char *title; /* heading in -h and page, once for neighbours of one title; NULL ends */
     const struct opt *table;
     void *base;     /* the struct the offsets refer to, holding the defaults */
     uint64_t given; /* set by opts_parse: bit i for table[i]; at most 64 options a table */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* checksum.h: a checksum of what a stream holds, free of the order of its rows.
  *
- *   sum = sum over rows of XXH3-128(row as rowpack.h packs it), modulo 2^128;  tensors: of their
- * XXH3-128(name, 0, data)
+ *   rows      sum over rows of XXH3-128(row as rowpack.h packs it), modulo 2^128
+ *   tensors   sum over tensors of XXH3-128(name, 0, data), modulo 2^128
  *
  * Two streams with equal sums and counts hold the same rows, in whatever order, framing and
  * division into files: so shard, shuffle, cat and recompression are seen to lose nothing. It

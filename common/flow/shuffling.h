@@ -11,11 +11,12 @@
  * not on how they are cut into files, frames or reads, not on memory or threads. (Two different
  * rows of equal XXH3-128 are beyond it.)
  *
- *   add    rows are dealt into buckets by the first bits of their keys; buckets are spilled
- * (flow/spill.h) write  which rows of a bucket are copies is found from the hashes alone; copies
- * move to the bucket of their own key; then each bucket in turn is read, sorted in memory, and
- * written; one that is too large for that is dealt again by the next bits. What is put out is dealt
- * into the buckets of the next epoch on the way.
+ *   add     rows are dealt into buckets by the first bits of their keys; buckets are spilled
+ *           (flow/spill.h)
+ *   write   which rows of a bucket are copies is found from the hashes alone; copies move to the
+ *           bucket of their own key; then each bucket in turn is read, sorted in memory, and
+ *           written; one that is too large for that is dealt again by the next bits. What is put
+ *           out is dealt into the buckets of the next epoch on the way.
  *
  * Every row is so written to the spill file once and read once per epoch, and never if all rows fit
  * into memory. Ownership: shuffling_new/_free. One thread. Philox: see base/rng.h. */

@@ -7,8 +7,8 @@
  * file. So whoever dies leaves nothing behind, one descriptor is enough, and all writing is in
  * whole blocks.
  *
- *   chain   [block][block][block][tail..]     a block: memory or a place in the file; a tail:
- * memory
+ *   chain   [block][block][block][tail..]     a block: in memory or a place in the file
+ *                                             the tail: always in memory
  *
  * Memory: `resident` bytes of full blocks + one block per chain that holds anything.
  * Ownership: spill_new/_free; a chain is zero-initialised by its owner and emptied by spill_clear.

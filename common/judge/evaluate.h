@@ -2,8 +2,8 @@
 /* evaluate.h: a model judged on token streams: loss, perplexity, bits per byte and character,
  * accuracy, with bootstrap intervals over documents.
  *
- *     rows -> micro-batches of whole grains -> loss and rank of each scored token -> sums per
- * document -> ratios of sums
+ *     rows -> micro-batches of whole grains -> loss and rank of each scored token
+ *          -> sums per document -> ratios of sums
  *
  * A document is all rows with one `doc`: its cuts, wherever they stand, and its duplicates. Sums
  * are taken in the order of rows, so results do not depend on threads or on the micro-batch.

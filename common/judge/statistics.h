@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* statistics.h: how sure a figure is: percentile bootstrap intervals of ratios of sums over units.
  *
- *   units  x[i][c], i < n, drawn independently (documents, not tokens: tokens of one document are
- * alike) ratio  R = sum_i x[i][a] / sum_i x[i][b] one resample: n units drawn with replacement, R
- * of them; the interval lies between the (1 - confidence) / 2 and the (1 + confidence) / 2 quantile
- * of many
+ *   units      x[i][c], i < n, drawn independently (documents, not tokens: tokens of one document
+ *              are alike)
+ *   ratio      R = sum_i x[i][a] / sum_i x[i][b]
+ *   resample   n units drawn with replacement, and R of them
+ *   interval   between the (1 - confidence) / 2 and the (1 + confidence) / 2 quantile of R over
+ *              many resamples
  *
  * Draws are Philox numbers of (seed, resample, place): the same for any number of threads. A draw
  * is w n / 2^32 for a word w, off uniform by less than n / 2^32.

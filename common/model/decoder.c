@@ -2,10 +2,10 @@
 /* decoder.c: one token after another: each block's keys and values of what has been read are kept,
  * so that a new token costs one row of every product.
  *
- *   cache  [layers][sequences * context][k | v: 2 G D], of the activations' type
+ *   cache    [layers][sequences * context][k | v: 2 G D], of the activations' type
  *   prompt   a grain of its own, in pieces of PROMPT_TOKENS counted from its first token: products
- * as in training step     one row per sequence: products by `skinny`, whose rows do not depend on
- * each other
+ *            as in training
+ *   step     one row per sequence: products by `skinny`, whose rows do not depend on each other
  *
  * So the numbers of a sequence do not depend on its company, to the bit. */
 #include <string.h>

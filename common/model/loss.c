@@ -5,8 +5,8 @@
  *   scored places of each grain, laid end to end, zero-padded to KERNEL_STEP
  *        (places that predict nothing cost nothing)
  *        -> [dense, activation, norm: masked head] -> pieces of at most model_piece rows
- *        -> logits = x W^T + b (F32) -> loss, d logits (in place) -> dx = d logits W, dW += d
- * logits^T x
+ *        -> logits = x W^T + b (F32) -> loss, d logits (in place)
+ *        -> dx = d logits W, dW += d logits^T x
  *
  * A grain's pieces follow from its scored places and the shapes alone, and each piece is a grain of
  * the products; as many whole pieces as fit into `chunk` rows go into one call. So neither chunk

@@ -2,13 +2,16 @@
 /* objective.h: what a row asks the model to predict: targets and weights for each place of a batch.
  *
  *   causal   place t predicts token t + 1; the last place and the places whose successor is `skip`
- * (context only) or has loss 0 predict nothing. Every token that is not skipped is scored exactly
- * once over all cuts of a document. masked   Hugging Face's collator: each token that is not
- * special is chosen with probability 0.15; of the chosen 80 % become [MASK], 10 % a random token,
- * 10 % stay. exact: round(0.15 n) tokens, at least 1, as the original BERT. whole_words: choices
- * are made for words (a piece that goes on a word goes with it). Randomness: Philox (seed,
- * RNG_MASK), counter (epoch-free row ordinal, position): the same row elsewhere in the stream is
- * masked otherwise, the same ordinal always equally, whatever the batch. */
+ *            (context only) or has loss 0 predict nothing. Every token that is not skipped is
+ *            scored exactly once over all cuts of a document.
+ *   masked   Hugging Face's collator: each token that is not special is chosen with probability
+ *            0.15; of the chosen 80 % become [MASK], 10 % a random token, 10 % stay. exact:
+ *            round(0.15 n) tokens, at least 1, as the original BERT. whole_words: choices are made
+ *            for words (a piece that goes on a word goes with it).
+ *
+ * Randomness: Philox (seed, RNG_MASK), counter (epoch-free row ordinal, position): the same row
+ * elsewhere in the stream is masked otherwise, the same ordinal always equally, whatever the
+ * batch. */
 #ifndef GRAFT_MODEL_OBJECTIVE_H
 #define GRAFT_MODEL_OBJECTIVE_H
 

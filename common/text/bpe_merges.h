@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bpe_merges.h: the merges that byte-pair encoding learns from counted words.
  *
- *   repeat: take the pair of neighbours with the highest count; make it a token; replace it in
- * every word
+ *   repeat: take the pair of neighbours with the highest count; make it a token;
+ *           replace it in every word
  *
  * Ties: of pairs with equal counts the one whose (left bytes, right bytes) is lexicographically
  * greater. The result depends on the counts only, not on the order of words.

@@ -2,8 +2,8 @@
 /* encode_documents.h: documents in, rows of tokens out, in the order of the input, encoded by
  * several threads.
  *
- *   documents --batch--> tasks (documents, or parts of a long one) --threads--> ids --in order-->
- * rows
+ *   documents --batch--> tasks (documents, or parts of a long one)
+ *             --threads--> ids --in order--> rows
  *
  * A batch is some MiB of text, or one longer document; a document is handed out in parts where the
  * tokenizer says that the ids of the parts are those of the whole. The output depends on neither

@@ -13,9 +13,8 @@
 #include "formats/tokenizer.h"
 
 struct import_tiktoken_cfg {
-    const char *pattern; /* name of a pre-tokeniser; NULL: by the size of the file */
-    const struct opt_list
-        *special; /* "[ROLE=]TOKEN", ids behind the ranks; empty: by the size of the file */
+    const char *pattern;            /* name of a pre-tokeniser; NULL: by the size of the file */
+    const struct opt_list *special; /* "[ROLE=]TOKEN", ids behind the ranks; empty: by the size */
 };
 /* From the file's bytes. ERR_USAGE when the size is not known and no pattern is given. */
 enum err import_tiktoken(struct errctx *e, const char *data, size_t n,

@@ -24,8 +24,7 @@ struct counter { /* one per thread */
 
 struct learner {
     struct learn_cfg cfg;
-    struct tokenizer_spec
-        specials; /* a specification of the special tokens only, for splitting and for roles */
+    struct tokenizer_spec specials; /* the special tokens only, for splitting and for roles */
     struct added_tokens added;
     struct pretokenizer *pretokenizer;
     struct mp_value pretokenizer_ops;

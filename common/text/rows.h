@@ -2,11 +2,11 @@
 /* rows.h: a document's ids as rows of a tokens stream.
  *
  *   causal    [start] ids [end]: cuts of `length`, each later one beginning with the last token of
- * the one before; the first token of every cut is context (skip 1), so every other token is scored
- * once encoder   before ids after, around each cut, without overlap; nothing is skipped
- *
- *   pairs    before first after second after, with types 0 for what comes before the second text
- * and 1 for the rest; never cut, at most shortened
+ *             the one before; the first token of every cut is context (skip 1), so every other
+ *             token is scored once
+ *   encoder   before ids after, around each cut, without overlap; nothing is skipped
+ *   pairs     before first after second after, with types 0 for what comes before the second text
+ *             and 1 for the rest; never cut, at most shortened
  *
  * start is the tokenizer's BOS or else its end-of-text token, end its end-of-text token; a
  * tokenizer without them leaves them out. `bytes` and `chars` count the text of the tokens that are

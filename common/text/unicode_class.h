@@ -8,12 +8,11 @@
 #include <stdint.h>
 
 enum unicode_class {
-    UNICODE_LETTER = 1, /* categories L* */
-    UNICODE_NUMBER = 2, /* N* */
-    UNICODE_SPACE = 4,  /* White_Space */
-    UNICODE_OTHER = 8,  /* none of the three */
-    UNICODE_PUNCTUATION =
-        16, /* P*, and the ASCII signs $ + < = > ^ ` | ~; together with UNICODE_OTHER */
+    UNICODE_LETTER = 1,       /* categories L* */
+    UNICODE_NUMBER = 2,       /* N* */
+    UNICODE_SPACE = 4,        /* White_Space */
+    UNICODE_OTHER = 8,        /* none of the three */
+    UNICODE_PUNCTUATION = 16, /* P*, and of ASCII $ + < = > ^ ` | ~; goes with UNICODE_OTHER */
 };
 
 uint8_t unicode_class_of(uint32_t c);

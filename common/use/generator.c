@@ -82,9 +82,8 @@ struct generator {
     bool has_keep;
     int64_t prompts, samples_left;
     bool no_more;
-    struct errctx
-        refused; /* why no prompt is taken any more: told when the results before it are out */
-    struct errctx idle; /* what went wrong while input was waited for */
+    struct errctx refused; /* a prompt: told when the results before it are out */
+    struct errctx idle;    /* what went wrong while input was waited for */
     struct generator_stats stats;
 };
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* generator.h: prompts in, continuations out, several at a time and in the order of the prompts.
  *
- *   prompts -> slots of the decoder (a free one takes the next prompt) -> one step for all -> one
- * draw for each -> text
- *                                                                                            |
- *                         results wait until those of the prompts before them are out  <-----+
+ *   prompts -> slots of the decoder (a free one takes the next prompt) -> one step for all
+ *           -> one draw for each -> text
+ *                                    |
+ *   results wait until those of the prompts before them are out
  *
  * A continuation depends on the model, the options, its own prompt and the number of its sample, on
  * nothing else: numbers of one sequence do not depend on the company (kernels' skinny products),
@@ -47,8 +47,7 @@ struct generator_result { /* views, valid during the call */
     const uint32_t *ids; /* what was drawn, the end-of-text token included */
     size_t ids_count, prompt_tokens;
     enum generator_finish finish;
-    double
-        logprob; /* sum over the ids of what the model itself gives them, before the chain; nats */
+    double logprob; /* sum over the ids, as the model has them before the chain; nats */
 };
 
 struct generator_prompt { /* views, valid until the next one is asked for */

@@ -90,6 +90,8 @@ catches() { # RULE TEXT: the scratch tree has an offender, and the rule says TEX
 @test "format: a crooked file is caught" {
     plant common/text/a.c 'int   f( void ){return 1;}'
     catches format 'common/text/a.c:1: clang-format -i it'
+    plant common/text/b.c "/* a comment $(printf '%090d' 0) */"
+    catches format 'common/text/b.c:1: more than 100 columns'
 }
 
 @test "scripts: shellcheck is content" { keeps scripts; }
