@@ -247,7 +247,8 @@ struct stream_writer_cfg {
     size_t record_bytes; /* raw size at which a rows record is closed; 0: 1 MiB */
 };
 #define STREAM_LEVEL_DEFAULT (-1000000)
-#define STREAM_WRITER_CFG    ((struct stream_writer_cfg){.level = STREAM_LEVEL_DEFAULT, .threads = 2})
+
+#define STREAM_WRITER_CFG ((struct stream_writer_cfg){.level = STREAM_LEVEL_DEFAULT, .threads = 2})
 
 /* Opens `path` ("-" or NULL: stdout, refused when a terminal) and writes begin. `run` gives the
  * lineage. */

@@ -154,6 +154,7 @@ rule_format() {
     c_files | xargs -r -n 20 -P 2 clang-format --style="file:$here/../../.clang-format" --dry-run 2>&1 |
         sed -n 's/^\([^ :]*\):\([0-9]*\):[0-9]*: warning: code should be clang-formatted.*/\1 \2/p' |
         sort -k1,1 -k2,2n | awk '$1 != f { f = $1; print f ":" $2 ": clang-format -i it" }'
+    # shellcheck disable=SC2016 # awk's dollars
     c_files | xargs -r awk 'length($0) > 100 { print FILENAME ":" FNR ": more than 100 columns" }'
 }
 
