@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "common/base/fault.h"
 #include "common/base/trace.h"
@@ -43,6 +44,21 @@ enum err mem_new_aligned(struct errctx *e, void *out, size_t n, size_t size, con
     pointer_store(out, NULL);
     TRY(allocation_check(e, n, size, what, &bytes));
     if (posix_memalign(&p, 64, bytes ? bytes : 1) != 0) return err_memory(e, what, bytes);
+    pointer_store(out, p);
+    return ERR_OK;
+}
+
+enum err mem_new_table(struct errctx *e, void *out, size_t n, size_t size, const char *what)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    size_t bytes;
+    void *p;
+    pointer_store(out, NULL);
+    TRY(allocation_check(e, n, size, what, &bytes));
+    if (posix_memalign(&p, bytes < HUGE_PAGE ? 64 : HUGE_PAGE, bytes ? bytes : 1) != 0)
+        return err_memory(e, what, bytes);
+    if (bytes >= HUGE_PAGE) (void)madvise(p, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    memset(p, 0, bytes);
     pointer_store(out, p);
     return ERR_OK;
 }

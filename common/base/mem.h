@@ -27,6 +27,10 @@ enum err mem_new(struct errctx *e, void *out, size_t n, size_t size, const char 
 /* As mem_new, not zeroed, aligned to 64 bytes (freed with mem_free, too). */
 enum err mem_new_aligned(struct errctx *e, void *out, size_t n, size_t size,
                          const char *what) MUST_USE;
+/* As mem_new, for a table that is read here and there: aligned to 64 bytes, and from 2 MiB on in
+ * huge pages where the system has them, whose addresses are found sooner. */
+enum err mem_new_table(struct errctx *e, void *out, size_t n, size_t size,
+                       const char *what) MUST_USE;
 /* Grows *array to hold at least `need` elements (capacity doubles, *capacity is kept); contents
  * stay. */
 enum err mem_grow(struct errctx *e, void *array, size_t *capacity, size_t need, size_t size,

@@ -1,40 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bpe.c: see bpe.h. Merges live in a hash table from (left, right) to (rank, joined id). */
+/* bpe.c: see bpe.h. Merges live in a hash table from (left, right) to what the pair makes. */
 #include "common/text/bpe.h"
+#include <assert.h>
 #include <string.h>
 
 enum { SHORT_PIECE = 64 };
-#define NO_RANK UINT32_MAX
 #define NO_KEY  UINT64_MAX
+#define NO_PAIR UINT64_MAX
+#define NO_RANK UINT32_MAX
 #define NO_NEXT UINT32_MAX
 
+/* What a pair makes, as one number: rank << 32 | joined id << 8, so that the pair to join first is
+ * the least number; with the position in the low bits it is the leftmost of equals. NO_PAIR is
+ * above all. */
 struct merge {
     uint64_t key; /* left << 32 | right */
-    uint32_t rank, id;
+    uint64_t pair;
 };
 
 struct bpe {
     const struct vocab_map *vocab;
     bool ignore_merges;
     uint32_t byte_id[256];
-    uint32_t byte_rank[65536]; /* of the pairs of bytes that begin every piece: left << 8 | right */
+    uint64_t byte_pair[65536]; /* of the pairs of bytes that begin every piece: left << 8 | right */
     struct merge *table;
     size_t mask;
+    /* A bit for each hash that occurs, one in eight set: small enough to stay near the processor,
+     * it answers most questions, as most neighbours make no pair. */
+    uint8_t *filter;
+    size_t filter_mask;
 };
 
-static inline size_t slot_of(const struct bpe *b, uint64_t key)
+static inline uint64_t hash_key(uint64_t key)
 {
     key *= 0x9e3779b97f4a7c15u;
-    return (size_t)(key ^ key >> 32) & b->mask;
+    return key ^ key >> 32;
 }
 
-static inline const struct merge *find(const struct bpe *b, uint32_t left, uint32_t right)
+static inline uint64_t pair_of(const struct bpe *b, uint32_t left, uint32_t right)
 {
-    uint64_t key = (uint64_t)left << 32 | right;
-    size_t i = slot_of(b, key);
+    uint64_t key = (uint64_t)left << 32 | right, hash = hash_key(key);
+    size_t i = (size_t)hash & b->mask, bit = (size_t)(hash >> 16) & b->filter_mask;
 
+    if (!(b->filter[bit / 8] >> bit % 8 & 1)) return NO_PAIR;
     while (b->table[i].key != key && b->table[i].key != NO_KEY) i = (i + 1) & b->mask;
-    return &b->table[i]; /* an empty slot has NO_RANK */
+    return b->table[i].pair; /* an empty slot has NO_PAIR */
+}
+
+static inline uint32_t joined_id(uint64_t pair)
+{
+    return (uint32_t)pair >> 8;
 }
 
 static enum err add_merge(struct errctx *e, struct bpe *b, const struct tokenizer_spec *s,
@@ -42,7 +57,8 @@ static enum err add_merge(struct errctx *e, struct bpe *b, const struct tokenize
 {
     uint32_t left = s->merges[2 * rank], right = s->merges[2 * rank + 1];
     uint64_t key = (uint64_t)left << 32 | right;
-    size_t i = slot_of(b, key);
+    uint64_t hash = hash_key(key);
+    size_t i = (size_t)hash & b->mask, bit = (size_t)(hash >> 16) & b->filter_mask;
     int64_t id;
 
     joined->len = 0;
@@ -58,7 +74,9 @@ static enum err add_merge(struct errctx *e, struct bpe *b, const struct tokenize
         if (b->table[i].key == key) return ERR_OK; /* the lower rank counts */
         i = (i + 1) & b->mask;
     }
-    b->table[i] = (struct merge){key, (uint32_t)rank, (uint32_t)id};
+    assert(id < 1 << 24); /* tokenizer_spec_check sees to it */
+    b->filter[bit / 8] |= (uint8_t)(1 << bit % 8);
+    b->table[i] = (struct merge){key, (uint64_t)rank << 32 | (uint64_t)id << 8};
     return ERR_OK;
 }
 
@@ -75,13 +93,16 @@ static enum err fill(struct errctx *e, struct bpe *b, const struct tokenizer_spe
         b->byte_id[c] = (uint32_t)id;
     }
     while (slots < 2 * (size_t)s->merges_count) slots *= 2;
-    TRY(mem_new_aligned(e, &b->table, slots, sizeof *b->table, "merges"));
+    if (s->merges_count >= NO_RANK) return err_set(e, ERR_INPUT, "too many merges");
+    TRY(mem_new_table(e, &b->table, slots, sizeof *b->table, "merges"));
     b->mask = slots - 1;
-    for (size_t i = 0; i < slots; i++) b->table[i] = (struct merge){NO_KEY, NO_RANK, 0};
+    TRY(mem_new(e, &b->filter, slots / 2, 1, "merges"));
+    b->filter_mask = 4 * slots - 1;
+    for (size_t i = 0; i < slots; i++) b->table[i] = (struct merge){NO_KEY, NO_PAIR};
     for (int64_t r = 0; r < s->merges_count && code == ERR_OK; r++)
         code = add_merge(e, b, s, r, &joined);
     for (unsigned pair = 0; pair < 65536; pair++)
-        b->byte_rank[pair] = find(b, b->byte_id[pair >> 8], b->byte_id[pair & 255])->rank;
+        b->byte_pair[pair] = pair_of(b, b->byte_id[pair >> 8], b->byte_id[pair & 255]);
     bytes_fini(&joined);
     return code;
 }
@@ -107,6 +128,7 @@ void bpe_free(struct bpe *b)
 {
     if (b == NULL) return;
     mem_free(b->table);
+    mem_free(b->filter);
     mem_free(b);
 }
 
@@ -119,27 +141,33 @@ void bpe_scratch_fini(struct bpe_scratch *s)
     memset(s, 0, sizeof *s);
 }
 
+/* Symbols stay where their first byte is, so that nothing moves: each round is one pass of minima
+ * without branches over the pairs. */
 static size_t merge_short(const struct bpe *b, const uint8_t *piece, uint32_t *ids, size_t n)
 {
-    uint32_t rank[SHORT_PIECE];
+    uint64_t pair[SHORT_PIECE], best;
+    uint8_t next[SHORT_PIECE], previous[SHORT_PIECE + 1];
+    size_t count = 0;
 
-    for (size_t i = 0; i + 1 < n; i++) rank[i] = b->byte_rank[piece[i] << 8 | piece[i + 1]];
-    while (n > 1) {
-        size_t best = 0;
-        for (size_t i = 1; i + 1 < n; i++)
-            if (rank[i] < rank[best]) best = i;
-        if (rank[best] == NO_RANK) break;
-        ids[best] = find(b, ids[best], ids[best + 1])->id;
-        n--;
-        for (size_t i = best + 1; i < n; i++) {
-            ids[i] = ids[i + 1];
-            rank[i - 1] = rank[i];
-        }
-        /* rank[best] still stands for a pair that is gone: both neighbours are looked up anew */
-        if (best > 0) rank[best - 1] = find(b, ids[best - 1], ids[best])->rank;
-        if (best + 1 < n) rank[best] = find(b, ids[best], ids[best + 1])->rank;
+    for (size_t i = 0; i + 1 < n; i++) pair[i] = b->byte_pair[piece[i] << 8 | piece[i + 1]] | i;
+    for (size_t i = 0; i < n; i++) {
+        next[i] = (uint8_t)(i + 1);
+        previous[i + 1] = (uint8_t)i;
     }
-    return n;
+    for (;;) {
+        best = NO_PAIR;
+        for (size_t i = 0; i + 1 < n; i++) best = pair[i] < best ? pair[i] : best;
+        if (best == NO_PAIR) break;
+        size_t i = best & (SHORT_PIECE - 1), gone = next[i], after = next[gone];
+        ids[i] = joined_id(best);
+        next[i] = (uint8_t)after;
+        previous[after] = (uint8_t)i;
+        pair[gone] = NO_PAIR;
+        pair[i] = after < n ? pair_of(b, ids[i], ids[after]) | i : NO_PAIR;
+        if (i > 0) pair[previous[i]] = pair_of(b, ids[previous[i]], ids[i]) | previous[i];
+    }
+    for (size_t i = 0; i < n; i = next[i]) ids[count++] = ids[i];
+    return count;
 }
 
 /* ------------------------------------------------------------------ long pieces */
@@ -148,7 +176,7 @@ static void heap_push(struct bpe_scratch *s, uint64_t entry)
 {
     size_t i = s->heap_count++;
 
-    while (i > 0 && s->heap[(i - 1) / 2] > entry) {
+    for (s->heap_steps++; i > 0 && s->heap[(i - 1) / 2] > entry; s->heap_steps++) {
         s->heap[i] = s->heap[(i - 1) / 2];
         i = (i - 1) / 2;
     }
@@ -160,7 +188,7 @@ static uint64_t heap_pop(struct bpe_scratch *s)
     uint64_t top = s->heap[0], entry = s->heap[--s->heap_count];
     size_t i = 0, n = s->heap_count;
 
-    for (;;) {
+    for (;; s->heap_steps++) {
         size_t child = 2 * i + 1;
         if (child >= n) break;
         if (child + 1 < n && s->heap[child + 1] < s->heap[child]) child++;
@@ -175,8 +203,10 @@ static uint64_t heap_pop(struct bpe_scratch *s)
 /* Notes the pair that begins at symbol i. */
 static void consider(const struct bpe *b, struct bpe_scratch *s, const uint32_t *ids, uint32_t i)
 {
-    s->rank[i] = s->next[i] == NO_NEXT ? NO_RANK : find(b, ids[i], ids[s->next[i]])->rank;
-    if (s->rank[i] != NO_RANK) heap_push(s, (uint64_t)s->rank[i] << 32 | i);
+    uint64_t pair = s->next[i] == NO_NEXT ? NO_PAIR : pair_of(b, ids[i], ids[s->next[i]]);
+
+    s->rank[i] = (uint32_t)(pair >> 32);
+    if (pair != NO_PAIR) heap_push(s, (pair & ~(uint64_t)UINT32_MAX) | i);
 }
 
 static enum err merge_long(struct errctx *e, const struct bpe *b, struct bpe_scratch *s,
@@ -203,7 +233,7 @@ static enum err merge_long(struct errctx *e, const struct bpe *b, struct bpe_scr
         if (s->rank[i] != (uint32_t)(top >> 32))
             continue; /* stale: the pair has changed or is gone */
         gone = s->next[i];
-        ids[i] = find(b, ids[i], ids[gone])->id;
+        ids[i] = joined_id(pair_of(b, ids[i], ids[gone]));
         s->rank[gone] = NO_RANK;
         s->next[i] = s->next[gone];
         if (s->next[i] != NO_NEXT) s->previous[s->next[i]] = i;

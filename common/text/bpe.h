@@ -2,9 +2,9 @@
 /* bpe.h: byte-level byte-pair encoding of one piece: repeatedly join the neighbours whose merge has
  * the lowest rank, leftmost first (Sennrich et al. 2016; Radford et al. 2019 for bytes).
  *
- * Short pieces are searched anew after every merge; long ones use a heap of (rank, position) over a
- * linked list, so that a piece of n letters costs n log n whatever is in it. Knows nothing of
- * pieces, caches or special tokens. */
+ * The pairs of short pieces are searched anew after every merge; long ones use a heap of (rank,
+ * position) over a linked list, so that a piece of n letters costs n log n whatever is in it. Knows
+ * nothing of pieces, caches or special tokens. */
 #ifndef GRAFT_TEXT_BPE_H
 #define GRAFT_TEXT_BPE_H
 
@@ -20,6 +20,7 @@ struct bpe_scratch { /* zero-initialised; one per thread */
     uint32_t *next, *previous, *rank;
     uint64_t *heap;
     size_t next_capacity, previous_capacity, rank_capacity, heap_capacity, heap_count;
+    uint64_t heap_steps; /* taken in the heap so far, for a test of its growth */
 };
 void bpe_scratch_fini(struct bpe_scratch *s);
 

@@ -3,8 +3,8 @@
  *
  *   file --read--> raw --check or replace--> buffer --form--> document
  *
- * The buffer holds whole characters only; a document that is not whole yet makes it grow, doubling
- * what is read. */
+ * The buffer holds whole characters only. A document that is not whole yet makes it grow; where its
+ * end is looked for from its beginning, what is read doubles. */
 #include "common/text/documents.h"
 #include <stdlib.h>
 #include <string.h>
@@ -317,7 +317,8 @@ static void warn_of_json(struct documents *d)
 /* More text behind what the buffer has from `at` on; sets eof at the end. */
 static enum err fill(struct errctx *e, struct documents *d)
 {
-    size_t have = d->buffer.len - d->at, want = have > READ_BYTES ? have : READ_BYTES, got;
+    bool again = d->form == DOCUMENT_PARAGRAPHS || d->form >= DOCUMENT_CSV;
+    size_t have = d->buffer.len - d->at, want = again && have > READ_BYTES ? have : READ_BYTES, got;
     bool first = d->raw_offset == 0;
 
     if (have > DOCUMENT_LIMIT)

@@ -7,7 +7,7 @@
 
 enum { BATCH_BYTES_PER_THREAD = 2 << 20, TASK_BYTES = 128 << 10 };
 
-struct held_text { /* offset into text */
+struct held_text { /* offset into the batch's text */
     size_t from, n, first_task, tasks;
 };
 
@@ -34,6 +34,7 @@ struct encoder {
     struct pool *pool;
     struct worker *workers;
     struct bytes text, keeps;
+    const char *large; /* the text of a batch of one large document, in place of `text` */
     struct held *documents;
     size_t documents_count, documents_capacity;
     struct task *tasks; /* their lists are kept from batch to batch */
@@ -109,7 +110,7 @@ static enum err add_text(struct errctx *e, struct encoder *x, const char *text, 
     size_t at = 0;
 
     *h = (struct held_text){.from = x->text.len, .n = n, .first_task = x->tasks_count};
-    TRY(bytes_append(e, &x->text, text, n));
+    if (x->large == NULL) TRY(bytes_append(e, &x->text, text, n));
     do {
         size_t end = n - at <= TASK_BYTES ? n
                                           : tokenizer_border(x->cfg.tokenizer, text, n,
@@ -137,6 +138,11 @@ static enum err add_document(struct errctx *e, struct encoder *x, const struct d
     return ERR_OK;
 }
 
+static const char *batch_text(const struct encoder *x)
+{
+    return x->large != NULL ? x->large : (const char *)x->text.data;
+}
+
 static void encode_task(void *ctx, int64_t index, int thread)
 {
     struct encoder *x = ctx;
@@ -145,8 +151,8 @@ static void encode_task(void *ctx, int64_t index, int thread)
 
     t->ids.count = t->ends.count = 0;
     if (w->error.code != ERR_OK) return;
-    (void)!tokenizer_encode(&w->error, x->cfg.tokenizer, w->scratch,
-                            (const char *)x->text.data + t->from, t->n, x->cfg.special, &t->ids,
+    (void)!tokenizer_encode(&w->error, x->cfg.tokenizer, w->scratch, batch_text(x) + t->from, t->n,
+                            x->cfg.special, &t->ids,
                             tokenizer_is_lossless(x->cfg.tokenizer) ? NULL : &t->ends);
 }
 
@@ -154,7 +160,7 @@ static void encode_task(void *ctx, int64_t index, int thread)
 static void view_text(struct encoder *x, const struct held_text *h, struct rows_part *parts,
                       struct rows_text *out)
 {
-    *out = (struct rows_text){(const char *)x->text.data + h->from, h->n, parts, h->tasks};
+    *out = (struct rows_text){batch_text(x) + h->from, h->n, parts, h->tasks};
     for (size_t i = 0; i < h->tasks; i++) {
         const struct task *t = &x->tasks[h->first_task + i];
         parts[i] = (struct rows_part){t->ids.data, t->ends.count > 0 ? t->ends.data : NULL,
@@ -186,8 +192,8 @@ static enum err write_document(struct errctx *e, struct encoder *x, const struct
 static enum err flush_batch(struct errctx *e, struct encoder *x)
 {
     if (x->documents_count == 0) return ERR_OK;
-    TRY(bytes_append(e, &x->text, "",
-                     1)); /* an empty batch of empty documents has an address, too */
+    /* a batch of empty documents has an address, too */
+    TRY(bytes_append(e, &x->text, "", 1));
     pool_run(x->pool, encode_task, x, (int64_t)x->tasks_count);
     for (int i = 0; i < x->cfg.threads; i++)
         if (x->workers[i].error.code != ERR_OK) {
@@ -197,6 +203,7 @@ static enum err flush_batch(struct errctx *e, struct encoder *x)
     for (size_t i = 0; i < x->documents_count; i++) TRY(write_document(e, x, &x->documents[i]));
     x->documents_count = x->tasks_count = 0;
     x->text.len = x->keeps.len = 0;
+    x->large = NULL;
     return ERR_OK;
 }
 
@@ -206,6 +213,21 @@ void encoder_drain(void *encoder)
 
     if (x->error.code != ERR_OK || x->documents_count == 0) return;
     if (flush_batch(&x->error, x) == ERR_OK) (void)!stream_writer_flush(&x->error, x->cfg.writer);
+}
+
+/* Holds a document; a large one is not copied, but encoded at once. */
+static enum err take_document(struct errctx *e, struct encoder *x, const struct document *d)
+{
+    size_t most = (size_t)x->cfg.threads * BATCH_BYTES_PER_THREAD;
+
+    if (d->n >= most && d->pair == NULL) {
+        TRY(flush_batch(e, x));
+        x->large = d->text;
+        TRY(add_document(e, x, d));
+        return flush_batch(e, x);
+    }
+    TRY(add_document(e, x, d));
+    return x->text.len >= most || x->documents_count >= 1 << 16 ? flush_batch(e, x) : ERR_OK;
 }
 
 enum err encoder_run(struct errctx *e, struct encoder *x, struct documents *d)
@@ -219,10 +241,7 @@ enum err encoder_run(struct errctx *e, struct encoder *x, struct documents *d)
             *e = x->error;
             return e->code;
         }
-        if (more) TRY(add_document(e, x, &document));
-        if (!more || x->text.len >= (size_t)x->cfg.threads * BATCH_BYTES_PER_THREAD ||
-            x->documents_count >= 1 << 16)
-            TRY(flush_batch(e, x));
+        TRY(more ? take_document(e, x, &document) : flush_batch(e, x));
     }
     prog_progress_done();
     return ERR_OK;

@@ -13,7 +13,7 @@ enum {
     SEGMENT_BYTES = 256 << 10, /* a longer document is cut */
     SEGMENT_LIMIT = 16 << 20,  /* cut at any character when there is no better place */
     BATCH_BYTES_PER_THREAD = 4 << 20,
-    PIECES = 64, /* taken from the pre-tokeniser at once */
+    PIECES = 256, /* taken from the pre-tokeniser at once */
 };
 
 struct counter { /* one per thread */

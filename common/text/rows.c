@@ -124,22 +124,28 @@ static uint32_t count_chars(const char *text, size_t n)
     return (uint32_t)utf8_count((const uint8_t *)text, n);
 }
 
-/* Writes the row whose n ids (U32) stand at the front of the buffer, its types (with pairs) behind
- * them. */
+/* Ids as the stream has them, to out; returns their end. */
+static uint8_t *put_ids(const struct rows_cfg *cfg, uint8_t *out, const uint32_t *ids, size_t count)
+{
+    uint16_t *narrow = (uint16_t *)(void *)out;
+
+    if (cfg->dtype == DTYPE_U16)
+        for (size_t i = 0; i < count; i++) narrow[i] = (uint16_t)ids[i];
+    else if (count > 0)
+        memcpy(out, ids, count * sizeof *ids);
+    return out + count * dtype_size(cfg->dtype);
+}
+
+/* Writes the row whose n ids stand at the front of the buffer, its types (with pairs) behind them.
+ */
 static enum err put_row(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
                         const struct facts *f, size_t n, struct bytes *buffer,
                         struct stream_writer *w)
 {
-    uint8_t *ids = buffer->data, *types = ids + n * sizeof(uint32_t);
+    uint8_t *ids = buffer->data, *types = ids + n * dtype_size(cfg->dtype);
     const void *cells[C_MOST] = {ids, &f->doc, &f->part, &f->skip, &f->bytes, &f->chars};
     int64_t elements[C_MOST] = {(int64_t)n, 1, 1, 1, 1, 1}, c = C_OPTIONAL;
 
-    for (size_t i = 0; cfg->dtype == DTYPE_U16 && i < n; i++) { /* in place, front to back */
-        uint32_t wide;
-        memcpy(&wide, ids + i * sizeof wide, sizeof wide);
-        uint16_t id = (uint16_t)wide;
-        memcpy(ids + i * sizeof id, &id, sizeof id);
-    }
     if (cfg->pair) {
         cells[c] = types;
         elements[c++] = (int64_t)n;
@@ -194,8 +200,9 @@ static size_t end_of(struct walk *k, size_t ids)
     return k->end;
 }
 
-/* Ids [from, to) into out. They end where the walk is, or a part or more before. */
-static void copy_ids(const struct walk *k, size_t from, size_t to, uint32_t *out)
+/* Ids [from, to) to out; returns their end. They end where the walk is, or a part or more before.
+ */
+static uint8_t *copy_ids(const struct walk *k, size_t from, size_t to, uint8_t *out)
 {
     size_t part = k->part, before = k->before;
 
@@ -204,11 +211,12 @@ static void copy_ids(const struct walk *k, size_t from, size_t to, uint32_t *out
         const struct rows_part *p = &k->t->parts[part];
         size_t end = before + p->count < to ? before + p->count : to;
         if (end > at) {
-            memcpy(out + (at - from), p->ids + (at - before), (end - at) * sizeof *out);
+            out = put_ids(k->cfg, out, p->ids + (at - before), end - at);
             at = end;
         }
         before += p->count;
     }
+    return out;
 }
 
 static enum err write_cut(struct errctx *e, struct walk *k, const struct cut *c)
@@ -222,14 +230,13 @@ static enum err write_cut(struct errctx *e, struct walk *k, const struct cut *c)
                             .bytes = (uint32_t)(c->text_to - c->text_from),
                             .chars =
                                 count_chars(k->t->text + c->text_from, c->text_to - c->text_from)};
-    uint32_t *ids;
+    uint8_t *at;
 
     k->buffer->len = 0;
-    TRY(bytes_reserve(e, k->buffer, n * sizeof *ids + 1));
-    ids = (uint32_t *)(void *)k->buffer->data;
-    if (before > 0) memcpy(ids, cfg->before, before * sizeof *ids);
-    copy_ids(k, c->from, c->to, ids + before);
-    if (after > 0) memcpy(ids + n - after, cfg->after, after * sizeof *ids);
+    TRY(bytes_reserve(e, k->buffer, n * dtype_size(cfg->dtype) + 1));
+    at = put_ids(cfg, k->buffer->data, cfg->before, before);
+    at = copy_ids(k, c->from, c->to, at);
+    (void)put_ids(cfg, at, cfg->after, after);
     return put_row(e, cfg, k->d, &f, n, k->buffer, k->w);
 }
 
@@ -315,21 +322,16 @@ static enum err hash_pair(struct errctx *e, const struct rows_document *d, struc
     return ERR_OK;
 }
 
-static size_t put_ids(uint32_t *out, size_t at, const uint32_t *ids, int64_t count)
-{
-    if (count > 0) memcpy(out + at, ids, (size_t)count * sizeof *ids);
-    return at + (size_t)count;
-}
-
 static enum err write_pair(struct errctx *e, const struct rows_cfg *cfg,
                            const struct rows_document *d, struct bytes *buffer,
                            struct stream_writer *w, bool *shortened)
 {
     struct walk a = {.cfg = cfg, .d = d, .t = &d->text}, b = {.cfg = cfg, .d = d, .t = &d->pair};
-    size_t around = (size_t)(cfg->before_count + 2 * cfg->after_count), all, at, first;
+    size_t after = (size_t)cfg->after_count, around = (size_t)cfg->before_count + 2 * after, all,
+           first;
     size_t n = count_ids(&d->text), m = count_ids(&d->pair), n_text = d->text.n, m_text = d->pair.n;
     struct facts f = {0};
-    uint32_t *ids;
+    uint8_t *at;
 
     all = n + m + around;
     if (cfg->length != 0 && all > (size_t)cfg->length) {
@@ -349,15 +351,15 @@ static enum err write_pair(struct errctx *e, const struct rows_cfg *cfg,
     f.bytes = (uint32_t)(n_text + m_text);
     f.chars = count_chars(d->text.text, n_text) + count_chars(d->pair.text, m_text);
     buffer->len = 0;
-    TRY(bytes_reserve(e, buffer, all * (sizeof *ids + 1)));
-    ids = (uint32_t *)(void *)buffer->data;
-    at = put_ids(ids, 0, cfg->before, cfg->before_count);
-    copy_ids(&a, 0, n, ids + at);
-    first = put_ids(ids, at + n, cfg->after, cfg->after_count);
-    copy_ids(&b, 0, m, ids + first);
-    (void)put_ids(ids, first + m, cfg->after, cfg->after_count);
-    memset(buffer->data + all * sizeof *ids, 0, first);
-    memset(buffer->data + all * sizeof *ids + first, 1, all - first);
+    TRY(bytes_reserve(e, buffer, all * (dtype_size(cfg->dtype) + 1)));
+    first = (size_t)cfg->before_count + n + after;
+    at = put_ids(cfg, buffer->data, cfg->before, (size_t)cfg->before_count);
+    at = copy_ids(&a, 0, n, at);
+    at = put_ids(cfg, at, cfg->after, after);
+    at = copy_ids(&b, 0, m, at);
+    at = put_ids(cfg, at, cfg->after, after);
+    memset(at, 0, first);
+    memset(at + first, 1, all - first);
     return put_row(e, cfg, d, &f, all, buffer, w);
 }
 

@@ -15,12 +15,25 @@
 #include "common/text/utf8.h"
 #include "common/text/wordpiece.h"
 
-enum { WORD_LIMIT = 31, WORD_IDS = 7, CACHE_WORDS = 1 << 17, PIECES = 64 };
+enum {
+    WORD_LIMIT = 31, /* bytes of a piece that is remembered */
+    WORD_IDS = 7,
+    WIDE_IDS = 23,
+    CACHE_SETS = 1 << 16,  /* of two words; half as many wide words */
+    CACHE_FIRST = 1 << 10, /* sets for a short text */
+    PIECES = 256,          /* taken from the pre-tokeniser at once */
+};
 
 struct word {        /* one cache line */
     uint64_t key[4]; /* the piece, padded with zeros; the last byte is its length */
     uint32_t ids[WORD_IDS];
     uint32_t count; /* 0: empty */
+};
+
+struct wide_word { /* a piece of more ids: two lines */
+    uint64_t key[4];
+    uint32_t ids[WIDE_IDS];
+    uint32_t count;
 };
 
 struct tokenizer {
@@ -44,8 +57,9 @@ struct tokenizer_scratch {
     struct bpe_scratch bpe;
     struct bytes buffer;
     struct normalized normalized;
-    struct word *cache; /* CACHE_WORDS of them, aligned, in: */
-    struct word *cache_memory;
+    struct word *cache;     /* sets of two: the one that was used last, and the one before */
+    struct wide_word *wide; /* sets / 2 of them */
+    size_t sets, new_words;
 };
 
 const struct tokenizer_spec *tokenizer_spec_of(const struct tokenizer *t)
@@ -147,6 +161,17 @@ void tokenizer_free(struct tokenizer *t)
     mem_free(t);
 }
 
+/* An empty cache. */
+static enum err make_cache(struct errctx *e, struct tokenizer_scratch *s, size_t sets)
+{
+    mem_free(s->cache);
+    mem_free(s->wide);
+    s->wide = NULL;
+    s->sets = sets;
+    TRY(mem_new_table(e, &s->cache, 2 * sets, sizeof *s->cache, "word cache"));
+    return mem_new_table(e, &s->wide, sets / 2, sizeof *s->wide, "word cache");
+}
+
 enum err tokenizer_scratch_new(struct errctx *e, const struct tokenizer *t,
                                struct tokenizer_scratch **out)
 {
@@ -155,17 +180,13 @@ enum err tokenizer_scratch_new(struct errctx *e, const struct tokenizer *t,
     *out = NULL;
     TRY(mem_new(e, &s, 1, sizeof *s, "tokenizer"));
     s->t = t;
-    /* zeroed by the system page by page, so that a short text does not pay for all of it */
-    if (pretokenizer_cursor_new(e, t->pretokenizer, &s->cursor) == ERR_OK &&
-        mem_new(e, &s->cache_memory, CACHE_WORDS + 1, sizeof *s->cache, "word cache") == ERR_OK) {
-        uintptr_t at = (uintptr_t)s->cache_memory;
-        s->cache =
-            (struct word *)((at + sizeof *s->cache - 1) / sizeof *s->cache * sizeof *s->cache);
-        *out = s;
-        return ERR_OK;
+    if (pretokenizer_cursor_new(e, t->pretokenizer, &s->cursor) != ERR_OK ||
+        make_cache(e, s, CACHE_FIRST) != ERR_OK) {
+        tokenizer_scratch_free(s);
+        return e->code;
     }
-    tokenizer_scratch_free(s);
-    return e->code;
+    *out = s;
+    return ERR_OK;
 }
 
 void tokenizer_scratch_free(struct tokenizer_scratch *s)
@@ -175,7 +196,8 @@ void tokenizer_scratch_free(struct tokenizer_scratch *s)
     bpe_scratch_fini(&s->bpe);
     bytes_fini(&s->buffer);
     normalized_fini(&s->normalized);
-    mem_free(s->cache_memory);
+    mem_free(s->cache);
+    mem_free(s->wide);
     mem_free(s);
 }
 
@@ -202,7 +224,7 @@ static inline size_t hash_key(const uint64_t key[4])
     h = (h ^ h >> 29 ^ key[1]) * 0xbf58476d1ce4e5b9u;
     h = (h ^ h >> 32 ^ key[2]) * 0x94d049bb133111ebu;
     h = (h ^ h >> 31 ^ key[3]) * 0x9e3779b97f4a7c15u;
-    return (size_t)(h >> 40) & (CACHE_WORDS - 1);
+    return (size_t)(h >> 40);
 }
 
 static enum err model_encode(struct errctx *e, const struct tokenizer *t,
@@ -216,7 +238,8 @@ static enum err model_encode(struct errctx *e, const struct tokenizer *t,
 /* A piece on its way through the cache. */
 struct lookup {
     uint64_t key[4];
-    struct word *word; /* its place; NULL: too long for the cache */
+    size_t hash;
+    struct word *word; /* its set; NULL: too long for the cache */
 };
 
 /* Where the piece would be, fetched ahead: most of the time of encoding is waiting for these lines.
@@ -227,11 +250,42 @@ static inline void look_up(struct tokenizer_scratch *s, const uint8_t *piece, si
     l->word = NULL;
     if (n > WORD_LIMIT) return;
     make_key(piece, n, room, l->key);
-    l->word = &s->cache[hash_key(l->key)];
+    l->hash = hash_key(l->key);
+    l->word = &s->cache[2 * (l->hash & (s->sets - 1))];
     __builtin_prefetch(l->word);
+    __builtin_prefetch(l->word + 1);
 }
 
-/* Appends the ids of one piece; there is room for n + WORD_IDS more. */
+/* A piece that is not among the words: it goes to the place of its size. */
+static enum err encode_new(struct errctx *e, const struct tokenizer *t, struct tokenizer_scratch *s,
+                           const uint8_t *piece, size_t n, const struct lookup *l,
+                           struct id_list *ids)
+{
+    uint32_t *out = ids->data + ids->count;
+    struct wide_word *wide = &s->wide[l->hash & (s->sets / 2 - 1)];
+    size_t count;
+    if (n > WORD_IDS && memcmp(wide->key, l->key, sizeof l->key) == 0) {
+        memcpy(out, wide->ids, sizeof wide->ids);
+        ids->count += wide->count;
+        return ERR_OK;
+    }
+    TRY(model_encode(e, t, s, piece, n, out, &count));
+    ids->count += count;
+    s->new_words++;
+    if (count <= WORD_IDS) {
+        l->word[1] = l->word[0];
+        memcpy(l->word->key, l->key, sizeof l->key);
+        memcpy(l->word->ids, out, count * sizeof *out);
+        l->word->count = (uint32_t)count;
+    } else if (count <= WIDE_IDS) {
+        memcpy(wide->key, l->key, sizeof l->key);
+        memcpy(wide->ids, out, count * sizeof *out);
+        wide->count = (uint32_t)count;
+    }
+    return ERR_OK;
+}
+
+/* Appends the ids of one piece; there is room for n + WIDE_IDS more. */
 static inline enum err encode_piece(struct errctx *e, const struct tokenizer *t,
                                     struct tokenizer_scratch *s, const uint8_t *piece, size_t n,
                                     const struct lookup *l, struct id_list *ids)
@@ -240,18 +294,20 @@ static inline enum err encode_piece(struct errctx *e, const struct tokenizer *t,
     struct word *w = l->word;
     size_t count;
 
-    if (w != NULL && memcmp(w->key, l->key, sizeof l->key) == 0) {
-        memcpy(out, w->ids, sizeof w->ids);
-        ids->count += w->count;
+    if (w == NULL) {
+        TRY(model_encode(e, t, s, piece, n, out, &count));
+        ids->count += count;
         return ERR_OK;
     }
-    TRY(model_encode(e, t, s, piece, n, out, &count));
-    ids->count += count;
-    if (w != NULL && count <= WORD_IDS) {
-        memcpy(w->key, l->key, sizeof l->key);
-        memcpy(w->ids, out, count * sizeof *out);
-        w->count = (uint32_t)count;
+    if (memcmp(w->key, l->key, sizeof l->key) != 0) {
+        if (memcmp(w[1].key, l->key, sizeof l->key) != 0)
+            return encode_new(e, t, s, piece, n, l, ids);
+        struct word last = w[0];
+        w[0] = w[1];
+        w[1] = last;
     }
+    memcpy(out, w->ids, sizeof w->ids);
+    ids->count += w->count;
     return ERR_OK;
 }
 
@@ -292,7 +348,8 @@ static enum err encode_plain(struct errctx *e, const struct tokenizer *t,
     for (;;) {
         TRY(pretokenizer_next(e, s->cursor, pieces, PIECES, &count));
         if (count == 0) return ERR_OK;
-        size_t need = ids->count + (pieces[count - 1].to - pieces[0].from) + WORD_IDS + 1;
+        if (s->new_words > 2 * s->sets && s->sets < CACHE_SETS) TRY(make_cache(e, s, CACHE_SETS));
+        size_t need = ids->count + (pieces[count - 1].to - pieces[0].from) + WIDE_IDS + 1;
         TRY(mem_grow(e, &ids->data, &ids->capacity, need, sizeof *ids->data, "token ids"));
         for (size_t i = 0; i < count; i++)
             look_up(s, text + pieces[i].from, pieces[i].to - pieces[i].from, n - pieces[i].from,

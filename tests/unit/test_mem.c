@@ -26,6 +26,13 @@ static void new_memory(void **state)
     assert_int_equal(mem_new_aligned(&e, &p, 3, sizeof *p, "aligned"), ERR_OK);
     assert_int_equal((uintptr_t)p % 64, 0);
     mem_free(p);
+    for (size_t n = 1; n <= 1 << 20; n <<= 20) { /* a small table, and one of large pages */
+        assert_int_equal(mem_new_table(&e, &p, n, sizeof *p, "a table"), ERR_OK);
+        assert_int_equal((uintptr_t)p % 64, 0);
+        for (size_t i = 0; i < n; i++) assert_int_equal(p[i], 0);
+        memset(p, 0xff, n * sizeof *p); /* so that the next one is not zero by chance */
+        mem_free(p);
+    }
 }
 
 static void overflow_is_an_error(void **state)

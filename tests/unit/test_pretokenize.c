@@ -149,45 +149,47 @@ static void every_character(void **state)
     free(agreed);
 }
 
+/* What the expressions treat differently */
+static const char *const parts[] = {"'s",
+                                    "'S",
+                                    "'\xc5\xbf",
+                                    "'ll",
+                                    "'Re",
+                                    "'vE",
+                                    "'",
+                                    " ",
+                                    "  ",
+                                    "\n",
+                                    "\r",
+                                    "\r\n",
+                                    "\t",
+                                    "\xc2\xa0",
+                                    "\xe3\x80\x80",
+                                    "\xe1\xa0\x8e",
+                                    "\xc2\x85",
+                                    "a",
+                                    "Z",
+                                    "word",
+                                    "\xc3\xa9",
+                                    "\xe4\xb8\xad",
+                                    "\xd7\x90",
+                                    "1",
+                                    "23",
+                                    "\xdb\xb3",
+                                    "\xc2\xbd",
+                                    "\xe2\x85\xa7",
+                                    "!",
+                                    "...",
+                                    "_",
+                                    "\xf0\x9f\x99\x82",
+                                    "\xcc\x81",
+                                    "\x01",
+                                    "\xe2\x80\xa8",
+                                    "/"};
+
 static void random_mixtures(void **state)
 {
     (void)state;
-    static const char *const parts[] = {"'s",
-                                        "'S",
-                                        "'\xc5\xbf",
-                                        "'ll",
-                                        "'Re",
-                                        "'vE",
-                                        "'",
-                                        " ",
-                                        "  ",
-                                        "\n",
-                                        "\r",
-                                        "\r\n",
-                                        "\t",
-                                        "\xc2\xa0",
-                                        "\xe3\x80\x80",
-                                        "\xe1\xa0\x8e",
-                                        "\xc2\x85",
-                                        "a",
-                                        "Z",
-                                        "word",
-                                        "\xc3\xa9",
-                                        "\xe4\xb8\xad",
-                                        "\xd7\x90",
-                                        "1",
-                                        "23",
-                                        "\xdb\xb3",
-                                        "\xc2\xbd",
-                                        "\xe2\x85\xa7",
-                                        "!",
-                                        "...",
-                                        "_",
-                                        "\xf0\x9f\x99\x82",
-                                        "\xcc\x81",
-                                        "\x01",
-                                        "\xe2\x80\xa8",
-                                        "/"};
     struct rng_key key = rng_key_make(3, RNG_TEST);
     const uint32_t count = thin_any() ? 4000 : 60000;
     for (size_t s = 0; s < ARRAY_LEN(scanned); s++) {
@@ -209,6 +211,49 @@ static void random_mixtures(void **state)
         cutter_close(&scanner);
         cutter_close(&regex);
     }
+}
+
+/* Texts over which a scanner goes by blocks: many pieces are asked for at once. Words and blanks,
+ * with one in `rarely` of the rest between them, so that some blocks have no exception and some
+ * have many. */
+static void long_mixtures(void **state)
+{
+    (void)state;
+    static const char *const plain[] = {"word", " ", " and", "a", "'s", " 12", ".\n", "\n\n  "};
+    struct rng_key key = rng_key_make(4, RNG_TEST);
+    const uint32_t count = thin_any() ? 500 : 6000;
+    struct cutter scanner, regex;
+    cutter_open(&scanner, "gpt2", NULL);
+    cutter_open(&regex, NULL, pretokenizer_pattern("gpt2"));
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t text[2048];
+        struct piece pieces[200];
+        struct errctx e = ERRCTX_INIT;
+        const uint32_t rarely = (uint32_t)1 << i % 6, room = 64 + i % 137;
+        size_t n = 0, got;
+        for (uint32_t k = 0; k < i % 300; k++) {
+            uint32_t w[4];
+            rng_philox(key, (uint32_t[]){i, k, 0, 0}, w);
+            const char *part = w[0] % rarely == 0 ? parts[w[1] % ARRAY_LEN(parts)]
+                                                  : plain[w[1] % ARRAY_LEN(plain)];
+            memcpy(text + n, part, strlen(part));
+            n += strlen(part);
+        }
+        pretokenizer_start(scanner.c, text, n);
+        pretokenizer_start(regex.c, text, n);
+        do {
+            assert_int_equal(pretokenizer_next(&e, scanner.c, pieces, room, &got), ERR_OK);
+            for (size_t k = 0; k < got; k++) {
+                size_t end = next(&regex);
+                if (pieces[k].to != end)
+                    fail_msg("text %u: the piece at %zu ends at %zu, not at %zu", i, pieces[k].from,
+                             pieces[k].to, end);
+            }
+        } while (got > 0);
+        assert_int_equal(next(&regex), SIZE_MAX);
+    }
+    cutter_close(&scanner);
+    cutter_close(&regex);
 }
 
 static void lists_cut_pieces_again(void **state)
@@ -252,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_character),
         cmocka_unit_test(random_mixtures),
+        cmocka_unit_test(long_mixtures),
         cmocka_unit_test(lists_cut_pieces_again),
         cmocka_unit_test(bad_expressions_are_named),
     };

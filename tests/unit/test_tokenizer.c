@@ -15,6 +15,7 @@
 
 #include "common/base/io.h"
 #include "common/base/rng.h"
+#include "common/text/bpe.h"
 #include "common/text/import_tiktoken.h"
 #include "common/text/normalize.h"
 #include "common/text/ops_build.h"
@@ -344,6 +345,67 @@ static void bpe_as_tiktoken(void **state)
             if (n > 0) assert_memory_equal(r.text.data, text, n);
         }
     runner_close(&r);
+    tokenizer_spec_fini(&m.spec);
+}
+
+/* Steps in the heap for a word of n letters, one of the first `letters` each. */
+static uint64_t heap_steps(const struct bpe *b, size_t n, uint32_t letters, size_t *count)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct bpe_scratch s = {0};
+    uint8_t *word = malloc(n);
+    uint32_t *ids = malloc(n * sizeof *ids);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t w[4];
+        rng_philox(rng_key_make(5, RNG_TEST), (uint32_t[]){(uint32_t)i, 0, 0, 0}, w);
+        word[i] = (uint8_t)('a' + w[0] % letters);
+    }
+    assert_int_equal(bpe_encode(&e, b, &s, word, n, ids, count), ERR_OK);
+    uint64_t steps = s.heap_steps;
+    bpe_scratch_fini(&s);
+    free(word);
+    free(ids);
+    return steps;
+}
+
+/* A word of a megabyte: of one letter, whose pairs all have one rank, and of two letters at random.
+ */
+static void long_words_cost_n_log_n(void **state)
+{
+    (void)state;
+    struct errctx e = ERRCTX_INIT;
+    struct maker m = {0};
+    struct vocab_map vocab;
+    struct bpe *b;
+    uint8_t text[4096];
+    size_t count;
+    tokenizer_spec_init(&m.spec);
+    for (int c = 0; c < 256; c++) add_token(&m, &(uint8_t){(uint8_t)c}, 1, 0);
+    memset(text, 'a', sizeof text);
+    for (uint32_t n = 2, last = 'a'; n <= sizeof text; n *= 2) { /* aa, aaaa ... */
+        add_token(&m, text, n, 0);
+        add_merge(&m, last, last);
+        last = (uint32_t)m.spec.vocab - 1;
+    }
+    for (uint32_t n = 1; n <= 64; n++) { /* b, ab, aab ... */
+        text[n] = 'b';
+        add_token(&m, text, n + 1, 0);
+        add_merge(&m, 'a', n == 1 ? 'b' : (uint32_t)m.spec.vocab - 2);
+        text[n] = 'a';
+    }
+    set_ops_bpe(&m, "gpt2", -1);
+    finish(&m);
+    assert_int_equal(vocab_map_init(&e, &m.spec, &vocab), ERR_OK);
+    assert_int_equal(bpe_new(&e, &m.spec, &vocab, false, &b), ERR_OK);
+    for (uint32_t letters = 1; letters <= 2; letters++)
+        for (unsigned bits = 14; bits <= 20; bits += 3) {
+            size_t n = (size_t)1 << bits;
+            uint64_t steps = heap_steps(b, n, letters, &count);
+            if (letters == 1) assert_int_equal(count, n / 4096);
+            assert_in_range(steps, n, 2 * n * bits);
+        }
+    bpe_free(b);
+    vocab_map_fini(&vocab);
     tokenizer_spec_fini(&m.spec);
 }
 
@@ -975,6 +1037,7 @@ int main(void)
         cmocka_unit_test(pieces_as_peers),
         cmocka_unit_test(normal_forms_as_peers),
         cmocka_unit_test(bpe_as_tiktoken),
+        cmocka_unit_test(long_words_cost_n_log_n),
         cmocka_unit_test(wordpiece_as_tokenizers),
         cmocka_unit_test(pairs_as_tokenizers),
         cmocka_unit_test(wordpiece_decodes_words),
