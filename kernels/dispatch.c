@@ -166,5 +166,5 @@ const char *kernels_cpu(const struct kernels *k)
 
 size_t kernels_scratch(int threads)
 {
-    return (size_t)threads * KERNEL_SCRATCH + KERNEL_PANELS;
+    return (size_t)threads * KERNEL_SCRATCH + KERNEL_PANELS + SUM_BLOCKS * sizeof(double);
 }

@@ -22,7 +22,6 @@ enum {
     TILE_N = 1024,
     TILE_LEAST = 32, /* least rows, where that makes enough tiles */
     TILES = 16,      /* tiles worth having, to share out */
-    CHUNK = 512,     /* of the depth */
     STRIP = 384,     /* columns */
     LONG = 2048,     /* a depth to be cut into stretches where its panels do not fit */
     STRETCH = 512,   /* of the depth, where C can hold partial sums */
@@ -34,7 +33,7 @@ enum {
 
 /* The scratch of a thread. */
 struct room {
-    float a[TILE_M * CHUNK];
+    unsigned char a[TILE_M * CHUNK_MOST * SIZE_MOST];
     float c[TILE_M * (TILE_N + BLOCK_MOST)]; /* a tile that does not go straight to C */
     float edge[BLOCK_MOST * BLOCK_MOST];     /* a block that sticks out of C */
 };
@@ -63,7 +62,7 @@ static size_t panel_bytes(const struct gemm_job *job)
 {
     const struct product_unit *u = job->unit;
     int64_t elements = round_up(job->k1 - job->k0, u->step) * u->cols;
-    return (size_t)elements * dtype_size(u->dtype);
+    return (size_t)elements * u->size;
 }
 
 /* A task takes what lies together in memory: the rows of a panel's columns where these are lines,
@@ -81,8 +80,8 @@ static void pack_task(void *ctx, int64_t task, int thread)
         depth = least(PIECE, depth - k);
     }
     (void)thread;
-    unsigned char *to = job->panels + (size_t)(j / u->cols) * panel_bytes(job) +
-                        (size_t)(k * u->cols) * dtype_size(u->dtype);
+    unsigned char *to =
+        job->panels + (size_t)(j / u->cols) * panel_bytes(job) + (size_t)(k * u->cols) * u->size;
     u->pack_b(view_part(job->B, job->k0 + k, job->j0 + j), depth, cols, to, panel_bytes(job));
 }
 
@@ -105,25 +104,17 @@ static inline void block_ahead(const float *c, int64_t rows, int64_t cols, int64
         for (int64_t j = 0; j < cols; j += 16) __builtin_prefetch(c + i * ldc + j, 1);
 }
 
-/* The same for rows of A. */
-static inline void lines_ahead(struct lines a, int64_t rows, int64_t depth, size_t size)
-{
-    for (int64_t i = 0; i < rows; i++)
-        for (size_t at = 0; at < (size_t)depth * size; at += 64)
-            __builtin_prefetch((const unsigned char *)a.p + (size_t)(i * a.row) * size + at, 0, 2);
-}
-
 /* c (m, n) = or += (add) A B over the depth k .. + depth; whole: c has room for whole blocks. */
 static void tile_chunk(const struct gemm_job *job, int64_t i, int64_t m, int64_t j, int64_t n,
                        int64_t k, int64_t depth, float *c, int64_t ldc, bool whole, bool add,
                        struct room *room)
 {
     const struct product_unit *u = job->unit;
-    size_t size = dtype_size(u->dtype), panel = panel_bytes(job);
+    size_t size = u->size, panel = panel_bytes(job);
     int64_t deep = round_up(depth, u->step);
     struct view from = view_part(job->A, i, k);
     struct lines lines = {from.p, from.row, 1};
-    if (from.dtype != u->dtype || from.trans || m % u->rows != 0 || deep != depth ||
+    if (!u->in_place || from.dtype != u->dtype || from.trans || m % u->rows != 0 || deep != depth ||
         from.row * (int64_t)size % CLASH == 0)
         lines = u->pack_a(from, m, depth, room->a);
     int64_t step = lines.p == from.p ? u->rows * from.row : u->rows * deep;
@@ -133,10 +124,10 @@ static void tile_chunk(const struct gemm_job *job, int64_t i, int64_t m, int64_t
         for (int64_t r = 0; r < m; r += u->rows) {
             struct lines a = lines;
             a.p = (const unsigned char *)lines.p + (size_t)(r / u->rows * step) * size;
-            if (strip == 0 && lines.p == from.p && r + u->rows < m) {
-                struct lines next = {(const unsigned char *)a.p + (size_t)step * size, a.row, 1};
-                lines_ahead(next, u->rows, depth, size);
-            }
+            if (strip == 0 && lines.p == from.p && r + u->rows < m)
+                for (int64_t next = u->rows; next < 2 * u->rows; next++)
+                    line_ahead((const unsigned char *)a.p + (size_t)(next * a.row) * size,
+                               (size_t)depth * size);
             for (int64_t s = strip; s < least(strip + STRIP, n); s += u->cols) {
                 const void *b = panels + (size_t)(s / u->cols) * panel;
                 float *to = c + r * ldc + s;
@@ -188,8 +179,8 @@ static void tile_task(void *ctx, int64_t task, int thread)
     bool add = !first || job->a->beta != 0;
     if (first && job->through_room && add) state_of(job->k)->tiles->widen(to, m, n, c, ldc);
     if (u->begin) u->begin();
-    for (int64_t k = job->k0; k < job->k1; k += CHUNK) {
-        tile_chunk(job, i, m, j, n, k, least(CHUNK, job->k1 - k), c, ldc, whole, add, room);
+    for (int64_t k = job->k0; k < job->k1; k += u->chunk) {
+        tile_chunk(job, i, m, j, n, k, least(u->chunk, job->k1 - k), c, ldc, whole, add, room);
         add = true;
     }
     if (u->end) u->end();
@@ -220,7 +211,7 @@ static void extents_set(struct gemm_job *job, int64_t *stretch, int64_t *slab, i
 {
     const struct product_unit *u = job->unit;
     const struct gemm_args *a = job->a;
-    size_t line = (size_t)u->cols * dtype_size(u->dtype), bytes = KERNEL_PANELS;
+    size_t line = (size_t)u->cols * u->size, bytes = KERNEL_PANELS;
     bool fits = (size_t)(round_up(a->K, u->step) * tasks_of(a->N, u->cols)) * line <= bytes;
     *stretch = a->K;
     *band = a->M;

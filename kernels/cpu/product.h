@@ -22,9 +22,12 @@ struct lines {
 };
 
 struct product_unit {
-    enum dtype dtype;   /* of operands as a block reads them */
+    size_t size;   /* bytes of an element as a block reads it */
+    bool in_place; /* a block reads rows of A also where they lie, if their elements are: */
+    enum dtype dtype;
     int64_t rows, cols; /* of a block */
     int64_t step;       /* the depth of a block is a multiple of it; packing fills up with zeros */
+    int64_t chunk;      /* of the depth, at a time: a block's part of A and of B fit the caches */
     /* Packs rows x depth of a into blocks of [block's rows][depth, whole steps], one behind the
      * other; returns the first. */
     struct lines (*pack_a)(struct view a, int64_t rows, int64_t depth, void *to);
@@ -37,5 +40,14 @@ struct product_unit {
     void (*begin)(void);
     void (*end)(void);
 };
+
+enum { CHUNK_MOST = 512, SIZE_MOST = 6 }; /* of any unit */
+
+/* Asks for a line of a matrix before it is read: lines lie too far apart for the processor to
+ * guess the next. */
+static inline void line_ahead(const void *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const unsigned char *)p + i, 0, 2);
+}
 
 #endif

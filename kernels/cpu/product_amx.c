@@ -12,10 +12,8 @@
  * TDPBF16PS, VDPBF16PS. */
 #include <immintrin.h>
 #include <string.h>
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/cpu.h"
-#include "kernels/cpu/product.h"
-
-enum { SIDE = 16, STEP = 2 * SIDE, PANEL = 2 * SIDE, TILE = SIDE * STEP };
 
 /* ---- packing ---- */
 
@@ -44,32 +42,6 @@ static void interleave(__m512i a, __m512i b, __m512i out[2])
         out[i] = _mm512_permutex2var_epi16(a, _mm512_loadu_si512(order[i]), b);
 }
 
-/* Rows become columns, in words of 32 bits: first within each quarter of the vectors, then the
- * quarters. */
-static inline void transpose(__m512i v[SIDE])
-{
-    __m512i t[SIDE];
-    for (int i = 0; i < SIDE; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-    }
-    for (int i = 0; i < SIDE; i += 4) {
-        v[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        v[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        v[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        v[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int i = 0; i < 4; i++)
-        for (int half = 0; half < SIDE; half += 8) {
-            t[half + i] = _mm512_shuffle_i32x4(v[half + i], v[half + i + 4], 0x88);
-            t[half + i + 4] = _mm512_shuffle_i32x4(v[half + i], v[half + i + 4], 0xdd);
-        }
-    for (int i = 0; i < 8; i++) {
-        v[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-        v[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-    }
-}
-
 /* STEP lines from `first` on, elements at .. + STEP of each: out[i] holds elements at + i of all
  * lines. */
 static void load_columns(struct view v, int64_t first, int64_t lines, int64_t at, int64_t length,
@@ -88,11 +60,10 @@ static void load_columns(struct view v, int64_t first, int64_t lines, int64_t at
     transpose(out + SIDE);
 }
 
-/* Lines of a matrix lie too far apart for the processor to guess the next. */
 static void lines_ahead(struct view v, int64_t first, int64_t lines, int64_t length)
 {
     for (int64_t i = first; i < least(first + STEP, lines); i++)
-        for (int64_t at = 0; at < length; at += STEP) __builtin_prefetch(line_of(v, i) + at);
+        line_ahead(line_of(v, i), (size_t)length * sizeof(uint16_t));
 }
 
 static struct lines pack_a(struct view a, int64_t rows, int64_t depth, void *to)
@@ -154,7 +125,7 @@ static void pack_b(struct view b, int64_t depth, int64_t cols, void *to, size_t 
 
 /* ---- AMX ---- */
 
-static void amx_begin(void)
+void amx_begin(void)
 {
     static const struct {
         uint8_t palette, start_row, reserved[14];
@@ -164,7 +135,7 @@ static void amx_begin(void)
     _tile_loadconfig(&tiles);
 }
 
-static void amx_end(void)
+void amx_end(void)
 {
     _tile_release();
 }
@@ -204,16 +175,20 @@ static void amx_block(struct lines a, const void *b, int64_t depth, float *c, in
 
 void cpu_fill_amx(struct kernels *k)
 {
-    static const struct product_unit unit = {.dtype = DTYPE_BF16,
+    static const struct product_unit unit = {.size = sizeof(uint16_t),
+                                             .in_place = true,
+                                             .dtype = DTYPE_BF16,
                                              .rows = 2 * SIDE,
                                              .cols = PANEL,
                                              .step = STEP,
+                                             .chunk = 512,
                                              .pack_a = pack_a,
                                              .pack_b = pack_b,
                                              .block = amx_block,
                                              .begin = amx_begin,
                                              .end = amx_end};
     state_of(k)->product_bf16 = &unit;
+    state_of(k)->product_f32 = &amx_split;
 }
 
 /* ---- AVX512-BF16 ---- */
@@ -244,10 +219,13 @@ static void dot_block(struct lines a, const void *b, int64_t depth, float *c, in
 
 void cpu_fill_avx512bf16(struct kernels *k)
 {
-    static const struct product_unit unit = {.dtype = DTYPE_BF16,
+    static const struct product_unit unit = {.size = sizeof(uint16_t),
+                                             .in_place = true,
+                                             .dtype = DTYPE_BF16,
                                              .rows = DOT_ROWS,
                                              .cols = PANEL,
                                              .step = STEP,
+                                             .chunk = 512,
                                              .pack_a = pack_a,
                                              .pack_b = pack_b,
                                              .block = dot_block};

@@ -18,7 +18,7 @@ struct buf buf_at(struct buf b, size_t offset, size_t bytes)
 static void huge_pages(unsigned char *block, size_t bytes)
 {
     if (bytes < MEM_HUGE) return;
-    size_t skip = MEM_PAGE - (uintptr_t)block % MEM_PAGE;
+    size_t skip = (MEM_PAGE - (uintptr_t)block % MEM_PAGE) % MEM_PAGE;
     (void)madvise(block + skip, (bytes - skip) / MEM_PAGE * MEM_PAGE, MADV_HUGEPAGE);
 }
 

@@ -28,7 +28,8 @@ static int gemm_cuts(const struct shape *s, int64_t out[CUTS_MAX])
     int n = 0;
     out[0] = 0;
     while (s->T && out[n] < units) {
-        out[n + 1] = out[n] + (n % 2 ? s->T / 2 : s->T);
+        int64_t half = (s->T / 2 + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
+        out[n + 1] = out[n] + (n % 2 ? half : s->T);
         if (out[n + 1] > units) out[n + 1] = units;
         n++;
     }
