@@ -130,18 +130,24 @@ enum err tokens_row_view(struct errctx *e, const struct tokens_layout *l,
     return per_token(e, "loss", rows, l->loss, i, out->n, &out->loss);
 }
 
+uint32_t tokens_row_id(const struct tokens_row *row, int64_t i)
+{
+    const unsigned char *ids = row->ids;
+    uint16_t narrow;
+    uint32_t id;
+    if (row->ids_dtype == DTYPE_U32) {
+        memcpy(&id, ids + 4 * i, sizeof id);
+        return id;
+    }
+    memcpy(&narrow, ids + 2 * i, sizeof narrow);
+    return narrow;
+}
+
 enum err tokens_row_ids(struct errctx *e, const struct tokens_layout *l,
                         const struct tokens_row *row, int64_t ordinal, uint32_t *out)
 {
-    const uint8_t *p = row->ids;
     for (int64_t i = 0; i < row->n; i++) {
-        uint16_t narrow;
-        if (row->ids_dtype == DTYPE_U16) {
-            memcpy(&narrow, p + 2 * i, sizeof narrow);
-            out[i] = narrow;
-        } else {
-            memcpy(&out[i], p + 4 * i, sizeof out[i]);
-        }
+        out[i] = tokens_row_id(row, i);
         if (out[i] >= l->vocab)
             return err_set(e, ERR_INPUT,
                            "row %lld, position %lld: token id %u is not below the vocabulary size "

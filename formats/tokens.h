@@ -55,6 +55,8 @@ struct tokens_row {
 enum err tokens_row_view(struct errctx *e, const struct tokens_layout *l,
                          const struct stream_rows *rows, int64_t i,
                          struct tokens_row *out) MUST_USE;
+/* Token i of a row, unchecked. */
+uint32_t tokens_row_id(const struct tokens_row *row, int64_t i);
 /* ids as U32 with the range check id < vocab (ERR_INPUT names row, position, id). out: n numbers.
  */
 enum err tokens_row_ids(struct errctx *e, const struct tokens_layout *l,

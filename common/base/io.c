@@ -416,11 +416,11 @@ static enum err commit_steps(struct errctx *e, struct outfile *f)
         return close(fd) == 0 ? ERR_OK : err_errno(e, "cannot write '%s'", f->path);
     }
     TRY(outfile_sync(e, f));
-    if (!f->temporary && !f->replaces && !fault_here(FAULT_RENAME) && link_unnamed(f, f->path))
+    if (fault_here(FAULT_RENAME)) return err_errno(e, "cannot create '%s'", f->path);
+    if (!f->temporary && !f->replaces && link_unnamed(f, f->path))
         return sync_directory(e, f->path);
     if (!f->temporary) TRY(temporary_make(e, f, false));
-    if (fault_here(FAULT_RENAME) || rename(f->temporary, f->path) != 0)
-        return err_errno(e, "cannot create '%s'", f->path);
+    if (rename(f->temporary, f->path) != 0) return err_errno(e, "cannot create '%s'", f->path);
     return sync_directory(e, f->path);
 }
 

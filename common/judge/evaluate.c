@@ -300,8 +300,7 @@ static enum err check_length(struct errctx *e, const struct evaluation *v,
 static bool starts_special(const struct evaluation *v, const struct tokens_row *row)
 {
     const struct tokenizer_spec *spec = model_tokenizer(v->model);
-    uint32_t id = 0;
-    memcpy(&id, row->ids, dtype_size(row->ids_dtype)); /* little-endian */
+    uint32_t id = tokens_row_id(row, 0);
     return spec && id < (uint32_t)spec->vocab && (spec->flags[id] & TOKEN_SPECIAL);
 }
 

@@ -366,10 +366,10 @@ static enum err next_line(struct errctx *e, struct documents *d, const char **te
     }
 }
 
-static bool is_blank(const char *s, size_t n)
+bool document_blank(const char *line, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (s[i] != ' ' && s[i] != '\t' && s[i] != '\r') return false;
+        if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r') return false;
     return true;
 }
 
@@ -386,7 +386,7 @@ static bool find_paragraph(const char *data, size_t n, bool eof, size_t *from, s
         const char *end = memchr(data + p, '\n', n - p);
         size_t len = end == NULL ? n - p : (size_t)(end - data) - p;
         if (end == NULL && !eof) return false;
-        if (!is_blank(data + p, len)) {
+        if (!document_blank(data + p, len)) {
             if (!inside) *from = p;
             inside = true;
             *to = p + len;
@@ -510,7 +510,7 @@ static enum err next_json(struct errctx *e, struct documents *d, struct document
         if (!*more) return ERR_OK;
         number = d->line - 1;
         if (number == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) line += 3, n -= 3;
-    } while (is_blank(line, n));
+    } while (document_blank(line, n));
     if (d->cfg.pair != NULL && strcmp(d->cfg.pair, key) == 0) return pair_is_text(e, key);
     json_decref(d->object);
     d->object = NULL;

@@ -77,5 +77,7 @@ uint64_t documents_bytes(const struct documents *d);
 /* What a document is in the file `path` (NULL: stdin). */
 int documents_form(const struct documents_cfg *cfg, const char *path);
 void documents_close(struct documents *d);
+/* A line, or part of one, that separates paragraphs: nothing, or spaces, tabs, carriage returns. */
+bool document_blank(const char *line, size_t n);
 
 #endif

@@ -30,13 +30,6 @@ static void end_line(struct count *c)
     c->line = c->filled = false;
 }
 
-static bool is_filled(const char *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (s[i] != ' ' && s[i] != '\t' && s[i] != '\r') return true;
-    return false;
-}
-
 static void count_chunk(struct count *c, const char *s, size_t n)
 {
     /* a byte order mark is no JSON */
@@ -47,7 +40,7 @@ static void count_chunk(struct count *c, const char *s, size_t n)
         const char *end = memchr(s, '\n', n);
         size_t len = end ? (size_t)(end - s) : n;
         c->line = true;
-        if (!c->filled && c->form != DOCUMENT_LINES) c->filled = is_filled(s, len);
+        if (!c->filled && c->form != DOCUMENT_LINES) c->filled = !document_blank(s, len);
         if (end) end_line(c);
         s += len + (end != NULL);
         n -= len + (end != NULL);

@@ -104,8 +104,8 @@ enum { FEW_ROWS = 4 };
 static int64_t settled_warmup(const struct adamw_cfg *c, int64_t horizon)
 {
     if (c->warmup >= 0) return c->warmup;
-    return c->schedule == SCHEDULE_CONSTANT || horizon / 10 > WARMUP_MOST ? WARMUP_MOST
-                                                                          : horizon / 10;
+    bool unknown = horizon == 0; /* the schedule is constant then */
+    return unknown || horizon / 10 > WARMUP_MOST ? WARMUP_MOST : horizon / 10;
 }
 
 /* Steps that the rows of the input will make: batches are nearly full, and a batch has a row at
@@ -140,7 +140,7 @@ enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, struct adamw_
                        "how long it is (but graft shuffle's does); give --steps N, or --schedule "
                        "constant");
     adamw->warmup = settled_warmup(adamw, cfg->horizon);
-    if (adamw->schedule != SCHEDULE_CONSTANT && adamw->warmup >= cfg->horizon)
+    if (cfg->horizon > 0 && adamw->warmup >= cfg->horizon)
         prog_warn("the rate rises over %" PRId64 " steps, but the schedule ends at step %" PRId64
                   ": give --warmup",
                   adamw->warmup, cfg->horizon);
