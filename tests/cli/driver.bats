@@ -86,6 +86,7 @@ setup() {
     [ -f moved/share/man/man7/graft.7 ]
     [ -f moved/share/man/man1/graft-cat.1 ]
     [ -f moved/share/man/man5/graft-stream.5 ]
+    [ -f moved/share/man/man7/graft-internals.7 ]
     [ -f moved/share/bash-completion/completions/graft ]
     [ "$(find moved -type f -name 'graft-*' -path '*libexec*' | wc -l)" -eq "$(graft --list | wc -l)" ]
 }
