@@ -53,6 +53,9 @@ enum err added_tokens_init(struct errctx *e, const struct tokenizer_spec *spec, 
         insert(a, count++, (uint32_t)id);
         a->any_space |= has_space(bytes, n) || (flags & (TOKEN_LSTRIP | TOKEN_RSTRIP));
     }
+    a->only = count > 0 ? spec->bytes[spec->start[a->ids[0]]] : -1;
+    for (size_t i = 0; i < count; i++)
+        if (spec->bytes[spec->start[a->ids[i]]] != a->only) a->only = -1;
     for (size_t i = 0; i < count; i++)
         a->first[spec->bytes[spec->start[a->ids[i]]] + 1] = (uint32_t)i + 1;
     for (int b = 0; b < 256; b++)
@@ -105,13 +108,25 @@ static bool match_at(const struct added_tokens *a, const uint8_t *s, size_t n, s
     return false;
 }
 
+/* The first place >= p where one may begin, or n. */
+static inline size_t candidate(const struct added_tokens *a, const uint8_t *s, size_t n, size_t p)
+{
+    if (a->only >= 0) {
+        const uint8_t *at = p < n ? memchr(s + p, a->only, n - p) : NULL;
+        return at != NULL ? (size_t)(at - s) : n;
+    }
+    while (p < n && a->first[s[p]] == a->first[s[p] + 1]) p++;
+    return p;
+}
+
 bool added_tokens_next(const struct added_tokens *a, const uint8_t *text, size_t n, size_t at,
                        size_t *from, size_t *to, uint32_t *id)
 {
-    size_t p = at, len;
+    size_t p, len;
 
     if (a->ids == NULL) return false;
-    while (p < n && !match_at(a, text, n, p, to, id)) p++;
+    p = candidate(a, text, n, at);
+    while (p < n && !match_at(a, text, n, p, to, id)) p = candidate(a, text, n, p + 1);
     if (p == n) return false;
     *from = p;
     if (a->spec->flags[*id] & TOKEN_LSTRIP)

@@ -11,6 +11,7 @@ struct added_tokens {
     const struct tokenizer_spec *spec; /* borrowed */
     uint32_t *ids;                     /* by first byte, then longest first */
     uint32_t first[257];               /* ids of first byte b: ids[first[b]] .. ids[first[b + 1]] */
+    int only;                          /* the byte that all of them begin with, -1: not one byte */
     bool any_space; /* one of them holds or takes whitespace: text has no safe borders */
 };
 /* The tokens with TOKEN_ADDED whose TOKEN_NORMALIZED is as asked; special ones only if `special`.

@@ -95,7 +95,7 @@ static enum err rehash(struct errctx *e, struct state *s)
 
     for (size_t i = 0; i < s->table_slots; i++)
         live += s->table[i].key != NO_KEY && s->table[i].count >= s->min_count;
-    while (slots < 4 * live) slots *= 2;
+    while (3 * slots < 8 * live) slots *= 2; /* three quarters full at most, after twice as many */
     TRY(mem_new_aligned(e, &table, slots, sizeof *table, "pairs"));
     for (size_t i = 0; i < slots; i++) table[i].key = NO_KEY;
     for (size_t i = 0; i < s->table_slots; i++)
@@ -186,17 +186,24 @@ static struct pair *next_pair(struct state *s)
 
 /* ------------------------------------------------------------------ gathering */
 
-/* `delta` more of the pair with a partner, in a word (words come in ascending order). */
-static inline enum err gather(struct errctx *e, struct state *s, uint32_t partner, uint32_t word,
-                              int64_t delta)
+/* `delta` more of the pair with a partner, in a word (words come in ascending order). True when the
+ * word is new to it. */
+static inline bool note(struct state *s, uint32_t partner, uint32_t word, int64_t delta)
 {
     struct partner *p = &s->partners[partner];
 
     if (p->last == NO_WORD) s->touched[s->touched_count++] = partner;
     p->count += delta;
-    if (p->last == word) return ERR_OK;
+    if (p->last == word) return false;
     p->last = word;
     p->words++;
+    return true;
+}
+
+static inline enum err gather(struct errctx *e, struct state *s, uint32_t partner, uint32_t word,
+                              int64_t delta)
+{
+    if (!note(s, partner, word, delta)) return ERR_OK;
     if (s->found_count == s->found_capacity)
         TRY(mem_grow(e, &s->found, &s->found_capacity, s->found_count + 1, sizeof *s->found,
                      "pairs"));
@@ -204,11 +211,10 @@ static inline enum err gather(struct errctx *e, struct state *s, uint32_t partne
     return ERR_OK;
 }
 
-/* Turns what was gathered into pairs with their words; key_of says which pair a partner stands for.
- */
-static enum err settle(struct errctx *e, struct state *s, uint32_t token, bool initial)
+/* Makes pairs of what was gathered, with room for their words; partner->next says where, or NO_KEY
+ * where the pair is too rare. */
+static enum err make_pairs(struct errctx *e, struct state *s, uint32_t token, bool initial)
 {
-    if (s->table_used + s->touched_count > s->table_slots / 2) TRY(rehash(e, s));
     for (size_t i = 0; i < s->touched_count; i++) {
         struct partner *p = &s->partners[s->touched[i]];
         uint32_t id = s->touched[i];
@@ -224,20 +230,32 @@ static enum err settle(struct errctx *e, struct state *s, uint32_t token, bool i
             pair.key = (uint64_t)token << 32 | (id - s->tokens);
         p->next = s->places_count;
         s->places_count += p->words;
-        if (2 * (s->table_used + 1) > s->table_slots) TRY(rehash(e, s));
+        if (4 * (s->table_used + 1) > 3 * s->table_slots) TRY(rehash(e, s));
         insert(s->table, s->table_slots, &pair);
         s->table_used++;
         TRY(push(e, s, (struct candidate){pair.count, pair.key}));
     }
-    TRY(mem_grow(e, &s->places, &s->places_capacity, s->places_count, sizeof *s->places, "pairs"));
-    for (size_t i = 0; i < s->found_count; i++) {
-        struct partner *p = &s->partners[s->found[i].partner];
-        if (p->next != NO_KEY) s->places[p->next++] = s->found[i].word;
-    }
+    return mem_grow(e, &s->places, &s->places_capacity, s->places_count, sizeof *s->places,
+                    "pairs");
+}
+
+static void forget_partners(struct state *s)
+{
     for (size_t i = 0; i < s->touched_count; i++)
         s->partners[s->touched[i]] = (struct partner){.last = NO_WORD};
     s->touched_count = 0;
     s->found_count = 0;
+}
+
+/* Turns what was gathered around a new token into pairs with their words. */
+static enum err settle(struct errctx *e, struct state *s, uint32_t token)
+{
+    TRY(make_pairs(e, s, token, false));
+    for (size_t i = 0; i < s->found_count; i++) {
+        struct partner *p = &s->partners[s->found[i].partner];
+        if (p->next != NO_KEY) s->places[p->next++] = s->found[i].word;
+    }
+    forget_partners(s);
     return ERR_OK;
 }
 
@@ -321,14 +339,28 @@ static enum err take_words(struct errctx *e, struct state *s, struct word_table 
     return ERR_OK;
 }
 
+/* All words are gone through twice, which takes less memory than what was found would. */
 static enum err initial_pairs(struct errctx *e, struct state *s)
 {
-    for (size_t w = 0; w < s->words_count; w++) {
-        const uint32_t *y = s->symbols + s->words[w].first;
-        for (uint32_t i = 0; i + 1 < s->words[w].len; i++)
-            TRY(gather(e, s, y[i] << 8 | y[i + 1], (uint32_t)w, (int64_t)s->words[w].count));
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t w = 0; w < s->words_count; w++) {
+            const uint32_t *y = s->symbols + s->words[w].first;
+            for (uint32_t i = 0; i + 1 < s->words[w].len; i++) {
+                struct partner *p = &s->partners[y[i] << 8 | y[i + 1]];
+                if (pass == 0) {
+                    (void)note(s, y[i] << 8 | y[i + 1], (uint32_t)w, (int64_t)s->words[w].count);
+                } else if (p->next != NO_KEY && p->last != (uint32_t)w) {
+                    s->places[p->next++] = (uint32_t)w;
+                    p->last = (uint32_t)w;
+                }
+            }
+        }
+        if (pass == 0) TRY(make_pairs(e, s, 0, true));
+        for (size_t i = 0; pass == 0 && i < s->touched_count; i++)
+            s->partners[s->touched[i]].last = NO_WORD;
     }
-    return settle(e, s, 0, true);
+    forget_partners(s);
+    return ERR_OK;
 }
 
 static enum err prepare(struct errctx *e, struct state *s, struct word_table *words, size_t want)
@@ -367,7 +399,7 @@ static enum err learn(struct errctx *e, struct state *s, size_t want, struct mer
         out->count = k + 1;
         for (uint32_t i = 0; i < pair.words; i++)
             TRY(merge_word(e, s, s->places[pair.first + i], left, right, token));
-        TRY(settle(e, s, token, false));
+        TRY(settle(e, s, token));
         if (k % 64 == 0) prog_progress_count("merges", (int64_t)k, (int64_t)want);
     }
     prog_progress_done();

@@ -155,10 +155,7 @@ static enum err count_plain(struct counter *c, const uint8_t *text, size_t n)
     for (;;) {
         TRY(pretokenizer_next(&c->error, c->cursor, pieces, PIECES, &count));
         if (count == 0) return ERR_OK;
-        for (size_t i = 0; i < count; i++) {
-            size_t len = pieces[i].to - pieces[i].from;
-            if (len > 1) TRY(word_table_add(&c->error, &c->words, text + pieces[i].from, len, 1));
-        }
+        TRY(word_table_add_pieces(&c->error, &c->words, text, pieces, count));
     }
 }
 

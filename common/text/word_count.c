@@ -5,6 +5,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+enum { BATCH = 64 };
+
 void word_table_fini(struct word_table *t)
 {
     mem_free(t->slots);
@@ -17,7 +19,7 @@ static enum err grow(struct errctx *e, struct word_table *t)
     size_t n = t->slots_count == 0 ? 4096 : 2 * t->slots_count;
     struct word_entry *slots;
 
-    TRY(mem_new(e, &slots, n, sizeof *slots, "word counts"));
+    TRY(mem_new_table(e, &slots, n, sizeof *slots, "word counts"));
     for (size_t i = 0; i < t->slots_count; i++) {
         const struct word_entry *w = &t->slots[i];
         if (w->count == 0) continue;
@@ -31,10 +33,9 @@ static enum err grow(struct errctx *e, struct word_table *t)
     return ERR_OK;
 }
 
-enum err word_table_add(struct errctx *e, struct word_table *t, const uint8_t *word, size_t n,
-                        uint64_t count)
+static enum err add_hashed(struct errctx *e, struct word_table *t, const uint8_t *word, size_t n,
+                           uint64_t hash, uint64_t count)
 {
-    uint64_t hash = XXH3_64bits(word, n);
     uint32_t tag = (uint32_t)(hash >> 32);
     struct word_entry *w;
 
@@ -52,6 +53,36 @@ enum err word_table_add(struct errctx *e, struct word_table *t, const uint8_t *w
     TRY(bytes_append(e, &t->arena, word, n));
     w->count = count;
     t->used++;
+    return ERR_OK;
+}
+
+enum err word_table_add(struct errctx *e, struct word_table *t, const uint8_t *word, size_t n,
+                        uint64_t count)
+{
+    return add_hashed(e, t, word, n, XXH3_64bits(word, n), count);
+}
+
+enum err word_table_add_pieces(struct errctx *e, struct word_table *t, const uint8_t *text,
+                               const struct piece *pieces, size_t count)
+{
+    uint64_t hash[BATCH];
+
+    if (t->slots_count == 0) TRY(grow(e, t));
+    for (size_t from = 0, n; from < count; from += n) {
+        const struct piece *p = pieces + from;
+        n = count - from < BATCH ? count - from : BATCH;
+        for (size_t i = 0; i < n; i++) {
+            hash[i] = XXH3_64bits(text + p[i].from, p[i].to - p[i].from);
+            __builtin_prefetch(&t->slots[(size_t)hash[i] & (t->slots_count - 1)]);
+        }
+        for (size_t i = 0; i < n; i++) /* of an empty slot this is the arena's begin */
+            __builtin_prefetch(t->arena.data +
+                               t->slots[(size_t)hash[i] & (t->slots_count - 1)].offset);
+        for (size_t i = 0; i < n; i++) {
+            size_t len = p[i].to - p[i].from;
+            if (len > 1) TRY(add_hashed(e, t, text + p[i].from, len, hash[i], 1));
+        }
+    }
     return ERR_OK;
 }
 

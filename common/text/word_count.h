@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "common/base/mem.h"
+#include "common/text/pretokenize.h"
 
 struct word_entry {
     uint64_t count;  /* 0: empty slot */
@@ -22,6 +23,10 @@ void word_table_fini(struct word_table *t);
 /* Adds `count` occurrences of word[0..n). */
 enum err word_table_add(struct errctx *e, struct word_table *t, const uint8_t *word, size_t n,
                         uint64_t count) MUST_USE;
+/* Adds one occurrence of each piece of the text that is longer than a byte. Faster than one by one:
+ * their places in memory are fetched while others are worked on. */
+enum err word_table_add_pieces(struct errctx *e, struct word_table *t, const uint8_t *text,
+                               const struct piece *pieces, size_t count) MUST_USE;
 /* Adds all of `from`. */
 enum err word_table_merge(struct errctx *e, struct word_table *t,
                           const struct word_table *from) MUST_USE;

@@ -1,25 +1,40 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# learn.sh: learning 8192 ids from 40 MB of English (the dictionary of dict-gcide): seconds and peak memory, and with PEERS (a
-# Python environment with tokenizers) those of Hugging Face's trainer in the same run. The bar: half its time, less memory.
+# learn.sh: learning 8192 ids from 40 MB of English (tests/bench/text) and 32768 from 400 MB of it: seconds and peak memory, and
+# with PEERS (a Python environment with tokenizers) those of Hugging Face's trainer in the same run. The bars: a quarter of its
+# time, and for ten times the text at most 1.1 times the memory.
+#
+#     SIZES='40 400'    millions of bytes; the peer takes minutes for 400
 set -eu -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 PATH=${BUILD:-$here/../../build}/bin:$PATH
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-dictionary=/usr/share/dictd/gcide.dict.dz
-if [ ! -e $dictionary ]; then
-    echo "skipped: there is no $dictionary (package dict-gcide)"
-    exit 0
-fi
-gzip -dc $dictionary | iconv -c -f utf-8 -t utf-8 >"$scratch/text" 2>/dev/null || true
-for threads in 1 "$(nproc)"; do
-    graft learn-tokenizer -j "$threads" -v --vocab 8192 "$scratch/text" -o "$scratch/t.tok" 2>&1 |
-        sed -n "s/.*rows out, .* out; /graft learn-tokenizer -j $threads: /p"
+learn() { # THREADS VOCAB: seconds and kilobytes
+    /usr/bin/env time -o "$scratch/times" -f '%e %M' graft learn-tokenizer -q -j "$1" --vocab "$2" "$scratch/text" -o "$scratch/t.tok"
+    cat "$scratch/times"
+}
+
+smaller=
+for size in ${SIZES:-40 400}; do
+    "$here/text/english.sh" "${size}000000" >"$scratch/text" || exit 0
+    vocab=8192
+    [ "$size" -le 40 ] || vocab=32768
+    echo "$size MB, $vocab ids"
+    for threads in 1 2; do
+        read -r seconds memory < <(learn $threads $vocab)
+        printf '  %-28s %7.2f s  %7.1f MB\n' "graft learn-tokenizer -j $threads" "$seconds" "$(jq -n "$memory / 1000")"
+    done
+    read -r seconds memory < <(learn 2 32768)
+    if [ -n "$smaller" ]; then
+        printf '  memory for 32768 ids: %.1f MB, %.2f of that for the smaller text (bar 1.1)\n' "$(jq -n "$memory / 1000")" \
+            "$(jq -n "$memory / $smaller")"
+    fi
+    smaller=$memory
+    if [ -x "${PEERS:-}/bin/python" ]; then
+        "$PEERS/bin/python" "$here/learn_peer.py" "$scratch/text" $vocab || echo '  tokenizers: not installed in PEERS'
+    else
+        echo '  tokenizers: skipped (set PEERS)'
+    fi
 done
-if [ -x "${PEERS:-}/bin/python" ]; then
-    "$PEERS/bin/python" "$here/learn_peer.py" "$scratch/text" 8192 || echo 'tokenizers: not installed in PEERS'
-else
-    echo 'tokenizers: skipped (set PEERS)'
-fi

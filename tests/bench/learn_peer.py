@@ -15,4 +15,4 @@ begin = time.perf_counter()
 tokenizer.train([sys.argv[1]], trainer)
 took = time.perf_counter() - begin
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(f"tokenizers {took:.3f} s real, {used.ru_utime + used.ru_stime:.3f} s CPU; peak memory {used.ru_maxrss / 1e3:.2f} MB")
+print(f"  {'tokenizers':<28} {took:7.2f} s  {used.ru_maxrss / 1e3:7.1f} MB  ({used.ru_utime + used.ru_stime:.1f} s CPU)")
