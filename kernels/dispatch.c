@@ -75,6 +75,7 @@ static void level_fill(struct kernels *k, enum level level)
         cpu_fill_avx512(k);
     if (level == LEVEL_AVX512BF16) cpu_fill_avx512bf16(k);
     if (level == LEVEL_AMX) cpu_fill_amx(k);
+    if (level == LEVEL_AMX) cpu_fill_skinny_amx(k);
     cpu_fill_gemm(k);
 }
 #else

@@ -170,7 +170,7 @@ static void draw_task(void *ctx, int64_t task, int thread)
     if (sampler_draw(&s->failure, g->samplers[thread], logits, s->ids.data, s->ids.count, u, &id) !=
         ERR_OK)
         return;
-    s->token_logprob = sampler_logprob(logits, g->vocab, id);
+    s->token_logprob = sampler_drawn_logprob(g->samplers[thread], logits, id);
     (void)ids_push(&s->failure, &s->ids, id);
 }
 

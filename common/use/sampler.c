@@ -78,6 +78,9 @@ struct sampler {
     uint32_t *drawn; /* [V] number of the draw in which the penalty met the id last */
     uint32_t draw;
     uint8_t *excluded; /* [V] */
+    int64_t exclusions;
+    bool plain;         /* the chain changes no score */
+    double best, total; /* of the last draw by chance: the highest score, the sum of weights */
 };
 
 /* ---- the chain ---- */
@@ -149,6 +152,8 @@ enum err sampler_new(struct errctx *e, const struct sampler_cfg *cfg, int64_t vo
     TRY(mem_new(e, &s, 1, sizeof *s, "sampler"));
     s->cfg = *cfg;
     s->vocab = vocab;
+    s->plain = cfg->temperature == 1 && cfg->top_k == 0 && cfg->top_p == 1 && cfg->min_p == 0 &&
+               cfg->repetition == 1;
     if (chain_parse(e, s) != ERR_OK ||
         mem_new(e, &s->score, n, sizeof *s->score, "scores") != ERR_OK ||
         mem_new(e, &s->excluded, n, 1, "scores") != ERR_OK ||
@@ -175,6 +180,7 @@ void sampler_free(struct sampler *s)
 
 void sampler_exclude(struct sampler *s, uint32_t id)
 {
+    s->exclusions += !s->excluded[id];
     s->excluded[id] = 1;
 }
 
@@ -251,7 +257,8 @@ static void apply_top_k(struct sampler *s)
 static double best_score(const struct sampler *s)
 {
     double best = -INFINITY;
-    for (int64_t v = 0; v < s->vocab; v++) best = fmax(best, s->score[v]);
+    for (int64_t v = 0; v < s->vocab; v++)
+        if (s->score[v] > best) best = s->score[v];
     return best;
 }
 
@@ -263,6 +270,8 @@ static double weigh(struct sampler *s)
         s->weight[v] = s->score[v] > -INFINITY ? exp(s->score[v] - best) : 0;
         total += s->weight[v];
     }
+    s->best = best;
+    s->total = total;
     return total;
 }
 
@@ -349,7 +358,14 @@ const double *sampler_scores(const struct sampler *s)
 double sampler_logprob(const float *logits, int64_t vocab, uint32_t id)
 {
     double best = -INFINITY, total = 0;
-    for (int64_t v = 0; v < vocab; v++) best = fmax(best, logits[v]);
+    for (int64_t v = 0; v < vocab; v++)
+        if (logits[v] > best) best = logits[v];
     for (int64_t v = 0; v < vocab; v++) total += exp(logits[v] - best);
     return logits[id] - best - log(total);
+}
+
+double sampler_drawn_logprob(const struct sampler *s, const float *logits, uint32_t id)
+{
+    if (!s->plain || s->exclusions > 0) return sampler_logprob(logits, s->vocab, id);
+    return logits[id] - s->best - log(s->total);
 }

@@ -57,5 +57,7 @@ const double *sampler_scores(const struct sampler *s);
 
 /* log softmax(logits)[id]: what the model itself gives the token, in nats. */
 double sampler_logprob(const float *logits, int64_t vocab, uint32_t id);
+/* The same of the id that the last draw gave from these logits. */
+double sampler_drawn_logprob(const struct sampler *s, const float *logits, uint32_t id);
 
 #endif

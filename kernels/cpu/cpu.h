@@ -23,6 +23,8 @@ struct tile_ops {
     void (*finish)(const struct tile_end *t);
     /* rows x cols of v, widened to F32. */
     void (*widen)(struct view v, int64_t rows, int64_t cols, float *to, int64_t to_ld);
+    /* kernels.skinny, for what a matrix unit does not take. */
+    void (*skinny)(struct kernels *k, const struct gemm_args *a);
 };
 
 /* The part of a matrix that begins at (i, j). */
@@ -52,6 +54,7 @@ void cpu_fill_avx512(struct kernels *k);
 /* On top of it: products of BF16 by AVX512-BF16, by AMX. */
 void cpu_fill_avx512bf16(struct kernels *k);
 void cpu_fill_amx(struct kernels *k);
+void cpu_fill_skinny_amx(struct kernels *k);
 /* The matrix product, after one of the above. */
 void cpu_fill_gemm(struct kernels *k);
 

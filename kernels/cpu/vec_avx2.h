@@ -7,7 +7,15 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { VF = 8, TILE_ROWS = 6, TILE_VECTORS = 2, BLOCK_ROWS = 4, BLOCK_VECTORS = 3, DOT_ROWS = 2 };
+enum {
+    VF = 8,
+    TILE_ROWS = 6,
+    TILE_VECTORS = 2,
+    BLOCK_ROWS = 4,
+    BLOCK_VECTORS = 3,
+    DOT_ROWS = 3,
+    DOT_COLUMNS = 4
+};
 
 typedef __m256 vf;
 typedef __m256 vmask; /* all bits of a lane */

@@ -11,7 +11,15 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-enum { VF = 16, TILE_ROWS = 12, TILE_VECTORS = 2, BLOCK_ROWS = 8, BLOCK_VECTORS = 3, DOT_ROWS = 4 };
+enum {
+    VF = 16,
+    TILE_ROWS = 12,
+    TILE_VECTORS = 2,
+    BLOCK_ROWS = 8,
+    BLOCK_VECTORS = 3,
+    DOT_ROWS = 3,
+    DOT_COLUMNS = 8
+};
 
 typedef __m512 vf;
 typedef __mmask16 vmask;

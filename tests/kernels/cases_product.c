@@ -233,6 +233,18 @@ static const struct shape skinny_shapes[] = {
      .y = DTYPE_BF16,
      .b_trans = true,
      .bias = true},
+    {.M = 1, .N = 33, .K = 32, .x = DTYPE_BF16, .w = DTYPE_BF16, .b_trans = true},
+    {.M = 37,
+     .N = 100,
+     .K = 96,
+     .x = DTYPE_BF16,
+     .w = DTYPE_BF16,
+     .y = DTYPE_BF16,
+     .b_trans = true,
+     .bias = true,
+     .act = ACT_GELU_TANH,
+     .residual = true},
+    {.M = 17, .N = 131, .K = 128, .x = DTYPE_BF16, .w = DTYPE_BF16, .b_trans = true},
 };
 
 static const struct shape skinny_perf[] = {
@@ -241,6 +253,9 @@ static const struct shape skinny_perf[] = {
     {.M = 16, .N = 8192, .K = 2048, .b_trans = true},
     {.M = 1, .N = 8192, .K = 2048, .w = DTYPE_BF16, .b_trans = true},
     {.M = 1, .N = 384, .K = 384, .b_trans = true},
+    {.M = 32, .N = 1536, .K = 384, .b_trans = true},
+    {.M = 32, .N = 384, .K = 1536, .b_trans = true},
+    {.M = 32, .N = 1536, .K = 384, .x = DTYPE_BF16, .w = DTYPE_BF16, .b_trans = true},
 };
 
 /* Sums of up to 700 products in F32, in other orders than the reference's double. */

@@ -145,6 +145,7 @@ static void frequencies(void **state)
         uint32_t id = 0;
         double u = rng_uniform(key, i, 0, 0, 0);
         assert_int_equal(sampler_draw(&e, s, logits, NULL, 0, u, &id), ERR_OK);
+        assert_true(sampler_drawn_logprob(s, logits, id) == sampler_logprob(logits, N, id));
         count[id]++;
     }
     for (uint32_t id = 0; id < N; id++) {
@@ -152,6 +153,13 @@ static void frequencies(void **state)
         chi += (count[id] - expected) * (count[id] - expected) / expected;
     }
     assert_true(chi < 24.3);
+    sampler_exclude(s, 2);
+    for (uint32_t i = 0; i < 100; i++) {
+        uint32_t id = 0;
+        assert_int_equal(sampler_draw(&e, s, logits, NULL, 0, i / 100.0, &id), ERR_OK);
+        assert_true(id != 2);
+        assert_true(sampler_drawn_logprob(s, logits, id) == sampler_logprob(logits, N, id));
+    }
     sampler_free(s);
 }
 
