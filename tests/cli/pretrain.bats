@@ -123,6 +123,22 @@ nothing_left() { # no output, no temporary, no lock
     tail -n 1 log | jq -e '.rate <= 0.000101'
 }
 
+@test "a tenth of the steps are warm-up, where their number is known, also of a constant schedule" {
+    train=(graft pretrain -q -m init.model --batch-tokens 64 --lr 0.001 --log log -o a.model)
+    rates() { jq -s -c 'map(.rate * 1e6 | round) | [.[0:3], .[-1]]' log; }
+    recorded() { graft lineage --json a.model | jq -s -r 'last.options | "\(.warmup) \(.horizon)"'; }
+    "${train[@]}" --schedule constant --steps 20 train.tokens
+    [ "$(rates)" = '[[500,1000,1000],1000]' ]
+    [ "$(recorded)" = '2 20' ]
+    "${train[@]}" --steps 20 train.tokens
+    [ "$(jq -s -c 'map(.rate * 1e6 | round)[0:2]' log)" = '[500,1000]' ]
+    "${train[@]}" --schedule constant --steps 20 --warmup 4 train.tokens
+    [ "$(rates)" = '[[250,500,750],1000]' ]
+    # of a pipe that does not say how long it is
+    head -n 20 "$DATA/corpus.txt" | graft tokenize -q -t t.tok -f lines --length 32 | cat | "${train[@]}" --schedule constant
+    [ "$(recorded)" = '100 0' ]
+}
+
 @test "a batch has a row at least: the schedule ends with the rows also where rows are longer than a batch" {
     quick() { graft pretrain -m init.model --warmup 1 --log log "$@" train.tokens -o a.model 2>stderr; }
     rows=$(graft inspect --json train.tokens | jq .rows)
