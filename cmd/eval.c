@@ -84,12 +84,9 @@ static enum err load_and_judge(struct errctx *e, struct cmd *c, struct kernels *
 static enum err print_plan(struct errctx *e, struct kernels *k)
 {
     struct model_use use = use_of();
-    const struct model_use none = {.dtype = DTYPE_F32};
-    struct model *model;
+    struct model_config config;
     struct plan plan;
-    TRY(model_load(e, k, NULL, opts.model, &none, &model));
-    const struct model_config config = *model_config_of(model);
-    model_free(model);
+    TRY(model_load_config(e, k, opts.model, &config));
     evaluate_fit(&use, &config);
     TRY(model_plan(e, &config, &use, cmd_threads(&opts.common), &plan));
     plan_print(&plan, stdout);

@@ -77,12 +77,9 @@ static enum err load_and_generate(struct errctx *e, struct cmd *c, const struct 
 static enum err print_plan(struct errctx *e, struct kernels *k)
 {
     const struct model_use use = {.dtype = compute_dtype(&opts.compute)};
-    const struct model_use none = {.dtype = DTYPE_F32};
-    struct model *model;
+    struct model_config config;
     struct plan plan;
-    TRY(model_load(e, k, NULL, opts.model, &none, &model));
-    const struct model_config config = *model_config_of(model);
-    model_free(model);
+    TRY(model_load_config(e, k, opts.model, &config));
     TRY(model_plan(e, &config, &use, cmd_threads(&opts.common), &plan));
     enum err r =
         decoder_plan(e, &config, use.dtype, opts.generate.batch,

@@ -11,7 +11,6 @@
 
 #include "cmd/cmd.h"
 #include "common/base/io.h"
-#include "common/flow/join.h"
 #include "common/model/compute.h"
 #include "common/train/trainer.h"
 
@@ -49,26 +48,6 @@ static struct opt_set sets[] = {{"Model", model_table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-/* Options that would do nothing are mistakes. */
-static enum err check_ignored(struct errctx *e)
-{
-    const struct {
-        const char *name;
-        bool used;
-        const char *needs;
-    } checks[] = {
-        {"val-every", opts.trainer.val != NULL, "--val"},
-        {"decay-part", opts.adamw.schedule == SCHEDULE_WSD, "--schedule wsd"},
-        {"lr-min", opts.adamw.schedule != SCHEDULE_CONSTANT, "a schedule that goes down"},
-        {"horizon", opts.adamw.schedule != SCHEDULE_CONSTANT, "a schedule that goes down"},
-        {"checkpoint-minutes", opts.trainer.checkpoint != NULL, "--checkpoint"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(checks); i++)
-        if (!checks[i].used && opts_given(sets, checks[i].name))
-            return err_set(e, ERR_USAGE, "--%s needs %s", checks[i].name, checks[i].needs);
-    return ERR_OK;
-}
-
 /* What is written as the run goes on must be no file that something else is kept in. */
 static enum err check_files(struct errctx *e, const struct opt_list *operands)
 {
@@ -93,47 +72,21 @@ static enum err drain_rows(struct errctx *e, void *ctx, bool stop)
     return cmd_drain(e, ctx, stop);
 }
 
-/* Where the schedule ends must be known, if it has an end: files that do not say how long they are
- * can be counted. */
-static enum err find_length(struct errctx *e, struct cmd *c)
-{
-    struct stream_expect sum = {0, 0}, one;
-    TRY(join_expect(e, c->operands, &c->begin, &c->begin.expect));
-    if (opts.adamw.schedule == SCHEDULE_CONSTANT || opts.trainer.steps || opts.trainer.horizon ||
-        c->begin.expect.tokens >= 0)
-        return ERR_OK;
-    for (size_t i = 0; i < c->operands->count && sum.tokens >= 0; i++) {
-        TRY(feed_count(e, c->operands->items[i], cmd_threads(&opts.common), &one));
-        sum.rows = one.rows < 0 ? -1 : sum.rows + one.rows;
-        sum.tokens = one.tokens < 0 ? -1 : sum.tokens + one.tokens;
-    }
-    if (c->operands->count) c->begin.expect = sum;
-    return ERR_OK;
-}
-
 /* ---- the model ---- */
 
-/* What the size of the model's memory depends on besides its configuration. */
-struct fit {
-    int64_t length;
-};
-
+/* The model's memory depends on its configuration and on the longest row. */
 static void fit_model(struct model_use *use, const struct model_config *c)
 {
-    const struct fit *f = use->fit_ctx;
-    struct model_use wanted;
-    trainer_use(&opts.trainer, c->context, f->length, compute_dtype(&opts.compute), &wanted);
-    *use = wanted;
+    const int64_t *length = use->fit_ctx;
+    trainer_use(&opts.trainer, c->context, *length, compute_dtype(&opts.compute), use);
 }
 
 static enum err print_plan(struct errctx *e, struct kernels *k)
 {
-    struct model_use use = {.dtype = DTYPE_F32};
-    struct model *m;
+    struct model_config c;
+    struct model_use use;
     struct plan plan;
-    TRY(model_load(e, k, NULL, opts.model, &use, &m));
-    const struct model_config c = *model_config_of(m);
-    model_free(m);
+    TRY(model_load_config(e, k, opts.model, &c));
     trainer_use(&opts.trainer, c.context, 0, compute_dtype(&opts.compute), &use);
     TRY(model_plan(e, &c, &use, cmd_threads(&opts.common), &plan));
     enum err r = trainer_plan(e, &opts.trainer, &c, &plan);
@@ -173,11 +126,12 @@ static enum err train(struct errctx *e, struct cmd *c, struct model *m)
 
 static enum err load_and_train(struct errctx *e, struct cmd *c, struct kernels *k)
 {
-    const struct fit fit = {trainer_input_length(&c->begin)};
-    const struct model_use use = {.fit = fit_model, .fit_ctx = &fit};
+    const int64_t length = trainer_input_length(&c->begin);
+    const struct model_use use = {.fit = fit_model, .fit_ctx = &length};
     struct model *m;
     TRY(cmd_output_check(e, c));
-    TRY(find_length(e, c));
+    TRY(feed_expect(e, c->operands, cmd_threads(&opts.common),
+                    trainer_needs_length(&opts.trainer, &opts.adamw), &c->begin));
     TRY(trainer_settle(e, &opts.trainer, &opts.adamw, &c->begin, &c->run));
     TRY(model_load(e, k, &c->run, opts.model, &use, &m));
     enum err r = train(e, c, m);
@@ -192,7 +146,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     objective_note_given(&opts.objective, sets);
     opts.trainer.seed = opts.common.seed;
     opts.trainer.log = opts.common.log;
-    TRY(check_ignored(e));
+    TRY(trainer_check_options(e, sets, &opts.trainer, &opts.adamw));
     TRY(check_files(e, operands));
     if (opts.trainer.checkpoint) TRY(io_defer_signals(e)); /* before anything waits for input */
     enum err r = opts.common.plan ? cmd_open_run(e, &c, p, &opts.common)

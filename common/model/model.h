@@ -44,6 +44,9 @@ enum err model_create(struct errctx *e, struct kernels *k, const struct model_co
  * tensor. NaN or infinite weights: ERR_INPUT with the tensor's name. */
 enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const char *path,
                     const struct model_use *use, struct model **out) MUST_USE;
+/* Only the configuration of one, which is checked as if it were to be used. */
+enum err model_load_config(struct errctx *e, struct kernels *k, const char *path,
+                           struct model_config *c) MUST_USE;
 void model_free(struct model *m);
 
 /* Writes the model as a stream (parameters F32, tokenizer inside), with `run`'s lineage; atomic.

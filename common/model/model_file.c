@@ -250,6 +250,17 @@ enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const 
     return ERR_OK;
 }
 
+enum err model_load_config(struct errctx *e, struct kernels *k, const char *path,
+                           struct model_config *c)
+{
+    const struct model_use use = {.dtype = DTYPE_F32};
+    struct model *m;
+    TRY(model_load(e, k, NULL, path, &use, &m));
+    *c = *model_config_of(m);
+    model_free(m);
+    return ERR_OK;
+}
+
 /* ------------------------------------------------------------------ saving */
 
 static enum err write_model(struct errctx *e, const struct model *m, struct stream_writer *w,

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "common/base/prog.h"
+#include "common/flow/join.h"
 
 enum err feed_init(struct errctx *e, struct feed *f, const struct row_source *source)
 {
@@ -130,7 +131,8 @@ static enum err count_rows(struct errctx *e, struct stream_reader *r, struct str
     }
 }
 
-enum err feed_count(struct errctx *e, const char *path, int threads, struct stream_expect *found)
+static enum err count_file(struct errctx *e, const char *path, int threads,
+                           struct stream_expect *found)
 {
     struct stream_reader_cfg cfg = {.kind = STREAM_TOKENS, .threads = threads};
     struct stream_reader *r;
@@ -141,4 +143,19 @@ enum err feed_count(struct errctx *e, const char *path, int threads, struct stre
     enum err code = count_rows(e, r, found);
     stream_reader_close(r);
     return code;
+}
+
+enum err feed_expect(struct errctx *e, const struct opt_list *operands, int threads, bool count,
+                     struct stream_begin *begin)
+{
+    struct stream_expect sum = {0, 0}, one;
+    TRY(join_expect(e, operands, begin, &begin->expect));
+    if (!count || begin->expect.tokens >= 0 || operands->count == 0) return ERR_OK;
+    for (size_t i = 0; i < operands->count && sum.tokens >= 0; i++) {
+        TRY(count_file(e, operands->items[i], threads, &one));
+        sum.rows = one.rows < 0 ? -1 : sum.rows + one.rows;
+        sum.tokens = one.tokens < 0 ? -1 : sum.tokens + one.tokens;
+    }
+    begin->expect = sum;
+    return ERR_OK;
 }

@@ -8,6 +8,7 @@
 #ifndef GRAFT_TRAIN_FEED_H
 #define GRAFT_TRAIN_FEED_H
 
+#include "common/base/opts.h"
 #include "formats/tokens.h"
 
 /* Where rows come from: one stream, or several that a program reads one after another. */
@@ -48,9 +49,10 @@ void feed_digest(const struct feed *f, uint8_t digest[16]);
 enum err feed_skip(struct errctx *e, struct feed *f, int64_t rows,
                    const uint8_t digest[16]) MUST_USE;
 
-/* Rows of a regular file and tokens in them; -1 when it is something that can be read only once. */
-enum err feed_count(struct errctx *e, const char *path, int threads,
-                    struct stream_expect *found) MUST_USE;
+/* Sets begin->expect, that of the first operand, to what all of them say to expect. With `count`
+ * files that do not say it are read and counted; what can be read only once is -1. */
+enum err feed_expect(struct errctx *e, const struct opt_list *operands, int threads, bool count,
+                     struct stream_begin *begin) MUST_USE;
 
 /* Reads on to the end, so that the lineage is whole and no producer dies; or stops here. */
 enum err feed_drain(struct errctx *e, struct feed *f, bool stop) MUST_USE;
