@@ -1,28 +1,31 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""torch_gpt.py STEPS f32|bf16: PyTorch's speed at the training step that pretrain.sh measures: the same GPT, scaled dot product
-attention, clipping to 1, fused AdamW. Prints "PyTorch N tokens/s  N GB" of the median step. bf16 is autocast."""
-import resource
+"""torch_gpt.py STEPS f32|bf16 13.9M|124M eager|compile: PyTorch's speed at the training step that pretrain.sh measures: the
+same GPT, scaled dot product attention, clipping to 1, fused AdamW. Prints tokens per second of the median step, peak memory in
+GB, PyTorch's version. bf16 is autocast."""
 import sys
-import time
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-LAYERS, WIDTH, HEADS, CONTEXT, ROWS, VOCAB = 6, 384, 6, 256, 16, 8192
+from torch_steps import measure
+
+# layers, width, heads, context, rows, vocabulary
+SHAPES = {"13.9M": (6, 384, 6, 256, 16, 8192), "124M": (12, 768, 12, 512, 4, 50257)}
 
 
 class Layer(nn.Module):
-    def __init__(self):
+    def __init__(self, width, heads):
         super().__init__()
-        self.norms = nn.ModuleList([nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)])
-        self.qkv = nn.Linear(WIDTH, 3 * WIDTH)
-        self.out = nn.Linear(WIDTH, WIDTH)
-        self.mlp = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(approximate="tanh"), nn.Linear(4 * WIDTH, WIDTH))
+        self.heads = heads
+        self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
 
     def forward(self, x):
-        heads = self.qkv(self.norms[0](x)).unflatten(-1, (3, HEADS, WIDTH // HEADS))
+        heads = self.qkv(self.norms[0](x)).unflatten(-1, (3, self.heads, -1))
         q, k, v = (t.transpose(1, 2) for t in heads.unbind(2))
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
@@ -30,12 +33,12 @@ class Layer(nn.Module):
 
 
 class Gpt(nn.Module):
-    def __init__(self):
+    def __init__(self, layers, width, heads, context, vocab):
         super().__init__()
-        self.tokens = nn.Embedding(VOCAB, WIDTH)
-        self.positions = nn.Embedding(CONTEXT, WIDTH)
-        self.layers = nn.Sequential(*[Layer() for _ in range(LAYERS)])
-        self.norm = nn.LayerNorm(WIDTH)
+        self.tokens = nn.Embedding(vocab, width)
+        self.positions = nn.Embedding(context, width)
+        self.layers = nn.Sequential(*[Layer(width, heads) for _ in range(layers)])
+        self.norm = nn.LayerNorm(width)
 
     def forward(self, ids, targets):
         x = self.layers(self.tokens(ids) + self.positions.weight)
@@ -44,24 +47,13 @@ class Gpt(nn.Module):
 
 
 def main():
-    steps, dtype = int(sys.argv[1]), sys.argv[2]
+    steps, dtype, shape, mode = int(sys.argv[1]), *sys.argv[2:5]
+    layers, width, heads, context, rows, vocab = SHAPES[shape]
     torch.manual_seed(0)
-    model = Gpt()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-    ids = torch.randint(VOCAB, (ROWS, CONTEXT + 1))
-    took = []
-    for _ in range(steps + 2):
-        begin = time.perf_counter()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bf16"):
-            loss = model(ids[:, :-1], ids[:, 1:])
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        took.append(time.perf_counter() - begin)
-    median = sorted(took[2:])[steps // 2]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"PyTorch  {ROWS * CONTEXT / median:6.0f} tokens/s  {memory:.2f} GB  {dtype} torch {torch.__version__}")
+    model = Gpt(layers, width, heads, context, vocab)
+    ids = torch.randint(vocab, (rows, context + 1))
+    batches = [((ids[:, :-1], ids[:, 1:]), rows * context)] * (steps + 2)
+    measure(model, batches, dtype, mode)
 
 
 main()

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# threads.sh: training with two threads beside one, the GPT of 13.9 M parameters, in turn: tokens per second (the median step),
+# and the ids of what comes out, which must be the same. The bar: 1.85 times the speed. What the machine has to give is measured
+# in the same way: two runs of one thread each at a time.
+#
+#     ROUNDS=3    STEPS=4  steps to measure in a round, after 2 that do not count
+set -eu -o pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+PATH=${BUILD:-$here/../../build}/bin:$PATH
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+# shellcheck source=tests/bench/shapes.bash
+. "$here/shapes.bash"
+steps=${STEPS:-4}
+shape_set 13.9M
+shape_model "$scratch/model"
+shape_rows full $((steps + 2)) "$scratch/rows"
+for dtype in bf16 f32; do
+    for round in $(seq "${ROUNDS:-3}"); do
+        for threads in 1 2; do
+            shape_steps "$scratch/model" "$scratch/rows" "$scratch/$dtype.$threads.$round" --dtype $dtype -j $threads
+            graft inspect --json "$scratch/out.model" | jq -r .id >"$scratch/id.$threads"
+        done
+        cmp "$scratch/id.1" "$scratch/id.2" || { echo "$dtype: the ids differ" >&2 && exit 1; }
+        for run in a b; do
+            graft pretrain -q -m "$scratch/model" --batch-tokens "$batch" --schedule constant --lr 1e-4 --warmup 0 --dtype $dtype \
+                -j 1 --log "$scratch/$dtype.beside.$round.$run" "$scratch/rows" -o "$scratch/$run.model" &
+        done
+        wait
+    done
+    one=$(shape_speed "$scratch/$dtype.1".*) two=$(shape_speed "$scratch/$dtype.2".*) beside=$(shape_speed "$scratch/$dtype.beside".*)
+    awk -v d=$dtype -v a="$one" -v b="$two" -v c="$beside" 'BEGIN {
+        printf "%-4s  1 thread %6d, 2 threads %6d tokens/s: %.2f times (bar 1.85), the same id; two runs at a time: %.2f times\n",
+            d, a, b, b / a, 2 * c / a }'
+done
