@@ -29,6 +29,7 @@ struct kernels_state {
     const struct tile_ops *tiles; /* what the products need from the vector level */
     const struct product_unit *product_f32, *product_bf16; /* by the operands; the second may be
                                                             * the first */
+    const struct product_unit *small_bf16; /* for products of the blocks of attention, or NULL */
     unsigned char *panels; /* [KERNEL_PANELS]: packed operands of the product at hand */
     char cpu[160];
 };

@@ -34,6 +34,12 @@ static inline struct view view_part(struct view v, int64_t i, int64_t j)
     return v;
 }
 
+/* The same matrix, transposed. */
+static inline struct view view_turned(struct view v)
+{
+    return (struct view){v.p, v.col, v.row, v.dtype, !v.trans};
+}
+
 /* Rows of C elements that make a task: enough work to be worth handing out. */
 static inline int64_t rows_per_task(int64_t C)
 {

@@ -187,7 +187,7 @@ void cpu_fill_amx(struct kernels *k)
                                              .block = amx_block,
                                              .begin = amx_begin,
                                              .end = amx_end};
-    state_of(k)->product_bf16 = &unit;
+    state_of(k)->product_bf16 = state_of(k)->small_bf16 = &unit;
     state_of(k)->product_f32 = &amx_split;
 }
 
@@ -229,5 +229,5 @@ void cpu_fill_avx512bf16(struct kernels *k)
                                              .pack_a = pack_a,
                                              .pack_b = pack_b,
                                              .block = dot_block};
-    state_of(k)->product_bf16 = &unit;
+    state_of(k)->product_bf16 = state_of(k)->small_bf16 = &unit;
 }

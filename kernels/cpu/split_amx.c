@@ -86,10 +86,11 @@ static void pack_columns(struct view a, int64_t i, int64_t rows, int64_t k, int6
 static struct lines pack_a(struct view a, int64_t rows, int64_t depth, void *to)
 {
     uint16_t *out = to;
+    int64_t deep = tasks_of(depth, STEP) * STEP;
     for (int64_t i = 0; i < rows; i += 2 * SIDE)
         for (int64_t k = 0; k < depth; k += STEP, out += PIECE)
             (a.trans ? pack_columns : pack_rows)(a, i, rows, k, depth, out);
-    return (struct lines){to, 0, 0};
+    return (struct lines){to, deep, 1};
 }
 
 /* Pairs of lines: elements of both side by side. */

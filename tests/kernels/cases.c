@@ -286,8 +286,10 @@ static int compare_values(const struct op *op, const struct problem *want,
     for (int n = 0; n < want->arrays; n++) {
         const struct array *w = &want->a[n], *g = &got->a[n];
         if (!is_result(w)) continue;
-        double square = 0, worst = 0, allowed = w->dtype == DTYPE_BF16 ? 1.0 / 128 : tolerance;
+        double square = 0, worst = 0, allowed = tolerance;
         int64_t at_i = 0, at_j = 0, count = 0;
+        if (w->dtype == DTYPE_BF16) allowed = 1.0 / 128;
+        if (op->half > 0 && want->s->x == DTYPE_BF16) allowed = op->half;
         if (w->dtype == DTYPE_I32) allowed = 0;
         for (int64_t i = 0; i < w->rows; i++)
             for (int64_t j = 0; j < w->cols; j++)

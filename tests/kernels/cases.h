@@ -66,6 +66,7 @@ struct problem {
 
 struct op {
     const char *name;
+    double half;      /* where activations are BF16; 0: 1/128, two units */
     double tolerance; /* F32, relative to the element and the array's root mean square; 0: 2e-6 */
     const struct shape *shapes, *perf;
     size_t shape_count, perf_count;
