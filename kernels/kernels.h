@@ -104,9 +104,9 @@ struct gemm_args {
  *   head h uses group h / (H / G). lse F32 [H, Nq_total] with leading dimension lse_ld: log-sum-exp
  *   of each query's scores.
  * Where all of them are BF16, the probabilities and their gradients may be rounded to it, as
- * operands of products. The T x T scores never exist whole. A task is (row, head), backward (row, group): sums in fixed
- * order. A query that sees nothing gives zeros. Padding tokens are in no row and their outputs are
- * left as they are (the caller zeroes `out` once). */
+ * operands of products. The T x T scores never exist whole. A task is (row, head), backward (row,
+ * group): sums in fixed order. A query that sees nothing gives zeros. Padding tokens are in no row
+ * and their outputs are left as they are (the caller zeroes `out` once). */
 struct attention_args {
     int64_t B, H, G, D;
     struct mat q, k, v, out;

@@ -18,7 +18,8 @@
 #include "kernels/cpu/product.h"
 
 enum {
-    TILE_M = 128, /* most rows and columns of a tile */
+    NEAR = 1 << 20, /* bytes that stay in a second cache, beside others */
+    TILE_M = 128,   /* most rows and columns of a tile */
     TILE_N = 1024,
     TILE_LEAST = 32, /* least rows, where that makes enough tiles */
     TILES = 16,      /* tiles worth having, to share out */
@@ -49,7 +50,8 @@ struct gemm_job {
     float *partial;    /* [band][partial_ld]: sums between stretches that C cannot hold, or NULL */
     int64_t partial_ld;
     int64_t tile_m, tile_n, down, across; /* tiles of the slab */
-    int64_t i0, i1, j0, j1, k0, k1;       /* band, slab and stretch */
+    bool by_columns; /* the order of tiles: one part of the panels stays near for all rows */
+    int64_t i0, i1, j0, j1, k0, k1; /* band, slab and stretch */
     unsigned char *panels;
 };
 
@@ -63,6 +65,16 @@ static size_t panel_bytes(const struct gemm_job *job)
     const struct product_unit *u = job->unit;
     int64_t elements = round_up(job->k1 - job->k0, u->step) * u->cols;
     return (size_t)elements * u->size;
+}
+
+static size_t slab_bytes(const struct gemm_job *job)
+{
+    return panel_bytes(job) * (size_t)tasks_of(job->j1 - job->j0, job->unit->cols);
+}
+
+static bool is_in_place(const struct gemm_job *job)
+{
+    return job->unit->in_place && job->A.dtype == job->unit->dtype;
 }
 
 /* A task takes what lies together in memory: the rows of a panel's columns where these are lines,
@@ -114,7 +126,7 @@ static void tile_chunk(const struct gemm_job *job, int64_t i, int64_t m, int64_t
     int64_t deep = round_up(depth, u->step);
     struct view from = view_part(job->A, i, k);
     struct lines lines = {from.p, from.row, 1};
-    if (!u->in_place || from.dtype != u->dtype || from.trans || m % u->rows != 0 || deep != depth ||
+    if (!is_in_place(job) || from.trans || m % u->rows != 0 || deep != depth ||
         from.row * (int64_t)size % CLASH == 0)
         lines = u->pack_a(from, m, depth, room->a);
     int64_t step = lines.p == from.p ? u->rows * from.row : u->rows * deep;
@@ -162,8 +174,10 @@ static void tile_task(void *ctx, int64_t task, int thread)
     const struct gemm_job *job = ctx;
     const struct product_unit *u = job->unit;
     struct room *room = thread_scratch(job->k, thread);
-    int64_t i = job->i0 + task / job->across * job->tile_m, m = least(job->tile_m, job->i1 - i);
-    int64_t j = job->j0 + task % job->across * job->tile_n, n = least(job->tile_n, job->j1 - j);
+    int64_t down = job->by_columns ? task % job->down : task / job->across;
+    int64_t across = job->by_columns ? task / job->down : task % job->across;
+    int64_t i = job->i0 + down * job->tile_m, m = least(job->tile_m, job->i1 - i);
+    int64_t j = job->j0 + across * job->tile_n, n = least(job->tile_n, job->j1 - j);
     struct view to = view_part(job->C, i, j);
     float *c = (float *)(void *)to.p;
     int64_t ldc = to.row;
@@ -194,7 +208,8 @@ static void tiles_set(struct gemm_job *job, int64_t M, int64_t N)
 {
     const struct product_unit *u = job->unit;
     job->tile_m = TILE_M;
-    job->tile_n = round_up(least(N, TILE_N), u->cols);
+    job->across = tasks_of(N, TILE_N);
+    job->tile_n = round_up(tasks_of(N, job->across), u->cols);
     job->across = tasks_of(N, job->tile_n);
     while (job->tile_m > TILE_LEAST && tasks_of(M, job->tile_m) * job->across < TILES)
         job->tile_m /= 2;
@@ -212,10 +227,16 @@ static void extents_set(struct gemm_job *job, int64_t *stretch, int64_t *slab, i
     const struct product_unit *u = job->unit;
     const struct gemm_args *a = job->a;
     size_t line = (size_t)u->cols * u->size, bytes = KERNEL_PANELS;
-    bool fits = (size_t)(round_up(a->K, u->step) * tasks_of(a->N, u->cols)) * line <= bytes;
+    size_t all = (size_t)(round_up(a->K, u->step) * tasks_of(a->N, u->cols)) * line;
+    bool fits = all <= bytes;
     *stretch = a->K;
     *band = a->M;
-    if (a->K > LONG && !fits) {
+    /* sums that stay near cost less than panels that do not */
+    int64_t sums = a->M * a->N * (int64_t)sizeof(float) / state_of(job->k)->threads;
+    bool near = all <= NEAR, sums_near = !job->through_room && sums <= NEAR * 5 / 4;
+    if (a->K > STRETCH && !near && sums_near) {
+        *stretch = STRETCH;
+    } else if (a->K > LONG && !fits) {
         *stretch = STRETCH;
         if (job->through_room) {
             bytes /= 2;
@@ -245,6 +266,8 @@ static void band_run(struct gemm_job *job, int64_t stretch, int64_t slab)
         job->j1 = least(job->j0 + slab, a->N);
         tiles_set(job, job->i1 - job->i0, job->j1 - job->j0);
         job->k0 = 0;
+        job->k1 = least(stretch, a->K);
+        job->by_columns = !job->A.trans && is_in_place(job) && slab_bytes(job) > NEAR;
         do {
             job->k1 = least(job->k0 + stretch, a->K);
             pool_run(job->k->pool, pack_task, job,
