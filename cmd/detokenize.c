@@ -101,7 +101,7 @@ int main(int argc, char **argv)
 {
     static const struct prog p = {.name = "detokenize",
                                   .summary = "turn tokens back into text",
-                                  .synopsis = "-t TOKENIZER | -m MODEL [options] [FILE ...]",
+                                  .synopsis = "-t TOKENIZER | -m MODEL [OPTION ...] [FILE ...]",
                                   .needs_input = true,
                                   .sets = sets,
                                   .run = run};

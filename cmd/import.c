@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 {
     static const struct prog p = {.name = "import",
                                   .summary = "bring in tokenizers and models of other formats",
-                                  .synopsis = "[options] FILE",
+                                  .synopsis = "[OPTION ...] FILE",
                                   .sets = sets,
                                   .run = run};
     return prog_main(&p, argc, argv);

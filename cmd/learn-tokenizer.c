@@ -120,7 +120,7 @@ int main(int argc, char **argv)
 {
     static const struct prog p = {.name = "learn-tokenizer",
                                   .summary = "learn a vocabulary from text",
-                                  .synopsis = "--vocab N [options] [FILE ...]",
+                                  .synopsis = "--vocab N [OPTION ...] [FILE ...]",
                                   .needs_input = true,
                                   .sets = sets,
                                   .run = run};

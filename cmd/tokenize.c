@@ -130,7 +130,7 @@ int main(int argc, char **argv)
 {
     static const struct prog p = {.name = "tokenize",
                                   .summary = "turn text into a stream of tokens",
-                                  .synopsis = "-t TOKENIZER | -m MODEL [options] [FILE ...]",
+                                  .synopsis = "-t TOKENIZER | -m MODEL [OPTION ...] [FILE ...]",
                                   .needs_input = true,
                                   .sets = sets,
                                   .run = run};

@@ -204,8 +204,3 @@ uint64_t content_bytes(const struct content *c)
 {
     return c->bytes;
 }
-
-const uint8_t *content_tensor_digest(const struct content *c, int64_t t)
-{
-    return c->digests[t];
-}

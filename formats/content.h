@@ -39,7 +39,5 @@ void content_id(struct content *c, const struct stream_rows *rows, int64_t from,
 
 int64_t content_rows_count(const struct content *c);
 uint64_t content_bytes(const struct content *c);
-/* The digest of one closed tensor. */
-const uint8_t *content_tensor_digest(const struct content *c, int64_t t);
 
 #endif

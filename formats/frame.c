@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define MAGIC_ZSTD     0xFD2FB528u
-#define MAGIC_GRAFT    0x184D2A50u
 #define MAGIC_SEAL     0x184D2A51u
 #define MAGIC_TABLE    0x184D2A5Eu
 #define MAGIC_SEEKABLE 0x8F92EAB1u

@@ -431,11 +431,6 @@ enum err run_input_done(struct errctx *e, struct run *run, size_t slot, const ui
     return ERR_OK;
 }
 
-void run_input_cancel(struct run *run, size_t slot)
-{
-    run->slots[slot].done = true;
-}
-
 /* Inputs in the order of opening; those of one slot stay in theirs. */
 static void sort_inputs(struct lineage_step *s)
 {

@@ -98,8 +98,6 @@ enum err run_input_open(struct errctx *e, struct run *run, const char *role, con
  * an input that is several (a joined stream) called once for each, in order. */
 enum err run_input_done(struct errctx *e, struct run *run, size_t slot, const uint8_t content[16],
                         const struct lineage *from, int64_t rows, bool partial) MUST_USE;
-/* A slot whose file turned out to be unused. */
-void run_input_cancel(struct run *run, size_t slot);
 /* The lineage of an output with this content id: ancestors + the finished step. */
 enum err run_lineage(struct errctx *e, const struct run *run, const uint8_t output[16],
                      int64_t rows, int64_t tensors, struct lineage *out) MUST_USE;

@@ -45,7 +45,9 @@ bool hex_parse(const char *text, void *data, size_t n)
 enum { MANTISSA_BITS = 52 };
 #define MANTISSA (((uint64_t)1 << MANTISSA_BITS) - 1)
 
-char *real_format(double v, char *buf)
+/* A double as text that strtod reads back to the same bits: "0x1.8p+1", "inf",
+ * "-nan:8000000000001". buf: 40 bytes; returns buf. */
+static char *real_format(double v, char *buf)
 {
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
@@ -56,7 +58,8 @@ char *real_format(double v, char *buf)
     return buf;
 }
 
-bool real_parse(const char *text, double *out)
+/* The same back; false when it is none. */
+static bool real_parse(const char *text, double *out)
 {
     const char *nan = strstr(text, "nan:");
     char *end;

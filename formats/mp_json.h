@@ -22,11 +22,6 @@
 json_t *mp_to_json(const struct mp_value *v, bool exact);
 enum err mp_from_json(struct errctx *e, const json_t *j, struct mp_value *out) MUST_USE;
 
-/* A double as text that strtod reads back to the same bits: "0x1.8p+1", "inf",
- * "-nan:8000000000001". buf: 40 bytes; returns buf. real_parse: false when it is none. */
-char *real_format(double v, char *buf);
-bool real_parse(const char *text, double *out);
-
 /* Hex of n bytes, NUL-terminated, into out (2 n + 1); back: false unless exactly n bytes of hex. */
 void hex_format(const void *data, size_t n, char *out);
 bool hex_parse(const char *text, void *data, size_t n);

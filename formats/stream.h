@@ -71,7 +71,6 @@ enum {
     STREAM_MAX_COLUMNS = 256,
     STREAM_MAX_TENSORS = 1 << 20,
     STREAM_MAX_NAME = 255,
-    STREAM_FRAME_LIMIT = 4 << 20,
     STREAM_BEGIN_LIMIT = 1 << 20,
 };
 /* A cell may not be longer than this many bytes (a document of 1 GiB of token data). */
@@ -210,9 +209,6 @@ int64_t stream_reader_rows_total(struct stream_reader *r);
  * behind the last rows handed out. */
 void stream_reader_digest(const struct stream_reader *r, uint8_t digest[16]);
 void stream_reader_digest_at(const struct stream_reader *r, int64_t row, uint8_t digest[16]);
-
-/* A record's position for messages: record number and byte of the compressed input. */
-void stream_reader_position(const struct stream_reader *r, int64_t *record, uint64_t *byte);
 
 /* After STREAM_EVENT_END: counts, the joined id (zero for joined segments that were not read
  * through), and the lineage: the steps of all segments, those of the last one last. */

@@ -834,12 +834,6 @@ const char *stream_reader_name(const struct stream_reader *r)
     return r->in.name;
 }
 
-void stream_reader_position(const struct stream_reader *r, int64_t *record, uint64_t *byte)
-{
-    *record = r->records;
-    *byte = r->byte;
-}
-
 const struct stream_summary *stream_reader_summary(const struct stream_reader *r)
 {
     return &r->summary;

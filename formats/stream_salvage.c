@@ -18,7 +18,7 @@
 #include "formats/stream_begin.h"
 #include "formats/stream_writer.h"
 
-enum { SEARCH_BYTES = 1 << 16, HEAD_BYTES = 18, COPY_BYTES = 1 << 20 };
+enum { SEARCH_BYTES = 1 << 16, HEAD_BYTES = 18 };
 #define MAGIC_ZSTD     0xFD2FB528u
 #define MAGIC_SKIP     0x184D2A50u /* and the 15 after it */
 #define MAGIC_SKIP_END 0x184D2A60u

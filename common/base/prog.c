@@ -22,16 +22,11 @@
 
 static pthread_mutex_t stderr_lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *program_name = "?";
-static enum prog_verbosity verbosity = PROG_NORMAL;
+static enum { PROG_QUIET, PROG_NORMAL, PROG_VERBOSE } verbosity = PROG_NORMAL;
 static bool progress_shown;
 static double progress_time;
 static char progress_label[64];                /* of what is counted, */
 static double progress_began, progress_before; /* since when, from where on */
-
-enum prog_verbosity prog_verbosity(void)
-{
-    return verbosity;
-}
 
 static void wipe_progress(void)
 {

@@ -30,10 +30,10 @@ int prog_main(const struct prog *p, int argc, char **argv);
 
 /* ---- what every program may say while it runs ---- */
 
-/* -q 0 1 -v: set by prog_main from the options "quiet" and "verbose" when a set has them. */
-enum prog_verbosity { PROG_QUIET, PROG_NORMAL, PROG_VERBOSE };
-enum prog_verbosity prog_verbosity(void);
-/* "graft-NAME: ..." on stderr unless quiet: a warning the user should see once. */
+/* With -q there are no warnings and no progress, with -v also notes: prog_main looks for options
+ * "quiet" and "verbose" in the sets.
+ *
+ * "graft-NAME: ..." on stderr unless quiet: a warning the user should see once. */
 void prog_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* The same only under -v. */
 void prog_note(const char *fmt, ...) PRINTF_LIKE(1, 2);

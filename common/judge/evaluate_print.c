@@ -109,8 +109,9 @@ enum err evaluate_print_json(struct errctx *e, const struct evaluate_result *r,
     return ERR_OK;
 }
 
-enum err evaluate_document_json(struct errctx *e, const struct evaluate_document *d, bool bits,
-                                struct bytes *out)
+/* bits: whether bits per byte exist for these rows. */
+static enum err document_json(struct errctx *e, const struct evaluate_document *d, bool bits,
+                              struct bytes *out)
 {
     char doc[17];
     json_t *o = json_object();
@@ -135,7 +136,7 @@ static enum err write_lines(struct errctx *e, const struct evaluate_document *d,
     struct bytes line = {0};
     enum err r = ERR_OK;
     for (int64_t i = 0; r == ERR_OK && i < n; i++) {
-        r = evaluate_document_json(e, &d[i], bits, &line);
+        r = document_json(e, &d[i], bits, &line);
         if (r == ERR_OK && (line.len >= 1 << 16 || i + 1 == n)) {
             r = outfile_write(e, f, line.data, line.len);
             line.len = 0;

@@ -14,12 +14,9 @@ void evaluate_print_text(const struct evaluate_result *r, const struct evaluate_
 enum err evaluate_print_json(struct errctx *e, const struct evaluate_result *r,
                              const struct evaluate_cfg *cfg, const struct run *run,
                              FILE *out) MUST_USE;
-/* {"doc": hex, "rows", "tokens", "loss" (mean), "perplexity", "bits_per_byte", "top1", "top5",
- * "bytes", "chars"} and a newline. bits: whether bits per byte exist for these rows. */
-enum err evaluate_document_json(struct errctx *e, const struct evaluate_document *d, bool bits,
-                                struct bytes *out) MUST_USE;
-/* Writes a line for each document of a finished evaluation to the file `path`, complete or not at
- * all. */
+/* Writes for each document of a finished evaluation a line {"doc": hex, "rows", "tokens", "loss"
+ * (mean), "perplexity", "bits_per_byte", "top1", "top5", "bytes", "chars"} to the file `path`,
+ * complete or not at all. */
 enum err evaluate_documents_write(struct errctx *e, const struct evaluation *v,
                                   const struct evaluate_result *r, const char *path) MUST_USE;
 

@@ -65,7 +65,8 @@ static struct linear bind_linear(const struct model *m, int layer, const char *n
                            .dbias = gradient_of(m, b)};
 }
 
-void model_bind(struct model *m)
+/* The model's parts over memory (absent buffers where there are none). */
+static void bind_parts(struct model *m)
 {
     const struct param *tokens = find(m, -1, "embed.tokens", "weight");
     const struct param *positions = find(m, -1, "embed.positions", "weight");
@@ -193,7 +194,7 @@ static enum err take_memory(struct errctx *e, struct model *m)
     TRY(workspace_new(e, k, &m->c, &m->use, &m->work));
     TRY(take_lists(e, m));
     TRY(mem_new(e, &m->blocks, (size_t)m->c.layers, sizeof *m->blocks, "model"));
-    model_bind(m);
+    bind_parts(m);
     return ERR_OK;
 }
 

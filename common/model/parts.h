@@ -128,8 +128,6 @@ enum err model_new(struct errctx *e, struct kernels *k, const struct model_confi
 /* Gives the model a copy of the tokenizer. ERR_USAGE when it has more tokens than the model. */
 enum err model_take_tokenizer(struct errctx *e, struct model *m,
                               const struct tokenizer_spec *spec) MUST_USE;
-/* The model's parts over memory (absent buffers where there are none). */
-void model_bind(struct model *m);
 /* Rows of logits that make a piece, for a vocabulary: half of what may exist at a time. */
 int64_t model_piece(int64_t vocab);
 

@@ -38,7 +38,7 @@ struct place {
 struct state {
     int64_t min_count;
     uint32_t *symbols;
-    size_t symbols_count, symbols_capacity;
+    size_t symbols_count;
     struct word *words;
     size_t words_count;
     struct pair *table; /* open addressing */

@@ -609,12 +609,3 @@ size_t pretokenizer_border(const struct pretokenizer *p, const uint8_t *text, si
         if (is_border(p, text, at)) return at;
     return n;
 }
-
-size_t pretokenizer_border_last(const struct pretokenizer *p, const uint8_t *text, size_t n,
-                                size_t to)
-{
-    if (p->border == BORDER_NONE) return 0;
-    for (size_t at = to < n ? to : n - 1; n > 0 && at > 0; at--)
-        if (is_border(p, text, at)) return at;
-    return 0;
-}

@@ -48,12 +48,9 @@ enum err pretokenizer_next(struct errctx *e, struct pretokenizer_cursor *c, stru
 bool pretokenizer_drops(const struct pretokenizer *p);
 
 /* The first place >= from where text may be cut so that both sides give the pieces of the whole; n
- * when there is none or the operations promise nothing (regular expressions of the user). _last:
- * the last such place <= to, or 0. */
+ * when there is none or the operations promise nothing (regular expressions of the user). */
 size_t pretokenizer_border(const struct pretokenizer *p, const uint8_t *text, size_t n,
                            size_t from);
-size_t pretokenizer_border_last(const struct pretokenizer *p, const uint8_t *text, size_t n,
-                                size_t to);
 
 /* The expression that defines a named operation, NULL when the name has none (tests, exporters). */
 const char *pretokenizer_pattern(const char *op);
