@@ -85,17 +85,19 @@ static enum err check_row(struct errctx *e, const struct trainer *t, const struc
 }
 
 /* Puts a row into the micro-batch, which is computed first when the row opens a grain for which
- * there may be no room: a micro-batch is whole grains. */
+ * there may be no room: a micro-batch is whole grains. The last grain holds what the batch lacks at
+ * most, so that a batch that fits is computed at once. */
 static enum err add_row(struct errctx *e, struct trainer *t, const struct tokens_row *row,
                         struct pass *p)
 {
     const struct batch *b = &t->batch;
-    int64_t grain = t->cfg->grain;
+    int64_t grain = t->cfg->grain, most = t->cfg->batch_tokens - p->tokens; /* still to come */
     double scored;
     TRY(check_row(e, t, row));
     if (row->n == 0) return ERR_OK;
+    if (most > grain) most = grain;
     bool opens = b->grains > 0 && b->tokens - b->grain_start[b->grains - 1] + row->n > grain;
-    if (opens && b->real + (row->n > grain ? row->n : grain) > t->limit) TRY(compute(e, t, p));
+    if (opens && b->real + (row->n > most ? row->n : most) > t->limit) TRY(compute(e, t, p));
     TRY(objective_append(e, t->objective, &t->feed.layout, row, t->feed.used, grain, &t->batch,
                          &scored));
     p->scored += scored;
