@@ -43,6 +43,26 @@ static const uint8_t *cell(const struct rowpack *p, const struct stream_rows *ro
     return rows->data[c] + (size_t)first * p->element_bytes[c];
 }
 
+/* memcpy of a cell: most are numbers, which take no call. */
+static inline void copy_cell(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+    switch (bytes) {
+    case 0: /* there may be no address */
+        return;
+    case 1:
+        *to = *from;
+        return;
+    case 4:
+        memcpy(to, from, 4);
+        return;
+    case 8:
+        memcpy(to, from, 8);
+        return;
+    default:
+        memcpy(to, from, bytes);
+    }
+}
+
 uint64_t rowpack_raw_bytes(const struct rowpack *p, const struct stream_rows *rows, int64_t i)
 {
     uint64_t total = 0;
@@ -80,7 +100,7 @@ void rowpack_put(const struct rowpack *p, const struct stream_rows *rows, int64_
             memcpy(lengths, &length, sizeof length);
             lengths += sizeof length;
         }
-        if (bytes > 0) memcpy(out, from, bytes);
+        copy_cell(out, from, bytes);
         out += bytes;
     }
 }
@@ -137,7 +157,7 @@ enum err rowpack_batch_add(struct errctx *e, const struct rowpack *p, struct row
             TRY(mem_grow(e, &b->data[c], &b->capacity[c], b->used[c] + bytes, 1, "rows"));
             b->rows.data[c] = b->data[c];
         }
-        if (bytes > 0) memcpy(b->data[c] + b->used[c], packed, bytes);
+        copy_cell(b->data[c] + b->used[c], packed, bytes);
         b->used[c] += bytes;
         b->bytes += bytes;
         packed += bytes;

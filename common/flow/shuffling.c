@@ -58,9 +58,11 @@ struct item {
     uint64_t key;
 };
 
+/* In order, with all that putting out asks for: the items lie where they came in. */
 struct order {
-    uint64_t key;
+    uint64_t key, at;
     const struct item *item;
+    uint32_t bytes;
 };
 
 struct shuffling {
@@ -255,17 +257,22 @@ static enum err pack_some(struct errctx *e, struct shuffling *s, const struct st
 enum err shuffling_add(struct errctx *e, struct shuffling *s, const struct stream_rows *rows)
 {
     struct head heads[AHEAD];
+    struct bucket *buckets[AHEAD];
     for (int64_t i = 0; i < rows->n;) {
         int count;
         const uint8_t *body;
         TRY(pack_some(e, s, rows, i, heads, &count));
-        body = s->scratch;
         for (int k = 0; k < count; k++) {
             bool known;
             TRY(count_row(e, &s->tally, &heads[k], &known));
             if (!known) s->uncounted = true;
-            struct bucket *b = bucket_of(s, &s->current, row_key(s, &heads[k], 0));
-            TRY(bucket_append(e, s, b, &heads[k], body));
+            buckets[k] = bucket_of(s, &s->current, row_key(s, &heads[k], 0));
+            spill_prefetch(s->spill, &buckets[k]->heads, sizeof heads[k]);
+            spill_prefetch(s->spill, &buckets[k]->bodies, heads[k].bytes);
+        }
+        body = s->scratch;
+        for (int k = 0; k < count; k++) {
+            TRY(bucket_append(e, s, buckets[k], &heads[k], body));
             body += heads[k].bytes;
         }
         i += count;
@@ -395,7 +402,7 @@ static enum err workspace(struct errctx *e, void *array, size_t *capacity, size_
     mem_free(*memory);
     *memory = NULL;
     *capacity = 0;
-    TRY(mem_new_aligned(e, array, need + need / 16, size, "the rows of a bucket"));
+    TRY(mem_new_table(e, array, need + need / 16, size, "the rows of a bucket"));
     *capacity = need + need / 16;
     return ERR_OK;
 }
@@ -454,7 +461,8 @@ static void sort_items(struct shuffling *s, size_t n, int shift)
     for (size_t i = 1; i < places; i++) end[i] += end[i - 1];
     for (size_t i = n; i-- > 0;) {
         const struct item *item = &s->items[i];
-        s->order[--end[(item->key >> down) & (places - 1)]] = (struct order){item->key, item};
+        s->order[--end[(item->key >> down) & (places - 1)]] =
+            (struct order){item->key, item->at, item, item->head.bytes};
     }
     for (size_t i = 0; i < places; i++) { /* end[i] has become the start of place i */
         size_t next = i + 1 < places ? end[i + 1] : n;
@@ -482,11 +490,11 @@ static enum err sort_bucket(struct errctx *e, struct shuffling *s, const struct 
  */
 static inline void prefetch_row(const struct shuffling *s, int64_t i, int64_t rows)
 {
-    if (i + 16 < rows) __builtin_prefetch(s->order[i + 16].item);
-    if (i + 8 >= rows) return;
-    const struct item *item = s->order[i + 8].item;
-    for (uint32_t at = 0; at < item->head.bytes && at < 1024; at += 64)
-        __builtin_prefetch(s->arena + item->at + at);
+    enum { DISTANCE = 12, MOST = 1024 };
+    if (i + DISTANCE >= rows) return;
+    const struct order *o = &s->order[i + DISTANCE];
+    for (uint32_t at = 0; at < o->bytes && at < MOST; at += 64)
+        __builtin_prefetch(s->arena + o->at + at);
 }
 
 static enum err put_row(struct errctx *e, struct shuffling *s, const uint8_t *body,
@@ -501,13 +509,13 @@ static enum err write_sorted(struct errctx *e, struct shuffling *s, int64_t rows
                              struct stream_writer *w)
 {
     for (int64_t i = 0; i < rows; i++) {
-        const struct item *item = s->order[i].item;
-        const uint8_t *body = s->arena + item->at;
+        const struct order *o = &s->order[i];
+        const uint8_t *body = s->arena + o->at;
         prefetch_row(s, i, rows);
         TRY(put_row(e, s, body, w));
         if (s->next.buckets) {
-            struct bucket *b = bucket_of(s, &s->next, row_key(s, &item->head, epoch + 1));
-            TRY(bucket_append(e, s, b, &item->head, body));
+            const struct head *h = &o->item->head;
+            TRY(bucket_append(e, s, bucket_of(s, &s->next, row_key(s, h, epoch + 1)), h, body));
         }
     }
     TRY(rowpack_batch_put(e, &s->batch, w));

@@ -23,7 +23,11 @@ struct spill {
     size_t holes_count, holes_capacity;
     uint8_t **spare; /* blocks of memory that are free */
     size_t spare_count, spare_capacity;
+    uint8_t **slabs; /* what they are parts of, in large pages */
+    size_t slabs_count, slabs_capacity;
 };
+
+enum { SLAB_BYTES = 2 << 20 };
 
 /* The name under which the file appears in messages: it has none of its own. */
 #define FILE_NAME "temporary file in TMPDIR"
@@ -46,7 +50,8 @@ enum err spill_new(struct errctx *e, size_t block, uint64_t resident, uint64_t n
 void spill_free(struct spill *s)
 {
     if (!s) return;
-    for (size_t i = 0; i < s->spare_count; i++) mem_free(s->spare[i]);
+    for (size_t i = 0; i < s->slabs_count; i++) mem_free(s->slabs[i]);
+    mem_free(s->slabs);
     mem_free(s->spare);
     mem_free(s->holes);
     if (s->fd >= 0) close(s->fd);
@@ -65,24 +70,30 @@ int spill_descriptor(const struct spill *s)
 
 /* ---- blocks ---- */
 
+static enum err slab_new(struct errctx *e, struct spill *s)
+{
+    const size_t blocks = s->block < SLAB_BYTES ? SLAB_BYTES / s->block : 1;
+    uint8_t *slab;
+    TRY(mem_grow(e, &s->slabs, &s->slabs_capacity, s->slabs_count + 1, sizeof *s->slabs, "blocks"));
+    /* room for all blocks that there are, so that giving one back cannot fail */
+    TRY(mem_grow(e, &s->spare, &s->spare_capacity, (s->slabs_count + 1) * blocks, sizeof *s->spare,
+                 "blocks"));
+    TRY(mem_new_table(e, &slab, blocks, s->block, "rows in memory"));
+    s->slabs[s->slabs_count++] = slab;
+    for (size_t i = blocks; i-- > 0;) s->spare[s->spare_count++] = slab + i * s->block;
+    return ERR_OK;
+}
+
 static enum err block_take(struct errctx *e, struct spill *s, uint8_t **out)
 {
-    if (s->spare_count > 0) {
-        *out = s->spare[--s->spare_count];
-        return ERR_OK;
-    }
-    return mem_new_aligned(e, out, 1, s->block, "rows in memory");
+    if (s->spare_count == 0) TRY(slab_new(e, s));
+    *out = s->spare[--s->spare_count];
+    return ERR_OK;
 }
 
 static void block_give(struct spill *s, uint8_t *block)
 {
-    struct errctx ignored = ERRCTX_INIT;
-    if (!block) return;
-    if (mem_grow(&ignored, &s->spare, &s->spare_capacity, s->spare_count + 1, sizeof *s->spare,
-                 "blocks") == ERR_OK)
-        s->spare[s->spare_count++] = block;
-    else
-        mem_free(block);
+    if (block) s->spare[s->spare_count++] = block;
 }
 
 static enum err place_take(struct errctx *e, struct spill *s, uint64_t *place)
@@ -144,6 +155,12 @@ enum err spill_append(struct errctx *e, struct spill *s, struct spill_chain *c, 
                       size_t n)
 {
     const uint8_t *from = data;
+    const size_t free = s->block - (size_t)(c->bytes & (s->block - 1));
+    if (c->tail && n < free) { /* as a rule */
+        memcpy(c->tail + (s->block - free), data, n);
+        c->bytes += n;
+        return ERR_OK;
+    }
     while (n > 0) {
         size_t used = (size_t)(c->bytes & (s->block - 1));
         size_t now = s->block - used < n ? s->block - used : n;
@@ -155,6 +172,15 @@ enum err spill_append(struct errctx *e, struct spill *s, struct spill_chain *c, 
         if (used + now == s->block) TRY(seal_tail(e, s, c));
     }
     return ERR_OK;
+}
+
+void spill_prefetch(const struct spill *s, const struct spill_chain *c, size_t n)
+{
+    enum { MOST = 512, LINE = 64 };
+    const size_t used = (size_t)(c->bytes & (s->block - 1));
+    if (!c->tail) return;
+    for (size_t at = 0; at < n + LINE - 1 && at < MOST && used + at < s->block; at += LINE)
+        __builtin_prefetch(c->tail + used + at, 1);
 }
 
 /* The memory of block i of the chain (the tail comes after the full ones), NULL when it is in the

@@ -45,6 +45,8 @@ void spill_free(struct spill *s);
 
 enum err spill_append(struct errctx *e, struct spill *s, struct spill_chain *c, const void *data,
                       size_t n) MUST_USE;
+/* Begins to fetch the memory that the next spill_append of n bytes will write to. */
+void spill_prefetch(const struct spill *s, const struct spill_chain *c, size_t n);
 /* Bytes [offset, offset + n) of the chain, which must be there. */
 enum err spill_read(struct errctx *e, struct spill *s, const struct spill_chain *c, uint64_t offset,
                     void *out, size_t n) MUST_USE;

@@ -13,7 +13,7 @@ static enum err resize(struct errctx *e, struct tally *t, size_t slots)
     if (slots > t->room) {
         mem_free(t->entries);
         t->room = 0;
-        TRY(mem_new(e, &t->entries, slots, sizeof *t->entries, "the table of copies"));
+        TRY(mem_new_table(e, &t->entries, slots, sizeof *t->entries, "the table of copies"));
         t->room = slots;
     } else {
         memset(t->entries, 0, slots * sizeof *t->entries);

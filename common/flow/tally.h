@@ -15,9 +15,10 @@
 #include "common/base/attr.h"
 #include "common/base/err.h"
 
-struct tally_entry {
+struct tally_entry { /* half a cache line */
     uint64_t low, high;
     uint32_t count; /* 0: empty */
+    uint32_t unused[3];
 };
 
 struct tally {
