@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -836,6 +837,74 @@ static void bad_specifications_are_named(void **state)
     tokenizer_spec_fini(&m.spec);
 }
 
+/* Each part of the specification in turn is what it must not be; the tables likewise. */
+static void each_part_is_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *json, *message;
+    } bad[] = {
+        {"normalizer", "{}", "key 'normalizer' is not a list"},
+        {"normalizer", "[1]", "normalizer: an operation is not a map"},
+        {"normalizer", "[{}]", "normalizer: "},
+        {"normalizer", "[{\"op\":\"nfc\",\"form\":1}]", "operation 'nfc' has no parameter 'form'"},
+        {"pretokenizer", "[{\"op\":\"regex\",\"pattern\":1}]",
+         "operation 'regex': parameter 'pattern' has the wrong type"},
+        {"pretokenizer", "[{\"op\":\"regex\",\"pattern\":\"a\\u0000b\"}]",
+         "parameter 'pattern' has the wrong type"},
+        {"model", "[]", "model: an operation is not a map"},
+        {"model", "{\"op\":\"bpe\"}", "operation 'bpe': parameter 'byte_level' is missing"},
+        {"model", "{\"op\":\"bpe\",\"byte_level\":1}", "parameter 'byte_level' has the wrong type"},
+        {"model", "{\"op\":\"bpe\",\"byte_level\":false}", "only byte-level BPE is known"},
+        {"model", "{\"op\":\"wordpiece\",\"max_chars\":-1}",
+         "parameter 'max_chars' has the wrong type"},
+        {"model", "{\"op\":\"wordpiece\"}", "model: 'wordpiece' has no use for tensor 'merges'"},
+        {"postprocessor", "[{\"op\":\"template\",\"before\":1,\"after\":[]}]",
+         "parameter 'before' has the wrong type"},
+        {"postprocessor", "[{\"op\":\"template\",\"before\":[1],\"after\":[]}]",
+         "parameter 'before' has the wrong type"},
+        {"postprocessor", "[{\"op\":\"template\",\"before\":[\"cls\"],\"after\":[]}]",
+         "template: there is no special token for 'cls'"},
+        {"postprocessor",
+         "[{\"op\":\"template\",\"before\":[],\"after\":[]},"
+         "{\"op\":\"template\",\"before\":[],\"after\":[]}]",
+         "postprocessor: more than one operation"},
+        {"special", "[]", "key 'special' is not a map"},
+        {"special", "{\"king\":1}", "special: role 'king' is not known"},
+        {"special", "{\"bos\":\"a\"}", "special: 'bos' is no id below"},
+        {"special", "{\"bos\":1000000}", "special: 'bos' is no id below"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct errctx e = ERRCTX_INIT;
+        struct maker m;
+        make_small_bpe(&m);
+        set_json(&m, bad[i].key, json_loads(bad[i].json, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL));
+        assert_int_equal(tokenizer_spec_check(&e, &m.spec, "x"), ERR_INPUT);
+        if (strstr(e.message, bad[i].message) == NULL)
+            fail_msg("%s, not %s", e.message, bad[i].message);
+        tokenizer_spec_fini(&m.spec);
+    }
+    for (int i = 0; i < 4; i++) {
+        static const char *const messages[] = {"vocab.start does not begin with 0",
+                                               "vocab.start falls at token 2",
+                                               "a vocabulary of 0 tokens", "is not finite"};
+        struct errctx e = ERRCTX_INIT;
+        struct maker m;
+        make_small_bpe(&m);
+        int64_t vocab = m.spec.vocab;
+        if (i == 0) m.spec.start[0] = 1;
+        if (i == 1) m.spec.start[3] = 1;
+        if (i == 2) m.spec.vocab = 0;
+        if (i == 3) {
+            m.spec.scores = calloc((size_t)vocab, sizeof *m.spec.scores);
+            m.spec.scores[vocab - 1] = (float)INFINITY;
+        }
+        assert_int_equal(tokenizer_spec_check(&e, &m.spec, "x"), ERR_INPUT);
+        if (strstr(e.message, messages[i]) == NULL) fail_msg("%s, not %s", e.message, messages[i]);
+        tokenizer_spec_fini(&m.spec);
+    }
+}
+
 /* ------------------------------------------------------------------ published files */
 
 static bool slurp(const char *name, struct bytes *out)
@@ -1049,6 +1118,7 @@ int main(void)
         cmocka_unit_test(merging_is_its_definition),
         cmocka_unit_test(meaning_has_one_identity),
         cmocka_unit_test(bad_specifications_are_named),
+        cmocka_unit_test(each_part_is_checked),
         cmocka_unit_test(tiktoken_vectors),
         cmocka_unit_test(recovered_merges),
         cmocka_unit_test(gpt2_vectors),
