@@ -5,10 +5,7 @@
 load ../run/common
 
 setup_file() {
-    BATS_TEST_TMPDIR=$BATS_FILE_TMPDIR graft_setup
-    mkdir "$BATS_FILE_TMPDIR/made"
-    "$ROOT/tests/doc/fixtures.sh" "$BATS_FILE_TMPDIR/made" >"$BATS_FILE_TMPDIR/log" 2>&1 || { cat "$BATS_FILE_TMPDIR/log" >&2; false; }
-    cd "$BATS_FILE_TMPDIR/made" || return 1
+    graft_make_fixtures
     graft learn-tokenizer -q --type bpe --vocab 300 -f lines corpus.txt -o other.tok
     head -n 50 corpus.txt | graft tokenize -q -t other.tok -f lines --length 32 -o other.tokens
     head -n 50 corpus.txt | graft tokenize -q -t bpe.tok -f paragraphs --length 128 -o long.tokens
@@ -22,7 +19,7 @@ setup_file() {
 
 setup() {
     graft_setup
-    ln -s "$BATS_FILE_TMPDIR/made/"* .
+    graft_link_fixtures
 }
 
 # The JSON line without what says how it came by its input.

@@ -5,17 +5,14 @@
 load ../run/common
 
 setup_file() {
-    BATS_TEST_TMPDIR=$BATS_FILE_TMPDIR graft_setup
-    mkdir "$BATS_FILE_TMPDIR/made"
-    "$ROOT/tests/doc/fixtures.sh" "$BATS_FILE_TMPDIR/made" >"$BATS_FILE_TMPDIR/log" 2>&1 || { cat "$BATS_FILE_TMPDIR/log" >&2; false; }
-    cd "$BATS_FILE_TMPDIR/made" || return 1
+    graft_make_fixtures
     head -n 40 corpus.txt | cut -c 1-20 >many.txt
     jq -c -R '{id: input_line_number, text: .}' many.txt >many.jsonl
 }
 
 setup() {
     graft_setup
-    ln -s "$BATS_FILE_TMPDIR/made/"* .
+    graft_link_fixtures
 }
 
 results() { graft generate -q -m base.model --json -n 12 "$@"; }

@@ -10,6 +10,9 @@
 #   wait_until CMD...        until CMD succeeds, however slow the machine: what hangs is for the harness's limit
 #   unread_pipe              makes descriptor 5 a pipe whose reader is gone
 #   wait_alive PID CMD...    the same, but fails when PID has ended before
+#
+# For a file whose tests share what tests/doc/fixtures.sh makes: `graft_make_fixtures` first in setup_file(), which goes on where
+# they are and may make more; `graft_link_fixtures` in setup(), after graft_setup.
 
 graft_setup() {
     ROOT=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
@@ -17,6 +20,17 @@ graft_setup() {
     PATH=$BUILD/bin:$PATH
     export ROOT BUILD PATH LC_ALL=C.UTF-8
     cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+graft_make_fixtures() {
+    BATS_TEST_TMPDIR=$BATS_FILE_TMPDIR graft_setup
+    mkdir made
+    "$ROOT/tests/doc/fixtures.sh" made >log 2>&1 || { cat log >&2; return 1; }
+    cd made || return 1
+}
+
+graft_link_fixtures() {
+    ln -s "$BATS_FILE_TMPDIR/made/"* .
 }
 
 status_is() {
