@@ -9,6 +9,7 @@
 
 #include "cmd/cmd.h"
 #include "common/model/compute.h"
+#include "common/model/decoder.h"
 #include "common/use/generator.h"
 #include "common/use/prompts.h"
 

@@ -8,6 +8,8 @@
  *   step     one row per sequence: products by `skinny`, whose rows do not depend on each other
  *
  * So the numbers of a sequence do not depend on its company, to the bit. */
+#include "common/model/decoder.h"
+
 #include <string.h>
 
 #include "common/base/mem.h"

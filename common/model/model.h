@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* model.h: a transformer in memory: configuration, tokenizer, parameters; loaded from and saved to
  * a model stream; forward, loss and backward over a batch. Explicit forward and backward per block
- * (block.c), no tape.
+ * (block.c), no tape. One token after another: decoder.h.
  *
  * Two models in one process work. Ownership: model_load/_create, model_free. The kernels are
  * borrowed. */
 #ifndef GRAFT_MODEL_MODEL_H
 #define GRAFT_MODEL_MODEL_H
 
-#include <stdio.h>
-
 #include "common/model/batch.h"
 #include "common/model/config.h"
 #include "common/model/linear.h"
 #include "common/model/params.h"
+#include "common/model/plan.h"
 #include "formats/stream.h"
 #include "formats/tokenizer.h"
 
@@ -69,26 +68,9 @@ struct buf model_gradients(const struct model *m);
 struct buf model_weights16(const struct model *m);
 void model_refresh(struct model *m);
 
-/* Lines "what bytes" of everything this use allocates, kernels' scratch included; total in *bytes.
- * Nothing is allocated. */
-struct plan_line {
-    char what[64];
-    uint64_t bytes;
-    bool part; /* of the line without `part` before it: not in the sum */
-};
-struct plan {
-    struct plan_line *lines;
-    size_t count, capacity;
-    uint64_t bytes;
-};
+/* Adds lines for everything this use allocates, kernels' scratch included. Nothing is allocated. */
 enum err model_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
                     int threads, struct plan *out) MUST_USE;
-void plan_fini(struct plan *p);
-/* Lines "bytes  what" and the sum, for --plan. */
-void plan_print(const struct plan *p, FILE *out);
-/* Adds a line (none for 0 bytes): for what a program allocates besides the model. */
-enum err plan_add(struct errctx *e, struct plan *p, const char *what, uint64_t bytes,
-                  bool part) MUST_USE;
 
 /* One micro-batch forward, hidden states after the final norm stay in the arena. step keys dropout.
  */
@@ -120,31 +102,5 @@ struct mat model_hidden(const struct model *m);
  * out: host. */
 enum err model_logits(struct errctx *e, struct model *m, const struct batch *b, int64_t n,
                       const int32_t *index, float *out) MUST_USE;
-
-/* ---- decoding with a cache ---- */
-
-/* Key/value caches of up to `sequences` sequences of `context` tokens each, and the memory of its
- * own passes: the model may be opened with tokens = 0. */
-struct decoder;
-enum err decoder_new(struct errctx *e, struct model *m, int64_t sequences, int64_t context,
-                     struct decoder **out) MUST_USE;
-void decoder_free(struct decoder *d);
-/* Adds what decoder_new would allocate to a plan. */
-enum err decoder_plan(struct errctx *e, const struct model_config *c, enum dtype dtype,
-                      int64_t sequences, int64_t context, struct plan *out) MUST_USE;
-/* Forgets sequence s. */
-void decoder_reset(struct decoder *d, int64_t s);
-int64_t decoder_length(const struct decoder *d, int64_t s);
-/* Appends n tokens to sequence s (a prompt: computed as one grain, the same for every company);
- * logits F32 [V] of the last one, host. */
-enum err decoder_prompt(struct errctx *e, struct decoder *d, int64_t s, int64_t n,
-                        const uint32_t *ids, float *logits) MUST_USE;
-/* Makes sequence `to` the first n tokens of sequence `from`, which may have been forgotten since: a
- * prompt that has been computed is computed for all its continuations. */
-void decoder_copy(struct decoder *d, int64_t from, int64_t to, int64_t n);
-/* Appends one token to each of the listed sequences; logits F32 [count, V], host. A sequence's
- * numbers do not depend on the others. */
-enum err decoder_step(struct errctx *e, struct decoder *d, int64_t count, const int64_t *sequences,
-                      const uint32_t *ids, float *logits) MUST_USE;
 
 #endif

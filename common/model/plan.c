@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plan.c: the list of what a program is going to allocate, and its print. */
-#include <inttypes.h>
-#include <stdio.h>
+/* plan.c: see plan.h. */
+#include "common/model/plan.h"
 
 #include "common/base/mem.h"
 #include "common/base/prog.h"
-#include "common/model/model.h"
 
 enum err plan_add(struct errctx *e, struct plan *p, const char *what, uint64_t bytes, bool part)
 {

@@ -13,6 +13,7 @@
 #include "common/base/pool.h"
 #include "common/base/prog.h"
 #include "common/base/rng.h"
+#include "common/model/decoder.h"
 #include "common/text/tokenizer_run.h"
 #include "common/text/utf8.h"
 #include "common/use/stop.h"

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/model/decoder.h"
 #include "tests/unit/model_support.h"
 
 enum { T = 40, PROMPT = 17, V = 301 };
