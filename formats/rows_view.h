@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rows_view.h: the cells of rows records as a `struct stream_rows`: offsets from lengths, data
- * aligned to its dtype, a row that came in pieces put together. Used inside formats/ by the reader.
- */
+ * aligned to its dtype, a row that came in pieces put together. Used inside formats/ by the reader
+ * and the salvage. */
 #ifndef GRAFT_FORMATS_ROWS_VIEW_H
 #define GRAFT_FORMATS_ROWS_VIEW_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stream_begin.h: what a begin record says, as bytes and back, and sizes that follow from it. Used
- * inside formats/. */
+ * inside formats/, and by whoever walks over the cells of any stream. */
 #ifndef GRAFT_FORMATS_STREAM_BEGIN_H
 #define GRAFT_FORMATS_STREAM_BEGIN_H
 

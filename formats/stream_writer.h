@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stream_writer.h: what stream_copy.c needs of a writer beyond stream.h. */
+/* stream_writer.h: what stream_copy.c and stream_salvage.c need of a writer beyond stream.h. */
 #ifndef GRAFT_FORMATS_STREAM_WRITER_H
 #define GRAFT_FORMATS_STREAM_WRITER_H
 
