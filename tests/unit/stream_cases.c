@@ -273,3 +273,18 @@ void case_check(const char *path, const struct case_cfg *cfg, int64_t segments, 
     if (!b->columns_count) assert_int_equal(s->bytes, bytes);
     stream_reader_close(r);
 }
+
+enum err case_read(struct errctx *e, const char *path, int threads)
+{
+    struct stream_reader_cfg cfg = {.kind = STREAM_ANY, .threads = threads};
+    struct stream_reader *r;
+    enum stream_event event = STREAM_EVENT_ROWS;
+    struct stream_rows rows;
+    struct stream_tensor_piece piece;
+    TRY(stream_reader_open(e, NULL, "input", path, &cfg, &r));
+    enum err code = ERR_OK;
+    while (code == ERR_OK && event != STREAM_EVENT_END)
+        code = stream_reader_next(e, r, &event, &rows, &piece);
+    stream_reader_close(r);
+    return code;
+}

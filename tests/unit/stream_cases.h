@@ -35,5 +35,7 @@ struct case_cfg {
 void case_write(const char *path, const struct case_cfg *cfg, uint8_t id[16]);
 /* Reads it back and compares every row or tensor; segments of cfg follow one another. */
 void case_check(const char *path, const struct case_cfg *cfg, int64_t segments, int threads);
+/* Reads everything, whatever it is. */
+enum err case_read(struct errctx *e, const char *path, int threads) MUST_USE;
 
 #endif

@@ -37,22 +37,6 @@ static int leave(void **state)
     return scratch_leave(state);
 }
 
-/* Reads everything. */
-static enum err read_through(struct errctx *e, const char *path, int threads)
-{
-    struct stream_reader_cfg cfg = {.kind = STREAM_ANY, .threads = threads};
-    struct stream_reader *r;
-    enum stream_event event = STREAM_EVENT_ROWS;
-    struct stream_rows rows;
-    struct stream_tensor_piece piece;
-    TRY(stream_reader_open(e, NULL, "input", path, &cfg, &r));
-    enum err code = ERR_OK;
-    while (code == ERR_OK && event != STREAM_EVENT_END)
-        code = stream_reader_next(e, r, &event, &rows, &piece);
-    stream_reader_close(r);
-    return code;
-}
-
 /* The ways that look at parts only: they may not see the damage, but must survive it. */
 static enum err look(const char *path)
 {
@@ -91,7 +75,7 @@ static void golden(enum stream_kind kind, const char *path)
 static void assert_refused(const char *path, size_t at, const char *how, int threads)
 {
     struct errctx e = ERRCTX_INIT;
-    enum err code = read_through(&e, path, threads);
+    enum err code = case_read(&e, path, threads);
     if (code != ERR_INPUT || !strstr(e.message, "'golden'"))
         fail_msg("%s at byte %zu: code %d, '%s'", how, at, code, e.message);
     if (at > 14 && !strstr(e.message, "byte"))
@@ -117,7 +101,7 @@ static void test_flip(void **state)
         struct errctx e = ERRCTX_INIT;
         struct bytes *b = &kept[kind];
         put("golden", b->data, b->len);
-        assert_int_equal(read_through(&e, "golden", 0), ERR_OK);
+        assert_int_equal(case_read(&e, "golden", 0), ERR_OK);
         int fd = open("golden", O_WRONLY);
         for (size_t bit = 0; bit < b->len * 8; bit += stride) {
             size_t i = bit / 8;
@@ -128,7 +112,7 @@ static void test_flip(void **state)
             assert_int_equal(pwrite(fd, &b->data[i], 1, (off_t)i), 1);
         }
         close(fd);
-        assert_int_equal(read_through(&e, "golden", 0), ERR_OK);
+        assert_int_equal(case_read(&e, "golden", 0), ERR_OK);
     }
 }
 
@@ -172,13 +156,13 @@ static void test_cut_joined(void **state)
     int fd = open("golden", O_WRONLY | O_APPEND);
     assert_int_equal(write(fd, b.data, one), one);
     close(fd);
-    assert_int_equal(read_through(&e, "golden", 0), ERR_OK);
+    assert_int_equal(case_read(&e, "golden", 0), ERR_OK);
     for (size_t n = 2 * one; n-- > one - 5;) {
         assert_int_equal(truncate("golden", (off_t)n), 0);
         if (n != one)
             assert_refused("golden", n, "cut", 0);
         else
-            assert_int_equal(read_through(&e, "golden", 0), ERR_OK);
+            assert_int_equal(case_read(&e, "golden", 0), ERR_OK);
     }
     bytes_fini(&b);
 }
@@ -271,11 +255,11 @@ static void test_swap(void **state)
     enum { FRAMES = 8, ENTRIES = FRAMES + 4 }; /* magic, begin, end, seal */
     struct errctx e = ERRCTX_INIT;
     write_noise("swapped", FRAMES);
-    assert_int_equal(read_through(&e, "swapped", 0), ERR_OK);
+    assert_int_equal(case_read(&e, "swapped", 0), ERR_OK);
     assert_int_equal(read_some(&e, "swapped", 0, 1), ERR_OK);
     assert_int_equal(read_some(&e, "swapped", 5, 3), ERR_OK);
     swap_frames("swapped", ENTRIES, 2, 5); /* of one row; of two */
-    assert_int_equal(read_through(&e, "swapped", 0), ERR_INPUT);
+    assert_int_equal(case_read(&e, "swapped", 0), ERR_INPUT);
     err_clear(&e);
     assert_index(read_some(&e, "swapped", 0, 1), &e); /* inside the frame that was swapped */
     err_clear(&e);
@@ -305,7 +289,7 @@ static void test_other_files(void **state)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct errctx e = ERRCTX_INIT;
         put("other", files[i].data, files[i].n);
-        assert_int_equal(read_through(&e, "other", 0), ERR_INPUT);
+        assert_int_equal(case_read(&e, "other", 0), ERR_INPUT);
         if (!strstr(e.message, files[i].says))
             fail_msg("'%s' lacks '%s'", e.message, files[i].says);
         assert_int_equal(look("other"), ERR_INPUT);
