@@ -217,12 +217,8 @@ rule_mutants() {
     [ -e $table ] || return 0
     # shellcheck disable=SC2317 # called by the table
     mutant() { # NAME FILE FROM TO TEST...
-        local text rest test at=$table:${BASH_LINENO[0]}
-        text=$(cat "$2" || true)
-        rest=${text#*"$3"}
-        if [ "$rest" = "$text" ] || [ "${rest#*"$3"}" != "$rest" ]; then
-            echo "$at: $1: '$3' does not stand in $2 exactly once"
-        fi
+        local test at=$table:${BASH_LINENO[0]}
+        [ "$(grep -oF -- "$3" "$2" | wc -l)" -eq 1 ] || echo "$at: $1: '$3' does not stand in $2 exactly once"
         for test in "${@:5}"; do
             case $test in
             *.bats*) test=${test%%:*} ;;
