@@ -32,7 +32,7 @@
 #include "common/base/pool.h"
 #include "common/base/rng.h"
 
-enum { KERNEL_STEP = 32 };
+enum { KERNEL_STEP = 32, KERNEL_HEAD_MOST = 1024 /* channels of a head of attention */ };
 
 struct kmem; /* a block of device memory */
 

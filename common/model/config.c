@@ -40,7 +40,7 @@ static const struct field fields[] = {
     {"width", FIELD_INT, AT(width), 1, 1 << 20, NULL},
     {"heads", FIELD_INT, AT(heads), 1, 1 << 16, NULL},
     {"kv_heads", FIELD_INT, AT(kv_heads), 1, 1 << 16, NULL},
-    {"head_size", FIELD_INT, AT(head_size), 1, 1 << 12, NULL},
+    {"head_size", FIELD_INT, AT(head_size), 1, KERNEL_HEAD_MOST, NULL},
     {"mlp", FIELD_INT, AT(mlp), 1, 1 << 22, NULL},
     {"context", FIELD_INT, AT(context), 1, 1 << 24, NULL},
     {"norm", FIELD_CHOICE, AT(norm), 0, 0, norm_names},

@@ -20,7 +20,7 @@ const struct opt config_opts_table[] = {
      "heads of keys and values, each shared by heads / N; as many as heads when not given", 0, 1,
      1 << 16},
     {"head-size", 0, OPT_INT, AT(head_size), "N",
-     "channels of a head; width / heads when not given", 0, 1, 1 << 12},
+     "channels of a head; width / heads when not given", 0, 1, KERNEL_HEAD_MOST},
     {"mlp", 0, OPT_INT, AT(mlp), "N",
      "channels inside the MLP; 4 times the width when not given, in llama 8/3 of it, up to a "
      "multiple of 64",

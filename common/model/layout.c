@@ -255,13 +255,14 @@ enum err workspace_fit(struct errctx *e, const struct model_config *c, const str
     struct model_use now = *use;
     struct layout l;
     if (tokens <= w->largest) return ERR_OK;
-    w->largest = now.tokens = tokens;
+    now.tokens = tokens;
     TRY(layout_plan(e, c, &now, &l));
     if (l.arena.bytes > w->memory.bytes) { /* placed less well: then as for the largest of all */
         layout_fini(&l);
-        w->largest = now.tokens = use->tokens;
+        now.tokens = use->tokens;
         TRY(layout_plan(e, c, &now, &l));
     }
+    w->largest = now.tokens;
     layout_fini(&w->layout);
     w->layout = l;
     place_all(w, c);

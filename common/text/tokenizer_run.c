@@ -3,7 +3,8 @@
  *
  * Speed comes from the word cache: natural text repeats its words, so a piece is hashed and
  * compared once (one cache line holds the piece and its ids) and the model only sees what is new.
- * The cache is direct-mapped and never wrong: a collision is a miss. Each thread has its own.
+ * The cache has sets of two, and a table of its own for pieces of more ids, and is never wrong: a
+ * collision is a miss. Each thread has its own.
  *
  * The decoder of bytes joins the tokens' bytes; that of WordPiece puts spaces between words. */
 #include "common/text/tokenizer_run.h"
@@ -166,10 +167,13 @@ static enum err make_cache(struct errctx *e, struct tokenizer_scratch *s, size_t
 {
     mem_free(s->cache);
     mem_free(s->wide);
+    s->cache = NULL;
     s->wide = NULL;
-    s->sets = sets;
+    s->sets = 0;
     TRY(mem_new_table(e, &s->cache, 2 * sets, sizeof *s->cache, "word cache"));
-    return mem_new_table(e, &s->wide, sets / 2, sizeof *s->wide, "word cache");
+    TRY(mem_new_table(e, &s->wide, sets / 2, sizeof *s->wide, "word cache"));
+    s->sets = sets;
+    return ERR_OK;
 }
 
 enum err tokenizer_scratch_new(struct errctx *e, const struct tokenizer *t,

@@ -17,7 +17,7 @@ const struct opt adamw_table[] = {
     {"schedule", 0, OPT_CHOICE, FIELD(schedule), "cosine|linear|wsd|constant",
      "how the rate goes down; wsd: constant, then down in the last part"},
     {"warmup", 0, OPT_INT, FIELD(warmup), "STEPS",
-     "the rate rises over so many steps; -1: a tenth of them, at most 100", 0, -1, 1e15},
+     "the rate rises over so many steps; -1: a tenth of all, at most 100", 0, -1, 1e15},
     {"lr-min", 0, OPT_REAL, FIELD(lr_min), "FRACTION", "of --lr, where a schedule ends", 0, 0, 1},
     {"decay-part", 0, OPT_REAL, FIELD(decay_part), "FRACTION", "of the steps, for wsd", 0, 0, 1},
     {"weight-decay", 0, OPT_REAL, FIELD(weight_decay), "X",

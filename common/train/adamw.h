@@ -14,8 +14,8 @@
 
 enum schedule_kind { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_WSD, SCHEDULE_CONSTANT };
 
-/* Steps of warm-up when none are given: a tenth of the horizon, but no more than this. The
- * trainer puts the number in before it begins, and records it. */
+/* Steps of warm-up when none are given: a tenth of the horizon, but no more than this, and this
+ * where there is none. The trainer puts the number in before it begins, and records it. */
 enum { WARMUP_MOST = 100 };
 
 struct adamw_cfg {

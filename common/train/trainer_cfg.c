@@ -120,8 +120,7 @@ enum { FEW_ROWS = 4 };
 static int64_t settled_warmup(const struct adamw_cfg *c, int64_t horizon)
 {
     if (c->warmup >= 0) return c->warmup;
-    bool unknown = horizon == 0; /* the schedule is constant then */
-    return unknown || horizon / 10 > WARMUP_MOST ? WARMUP_MOST : horizon / 10;
+    return horizon == 0 || horizon / 10 > WARMUP_MOST ? WARMUP_MOST : horizon / 10;
 }
 
 /* Steps that the rows of the input will make: batches are nearly full, and a batch has a row at
@@ -147,16 +146,18 @@ enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, struct adamw_
                         const struct stream_begin *input, struct run *run)
 {
     if (cfg->horizon == 0) cfg->horizon = cfg->steps;
-    if (cfg->horizon == 0 && input->expect.tokens >= 0) /* none at all is found out by reading */
+    /* A constant schedule has no end: what a stream says of its length must change nothing. */
+    bool ends = adamw->schedule != SCHEDULE_CONSTANT;
+    if (ends && cfg->horizon == 0 && input->expect.tokens >= 0) /* none: found out by reading */
         cfg->horizon = expected_steps(cfg, input);
-    if (adamw->schedule != SCHEDULE_CONSTANT && cfg->horizon == 0)
+    if (ends && cfg->horizon == 0)
         return err_set(e, ERR_USAGE,
                        "the rate goes down towards an end that is not known: a pipe does not say "
                        "how long it is (but graft shuffle's does); give --steps N, or --schedule "
                        "constant");
     adamw->warmup = settled_warmup(adamw, cfg->horizon);
     if (cfg->horizon > 0 && adamw->warmup >= cfg->horizon)
-        prog_warn("the rate rises over %" PRId64 " steps, but the schedule ends at step %" PRId64
+        prog_warn("the rate rises over %" PRId64 " steps, but step %" PRId64 " is the last"
                   ": give --warmup",
                   adamw->warmup, cfg->horizon);
     TRY(record_settled(e, run, "warmup", adamw->warmup));

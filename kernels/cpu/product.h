@@ -6,7 +6,7 @@
  *   rows  a a a a ...   x   | b b b |  depth    =    c c c   rows x cols, in registers
  *         a a a a ...       | b b b |                c c c
  *
- * An element of C is one chain of fused multiply-adds in the order of the depth, begun with what C
+ * An element of C is one chain of sums in the order of the depth, begun with what C
  * holds or with zero. So its bits depend on nothing but its row of A and its column of B: not on
  * where blocks, tiles, grains or chunks of the depth begin (these begin at multiples of `step`,
  * within which the unit adds in its own fixed order). */

@@ -3,7 +3,7 @@
  * of a number are three of 8, so it is the sum of three numbers in BF16, exactly:
  *
  *     a = a0 + a1 + a2,  |a1| <= |a| / 2^8,  |a2| <= |a| / 2^16
- *     a b = a0 b0 + (a0 b1 + a1 b0) + (a0 b2 + a1 b1 + a2 b0) + what is below 2^-23 |a b|
+ *     a b = a0 b0 + (a0 b1 + a1 b0) + (a0 b2 + a1 b1 + a2 b0) + what is about 2^-23 |a b|
  *
  * Six products of BF16, each exact, are added in F32: what is left out is less than the rounding
  * of one product, and sums round as they do with fused multiply-adds. 1.8 times as fast as these:
