@@ -2,7 +2,7 @@
 # Makefile: builds graft and runs everything around it. `make help` lists the targets.
 #
 #   common/*/*.c formats/*.c kernels/*.c kernels/{ref,cpu}/*.c  ->  libgraft.a
-#   cmd/X.c + cmd/cmd.c + libgraft.a                            ->  $(O)/bin/graft-X, for each X
+#   cmd/X.c + libgraft.a                                        ->  $(O)/bin/graft-X, for each X
 #   tests/{unit,kernels}/test_X.c + libgraft.a + cmocka         ->  $(O)/tests/test_X
 #
 # A new file is found by itself. Objects live in a directory named after a hash of the flags, so that switching
@@ -50,7 +50,7 @@ SOURCES  := $(wildcard common/*/*.c formats/*.c kernels/*.c kernels/ref/*.c kern
 ifneq ($(ARCH),x86_64)
 SOURCES  := $(filter-out %_avx2.c %_avx512.c %_amx.c,$(SOURCES))
 endif
-PROGRAMS := $(patsubst cmd/%.c,%,$(filter-out cmd/cmd.c cmd/graft.c,$(wildcard cmd/*.c)))
+PROGRAMS := $(patsubst cmd/%.c,%,$(filter-out cmd/graft.c,$(wildcard cmd/*.c)))
 TESTS    := $(wildcard tests/unit/test_*.c tests/kernels/test_*.c)
 TEST_SUPPORT := $(filter-out $(TESTS),$(wildcard tests/unit/*.c tests/kernels/*.c))
 FUZZ     := $(patsubst tests/fuzz/fuzz_%.c,%,$(filter-out %/fuzz_support.c,$(wildcard tests/fuzz/fuzz_*.c)))
@@ -207,7 +207,7 @@ WHERE := -DGRAFT_LIBEXEC='"$(libexecdir)/graft"' -DGRAFT_MAN='"$(mandir)"'
 $(O)/bin/graft: cmd/graft.c cmd/programs.h $(OBJ)/libgraft.a $(O)/flags $(O)/where
 	$(Q)mkdir -p $(@D); $(call say,link,$@)$(COMPILE) $(WHERE) $(LINK_FLAGS) $(LDFLAGS) -o $@ $< $(OBJ)/libgraft.a
 
-$(O)/bin/graft-%: $(OBJ)/cmd/%.o $(call objects,$(wildcard cmd/cmd.c)) $(OBJ)/libgraft.a $(O)/flags
+$(O)/bin/graft-%: $(OBJ)/cmd/%.o $(OBJ)/libgraft.a $(O)/flags
 	$(LINK) $(LIBS)
 
 tests: $(patsubst %.c,$(O)/%,$(TESTS)) $(FUZZ:%=$(O)/tests/fuzz/fuzz_%)

@@ -6,8 +6,8 @@
  * Frames that were checked go over as they are; -z compresses anew. */
 #include <inttypes.h>
 
-#include "cmd/cmd.h"
 #include "common/flow/join.h"
+#include "common/flow/stage.h"
 
 struct opts {
     struct common common;
@@ -27,16 +27,16 @@ static struct opt_set sets[] = {{"Joining", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err work(struct errctx *e, struct cmd *c)
+static enum err work(struct errctx *e, struct stage *stage)
 {
     int64_t segments = 0;
     bool more = true;
-    TRY(join_expect(e, c->operands, &c->begin, &c->begin.expect));
-    TRY(cmd_output(e, c, &c->begin));
+    TRY(join_expect(e, stage->operands, &stage->begin, &stage->begin.expect));
+    TRY(stage_output(e, stage, &stage->begin));
     while (more) {
-        TRY(stream_copy(e, c->input, c->output));
-        segments += stream_reader_summary(c->input)->segments;
-        TRY(cmd_next_input(e, c, &more));
+        TRY(stream_copy(e, stage->input, stage->output));
+        segments += stream_reader_summary(stage->input)->segments;
+        TRY(stage_next_input(e, stage, &more));
     }
     if (opts.segments > 0 && segments != opts.segments)
         return err_set(e, ERR_INPUT, "%" PRId64 " segments came, %" PRId64 " were demanded",
@@ -46,10 +46,10 @@ static enum err work(struct errctx *e, struct cmd *c)
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
-    enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
-    if (r == ERR_OK) r = work(e, &c);
-    return cmd_close(e, &c, r);
+    struct stage stage;
+    enum err r = stage_open(e, &stage, p, operands, &opts.common, STREAM_ANY);
+    if (r == ERR_OK) r = work(e, &stage);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

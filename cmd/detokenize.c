@@ -2,8 +2,8 @@
 /* detokenize.c: a stream of tokens in, the text of its documents out: what tokenize did, undone. */
 #include <unistd.h>
 
-#include "cmd/cmd.h"
 #include "common/base/io.h"
+#include "common/flow/stage.h"
 #include "common/text/decode_rows.h"
 
 struct opts {
@@ -30,7 +30,7 @@ static struct opt_set sets[] = {{"Text", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err copy_text(struct errctx *e, struct cmd *c, struct row_decoder *d,
+static enum err copy_text(struct errctx *e, struct stage *stage, struct row_decoder *d,
                           struct outfile *out, struct bytes *text)
 {
     struct stream_rows rows;
@@ -39,17 +39,17 @@ static enum err copy_text(struct errctx *e, struct cmd *c, struct row_decoder *d
 
     while (event != STREAM_EVENT_END) {
         text->len = 0;
-        TRY(cmd_next(e, c, &event, &rows, &piece));
+        TRY(stage_next(e, stage, &event, &rows, &piece));
         for (int64_t i = 0; event == STREAM_EVENT_ROWS && i < rows.n; i++)
             if (row_decoder_row(e, d, &rows, i, text) != ERR_OK)
-                return err_prefix(e, "'%s'", stream_reader_name(c->input));
+                return err_prefix(e, "'%s'", stream_reader_name(stage->input));
         if (event == STREAM_EVENT_END) TRY(row_decoder_finish(e, d, text));
         TRY(outfile_write(e, out, text->data, text->len));
     }
     return ERR_OK;
 }
 
-static enum err detokenize(struct errctx *e, struct cmd *c, const struct tokenizer_spec *s)
+static enum err detokenize(struct errctx *e, struct stage *stage, const struct tokenizer_spec *s)
 {
     const char *name = opts.tokenizer ? opts.tokenizer : opts.model;
     struct row_decoder d = {0};
@@ -59,12 +59,12 @@ static enum err detokenize(struct errctx *e, struct cmd *c, const struct tokeniz
     enum err r;
 
     TRY(tokenizer_new(e, s, &t));
-    r = row_decoder_init(e, &d, t, &c->begin, stream_reader_name(c->input), name);
+    r = row_decoder_init(e, &d, t, &stage->begin, stream_reader_name(stage->input), name);
     d.special = opts.special;
     if (opts.lines || opts.null) d.separator = opts.lines ? '\n' : 0;
     if (r == ERR_OK) r = outfile_open(e, opts.common.output, &out);
     if (r == ERR_OK) {
-        r = copy_text(e, c, &d, &out, &text);
+        r = copy_text(e, stage, &d, &out, &text);
         if (r == ERR_OK)
             r = outfile_commit(e, &out);
         else
@@ -78,7 +78,7 @@ static enum err detokenize(struct errctx *e, struct cmd *c, const struct tokeniz
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c = {0};
+    struct stage stage = {0};
     struct tokenizer_spec s;
     enum err r = ERR_OK;
 
@@ -87,14 +87,14 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     if (opts.lines && opts.null) return err_set(e, ERR_USAGE, "give one of --lines and --null");
     opts.common.progress =
         opts.common.output || !isatty(STDOUT_FILENO); /* there the text shows it */
-    r = cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);
+    r = stage_open(e, &stage, p, operands, &opts.common, STREAM_TOKENS);
     if (r == ERR_OK)
         r = tokenizer_spec_load(e, NULL, opts.tokenizer ? opts.tokenizer : opts.model, &s);
     if (r == ERR_OK) {
-        r = detokenize(e, &c, &s);
+        r = detokenize(e, &stage, &s);
         tokenizer_spec_fini(&s);
     }
-    return cmd_close(e, &c, r);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

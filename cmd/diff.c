@@ -4,8 +4,8 @@
  *     graft diff --tolerance 1e-6 a.model b.model
  *
  * The comparing is common/flow/differences.c. */
-#include "cmd/cmd.h"
 #include "common/flow/differences.h"
+#include "common/flow/stage.h"
 
 struct opts {
     struct common common;
@@ -28,7 +28,7 @@ static struct opt_set sets[] = {{"Comparing", table, &opts},
 
 static enum err compare(struct errctx *e, const struct opt_list *operands)
 {
-    struct stream_reader_cfg cfg = cmd_reader_cfg(&opts.common, STREAM_ANY);
+    struct stream_reader_cfg cfg = stage_reader_cfg(&opts.common, STREAM_ANY);
     struct diff d;
     const char *a = operands->items[0], *b = operands->items[1];
     TRY(diff_streams(e, a, b, &cfg, opts.tolerance, &d));
@@ -43,11 +43,11 @@ static enum err compare(struct errctx *e, const struct opt_list *operands)
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
+    struct stage stage;
     if (operands->count != 2) return err_set(e, ERR_USAGE, "two streams are compared");
-    enum err r = cmd_open_run(e, &c, p, &opts.common);
+    enum err r = stage_open_run(e, &stage, p, &opts.common);
     if (r == ERR_OK) r = compare(e, operands);
-    return cmd_close(e, &c, r);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

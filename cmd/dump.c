@@ -7,7 +7,7 @@
  * The text is common/flow/text_twin.h's. */
 #include <unistd.h>
 
-#include "cmd/cmd.h"
+#include "common/flow/stage.h"
 #include "common/flow/text_twin.h"
 
 static struct common common = COMMON;
@@ -15,30 +15,31 @@ static struct common common = COMMON;
 static struct opt_set sets[] = {
     {"Common", common_threads, &common}, {"Common", common_chatter, &common}, OPT_SET_END};
 
-static enum err work(struct errctx *e, struct cmd *c)
+static enum err work(struct errctx *e, struct stage *stage)
 {
     enum stream_event event = STREAM_EVENT_ROWS;
     struct stream_rows rows;
     struct stream_tensor_piece piece;
-    TRY(dump_begin(e, &c->begin, stdout));
+    TRY(dump_begin(e, &stage->begin, stdout));
     for (;;) {
-        TRY(cmd_next(e, c, &event, &rows, &piece));
+        TRY(stage_next(e, stage, &event, &rows, &piece));
         if (event == STREAM_EVENT_END) break;
-        if (event == STREAM_EVENT_ROWS) TRY(dump_rows(e, &c->begin, &rows, stdout));
-        if (event == STREAM_EVENT_TENSOR) TRY(dump_tensor(e, &c->begin, &piece, stdout));
+        if (event == STREAM_EVENT_ROWS) TRY(dump_rows(e, &stage->begin, &rows, stdout));
+        if (event == STREAM_EVENT_TENSOR) TRY(dump_tensor(e, &stage->begin, &piece, stdout));
     }
-    return dump_end(e, stream_reader_summary(c->input), stream_reader_lineage(c->input), stdout);
+    return dump_end(e, stream_reader_summary(stage->input), stream_reader_lineage(stage->input),
+                    stdout);
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
+    struct stage stage;
     if (operands->count > 1)
         return err_set(e, ERR_USAGE, "one stream at a time (graft cat A B | graft dump)");
     common.progress = !isatty(STDOUT_FILENO); /* there the text shows it */
-    enum err r = cmd_open(e, &c, p, operands, &common, STREAM_ANY);
-    if (r == ERR_OK) r = work(e, &c);
-    return cmd_close(e, &c, r);
+    enum err r = stage_open(e, &stage, p, operands, &common, STREAM_ANY);
+    if (r == ERR_OK) r = work(e, &stage);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

@@ -5,7 +5,7 @@
  *     graft eval -m base.model data/val.tokens
  *
  * The arithmetic is common/judge/evaluate.c. */
-#include "cmd/cmd.h"
+#include "common/flow/stage.h"
 #include "common/judge/evaluate.h"
 #include "common/judge/evaluate_print.h"
 #include "common/judge/require.h"
@@ -42,23 +42,23 @@ static struct opt_set sets[] = {{"Judging", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err print(struct errctx *e, const struct cmd *c, const struct evaluate_result *r)
+static enum err print(struct errctx *e, const struct stage *stage, const struct evaluate_result *r)
 {
-    if (opts.common.json) return evaluate_print_json(e, r, &opts.evaluate, &c->run, stdout);
+    if (opts.common.json) return evaluate_print_json(e, r, &opts.evaluate, &stage->run, stdout);
     evaluate_print_text(r, &opts.evaluate, stdout);
     return ERR_OK;
 }
 
-static enum err judge(struct errctx *e, struct cmd *c, struct evaluation *v)
+static enum err judge(struct errctx *e, struct stage *stage, struct evaluation *v)
 {
     struct evaluate_result result;
     for (bool more = true; more;) {
-        TRY(evaluation_read(e, v, c->input));
-        TRY(cmd_next_input(e, c, &more));
+        TRY(evaluation_read(e, v, stage->input));
+        TRY(stage_next_input(e, stage, &more));
     }
     TRY(evaluation_finish(e, v, &result));
     if (opts.per_document) TRY(evaluate_documents_write(e, v, &result, opts.per_document));
-    TRY(print(e, c, &result));
+    TRY(print(e, stage, &result));
     return requirements_check(e, &opts.require, &result);
 }
 
@@ -68,14 +68,14 @@ static struct model_use use_of(void)
         .dtype = compute_dtype(&opts.compute), .fit = evaluate_fit, .fit_ctx = &opts.evaluate};
 }
 
-static enum err load_and_judge(struct errctx *e, struct cmd *c, struct kernels *k)
+static enum err load_and_judge(struct errctx *e, struct stage *stage, struct kernels *k)
 {
     const struct model_use use = use_of();
     struct model *model;
     struct evaluation *v = NULL;
-    TRY(model_load(e, k, &c->run, opts.model, &use, &model));
+    TRY(model_load(e, k, &stage->run, opts.model, &use, &model));
     enum err r = evaluation_new(e, model, &opts.objective, &opts.evaluate, &v);
-    if (r == ERR_OK) r = judge(e, c, v);
+    if (r == ERR_OK) r = judge(e, stage, v);
     evaluation_free(v);
     model_free(model);
     return r;
@@ -88,7 +88,7 @@ static enum err print_plan(struct errctx *e, struct kernels *k)
     struct plan plan;
     TRY(model_load_config(e, k, opts.model, &config));
     evaluate_fit(&use, &config);
-    TRY(model_plan(e, &config, &use, cmd_threads(&opts.common), &plan));
+    TRY(model_plan(e, &config, &use, common_thread_count(&opts.common), &plan));
     plan_print(&plan, stdout);
     plan_fini(&plan);
     return ERR_OK;
@@ -97,23 +97,23 @@ static enum err print_plan(struct errctx *e, struct kernels *k)
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
     struct compute compute;
-    struct cmd c;
+    struct stage stage;
     objective_note_given(&opts.objective, sets);
     opts.evaluate.seed = opts.common.seed;
     TRY(requirements_parse(e, &opts.require));
     if (opts.evaluate.bootstrap == 0 && opts_given(sets, "confidence"))
         return err_set(e, ERR_USAGE, "--confidence has no use: --bootstrap 0 makes no intervals");
-    TRY(cmd_check_overwrite(e, "--per-document", opts.per_document, &opts.model, 1, operands));
-    enum err r = opts.common.plan ? cmd_open_run(e, &c, p, &opts.common)
-                                  : cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);
+    TRY(common_check_overwrite(e, "--per-document", opts.per_document, &opts.model, 1, operands));
+    enum err r = opts.common.plan ? stage_open_run(e, &stage, p, &opts.common)
+                                  : stage_open(e, &stage, p, operands, &opts.common, STREAM_TOKENS);
     if (r == ERR_OK) {
-        r = compute_open(e, &opts.compute, cmd_threads(&opts.common), &c.run, &compute);
+        r = compute_open(e, &opts.compute, common_thread_count(&opts.common), &stage.run, &compute);
         if (r == ERR_OK)
             r = opts.common.plan ? print_plan(e, &compute.kernels)
-                                 : load_and_judge(e, &c, &compute.kernels);
+                                 : load_and_judge(e, &stage, &compute.kernels);
         compute_close(&compute);
     }
-    return cmd_close(e, &c, r);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

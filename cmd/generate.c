@@ -7,7 +7,7 @@
  * common/use/prompts.c. */
 #include <inttypes.h>
 
-#include "cmd/cmd.h"
+#include "common/flow/stage.h"
 #include "common/model/compute.h"
 #include "common/model/decoder.h"
 #include "common/use/generator.h"
@@ -47,12 +47,12 @@ static struct opt_set sets[] = {{"Generating", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err generate(struct errctx *e, struct cmd *c, const struct opt_list *files,
+static enum err generate(struct errctx *e, struct stage *stage, const struct opt_list *files,
                          struct model *model)
 {
     struct generator_stats stats = {0};
     struct prompts *prompts;
-    TRY(prompts_open(e, &c->run, &opts.prompts, &opts.documents, files, opts.common.output,
+    TRY(prompts_open(e, &stage->run, &opts.prompts, &opts.documents, files, opts.common.output,
                      &prompts));
     const struct generator_io io = prompts_io(prompts);
     enum err r = generator_run(e, model, &opts.generate, &opts.sampler, &io, &stats);
@@ -64,13 +64,13 @@ static enum err generate(struct errctx *e, struct cmd *c, const struct opt_list 
     return ERR_OK;
 }
 
-static enum err load_and_generate(struct errctx *e, struct cmd *c, const struct opt_list *files,
-                                  struct kernels *k)
+static enum err load_and_generate(struct errctx *e, struct stage *stage,
+                                  const struct opt_list *files, struct kernels *k)
 {
     const struct model_use use = {.dtype = compute_dtype(&opts.compute)};
     struct model *model;
-    TRY(model_load(e, k, &c->run, opts.model, &use, &model));
-    enum err r = generate(e, c, files, model);
+    TRY(model_load(e, k, &stage->run, opts.model, &use, &model));
+    enum err r = generate(e, stage, files, model);
     model_free(model);
     return r;
 }
@@ -81,7 +81,7 @@ static enum err print_plan(struct errctx *e, struct kernels *k)
     struct model_config config;
     struct plan plan;
     TRY(model_load_config(e, k, opts.model, &config));
-    TRY(model_plan(e, &config, &use, cmd_threads(&opts.common), &plan));
+    TRY(model_plan(e, &config, &use, common_thread_count(&opts.common), &plan));
     enum err r =
         decoder_plan(e, &config, use.dtype, opts.generate.batch,
                      opts.generate.context ? opts.generate.context : config.context, &plan);
@@ -93,19 +93,19 @@ static enum err print_plan(struct errctx *e, struct kernels *k)
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
     struct compute compute;
-    struct cmd c;
+    struct stage stage;
     opts.generate.seed = opts.common.seed;
     opts.prompts.json = opts.common.json;
-    TRY(cmd_check_overwrite(e, "-o", opts.common.output, &opts.model, 1, operands));
-    enum err r = cmd_open_run(e, &c, p, &opts.common);
+    TRY(common_check_overwrite(e, "-o", opts.common.output, &opts.model, 1, operands));
+    enum err r = stage_open_run(e, &stage, p, &opts.common);
     if (r == ERR_OK) {
-        r = compute_open(e, &opts.compute, cmd_threads(&opts.common), &c.run, &compute);
+        r = compute_open(e, &opts.compute, common_thread_count(&opts.common), &stage.run, &compute);
         if (r == ERR_OK)
             r = opts.common.plan ? print_plan(e, &compute.kernels)
-                                 : load_and_generate(e, &c, operands, &compute.kernels);
+                                 : load_and_generate(e, &stage, operands, &compute.kernels);
         compute_close(&compute);
     }
-    return cmd_close(e, &c, r);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

@@ -3,7 +3,7 @@
  * that what is recorded of it is the whole and no producer dies.
  *
  *     graft head -n 100 data/train.tokens | graft dump */
-#include "cmd/cmd.h"
+#include "common/flow/stage.h"
 
 struct opts {
     struct common common;
@@ -26,46 +26,47 @@ static struct opt_set sets[] = {{"Choosing", table, &opts},
                                 OPT_SET_END};
 
 /* Copies rows until there are enough; *enough is false when the input has ended before. */
-static enum err pass_on(struct errctx *e, struct cmd *c, bool *enough)
+static enum err pass_on(struct errctx *e, struct stage *stage, bool *enough)
 {
     enum stream_event event = STREAM_EVENT_ROWS;
     struct stream_rows rows;
     int64_t left = opts.rows;
     while (left > 0) {
-        TRY(cmd_next(e, c, &event, &rows, NULL));
+        TRY(stage_next(e, stage, &event, &rows, NULL));
         if (event == STREAM_EVENT_END) break;
         int64_t n = rows.n < left ? rows.n : left;
-        TRY(stream_writer_rows(e, c->output, &rows, 0, n));
+        TRY(stream_writer_rows(e, stage->output, &rows, 0, n));
         left -= n;
     }
     *enough = event != STREAM_EVENT_END;
     return ERR_OK;
 }
 
-static enum err work(struct errctx *e, struct cmd *c)
+static enum err work(struct errctx *e, struct stage *stage)
 {
     bool enough;
-    if (c->begin.tensors_count)
+    if (stage->begin.tensors_count)
         return err_set(e, ERR_INPUT, "'%s': a stream of kind %s has no rows",
-                       stream_reader_name(c->input), stream_kind_name(c->begin.kind));
+                       stream_reader_name(stage->input), stream_kind_name(stage->begin.kind));
     /* The hint about tokens holds for all rows only. */
-    if (c->operands->count > 1 || c->begin.expect.rows < 0 || c->begin.expect.rows > opts.rows) {
-        bool cut = c->begin.expect.rows > opts.rows;
-        c->begin.expect = (struct stream_expect){cut ? opts.rows : -1, -1};
+    if (stage->operands->count > 1 || stage->begin.expect.rows < 0 ||
+        stage->begin.expect.rows > opts.rows) {
+        bool cut = stage->begin.expect.rows > opts.rows;
+        stage->begin.expect = (struct stream_expect){cut ? opts.rows : -1, -1};
     }
-    TRY(cmd_output(e, c, &c->begin));
-    TRY(pass_on(e, c, &enough));
+    TRY(stage_output(e, stage, &stage->begin));
+    TRY(pass_on(e, stage, &enough));
     if (!enough) return ERR_OK;
-    if (opts.drain) return cmd_drain(e, c, false);
-    return stream_reader_stop_at(e, c->input, opts.rows - c->rows_before);
+    if (opts.drain) return stage_drain(e, stage, false);
+    return stream_reader_stop_at(e, stage->input, opts.rows - stage->rows_before);
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
-    enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
-    if (r == ERR_OK) r = work(e, &c);
-    return cmd_close(e, &c, r);
+    struct stage stage;
+    enum err r = stage_open(e, &stage, p, operands, &opts.common, STREAM_ANY);
+    if (r == ERR_OK) r = work(e, &stage);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

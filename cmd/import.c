@@ -6,8 +6,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "cmd/cmd.h"
 #include "common/base/io.h"
+#include "common/flow/stage.h"
 #include "common/text/import_tiktoken.h"
 #include "common/text/tokenizer_run.h"
 
@@ -48,19 +48,21 @@ static enum err check_format(struct errctx *e, const char *path)
 }
 
 /* Reads the file, as an input of the run. */
-static enum err read_file(struct errctx *e, struct cmd *c, const char *path, struct bytes *data)
+static enum err read_file(struct errctx *e, struct stage *stage, const char *path,
+                          struct bytes *data)
 {
     XXH128_canonical_t content;
     size_t slot;
 
-    TRY(run_input_open(e, &c->run, "input", path, &slot));
+    TRY(run_input_open(e, &stage->run, "input", path, &slot));
     TRY(io_slurp(e, path, FILE_LIMIT, data));
-    c->bytes_read = data->len;
+    stage->bytes_read = data->len;
     XXH128_canonicalFromHash(&content, XXH3_128bits(data->data, data->len));
-    return run_input_done(e, &c->run, slot, content.digest, NULL, -1, false);
+    return run_input_done(e, &stage->run, slot, content.digest, NULL, -1, false);
 }
 
-static enum err write_tokenizer(struct errctx *e, struct cmd *c, const struct tokenizer_spec *s)
+static enum err write_tokenizer(struct errctx *e, struct stage *stage,
+                                const struct tokenizer_spec *s)
 {
     struct stream_begin begin;
     struct tokenizer *t;
@@ -69,18 +71,18 @@ static enum err write_tokenizer(struct errctx *e, struct cmd *c, const struct to
     TRY(tokenizer_new(e, s, &t)); /* what cannot run is not written */
     tokenizer_free(t);
     TRY(tokenizer_spec_begin(e, s, &begin));
-    r = cmd_output(e, c, &begin);
-    if (r == ERR_OK) r = tokenizer_spec_write(e, s, c->output, 0);
+    r = stage_output(e, stage, &begin);
+    if (r == ERR_OK) r = tokenizer_spec_write(e, s, stage->output, 0);
     stream_begin_fini(&begin);
     return r;
 }
 
-static enum err import(struct errctx *e, struct cmd *c, const char *path)
+static enum err import(struct errctx *e, struct stage *stage, const char *path)
 {
     struct import_tiktoken_cfg cfg = {.pattern = patterns[opts.pattern], .special = &opts.special};
     struct tokenizer_spec s;
     struct bytes data = {0};
-    enum err r = read_file(e, c, path, &data);
+    enum err r = read_file(e, stage, path, &data);
 
     if (r == ERR_OK) {
         r = import_tiktoken(e, (const char *)data.data, data.len, &cfg, &s);
@@ -88,21 +90,21 @@ static enum err import(struct errctx *e, struct cmd *c, const char *path)
     }
     bytes_fini(&data);
     if (r != ERR_OK) return r;
-    r = write_tokenizer(e, c, &s);
+    r = write_tokenizer(e, stage, &s);
     tokenizer_spec_fini(&s);
     return r;
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
+    struct stage stage;
     enum err r;
 
     if (operands->count != 1) return err_set(e, ERR_USAGE, "give one file to import");
     TRY(check_format(e, operands->items[0]));
-    r = cmd_open_run(e, &c, p, &opts.common);
-    if (r == ERR_OK) r = import(e, &c, operands->items[0]);
-    return cmd_close(e, &c, r);
+    r = stage_open_run(e, &stage, p, &opts.common);
+    if (r == ERR_OK) r = import(e, &stage, operands->items[0]);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

@@ -7,7 +7,7 @@
  * common/model/model.c. */
 #include <inttypes.h>
 
-#include "cmd/cmd.h"
+#include "common/flow/stage.h"
 #include "common/model/compute.h"
 #include "common/model/config_opts.h"
 #include "common/model/model.h"
@@ -38,14 +38,14 @@ static enum err plan(struct errctx *e, const struct model_config *c)
 {
     const struct model_use use = {.dtype = DTYPE_F32};
     struct plan p;
-    TRY(model_plan(e, c, &use, cmd_threads(&opts.common), &p));
+    TRY(model_plan(e, c, &use, common_thread_count(&opts.common), &p));
     printf("%" PRId64 " parameters\n", model_config_parameters(c));
     plan_print(&p, stdout);
     plan_fini(&p);
     return ERR_OK;
 }
 
-static enum err make(struct errctx *e, struct cmd *cmd, const struct model_config *c,
+static enum err make(struct errctx *e, struct stage *stage, const struct model_config *c,
                      const struct tokenizer_spec *spec)
 {
     /* Weights are drawn, not computed: no kernel but those for memory is used. */
@@ -53,14 +53,14 @@ static enum err make(struct errctx *e, struct cmd *cmd, const struct model_confi
     const struct model_use use = {.dtype = DTYPE_F32};
     struct compute compute;
     struct model *m = NULL;
-    enum err r = cmd_output_check(e, cmd);
+    enum err r = stage_output_check(e, stage);
     if (r != ERR_OK) return r;
-    r = compute_open(e, &cfg, cmd_threads(&opts.common), &cmd->run, &compute);
+    r = compute_open(e, &cfg, common_thread_count(&opts.common), &stage->run, &compute);
     if (r == ERR_OK)
         r = model_create(e, &compute.kernels, c, spec, (uint64_t)opts.common.seed, &use, &m);
     if (r == ERR_OK)
-        r = model_save(e, m, &cmd->run, opts.common.output, cmd_writer_cfg(&opts.common).level,
-                       cmd_threads(&opts.common), &cmd->bytes_written);
+        r = model_save(e, m, &stage->run, opts.common.output, stage_writer_cfg(&opts.common).level,
+                       common_thread_count(&opts.common), &stage->bytes_written);
     if (r == ERR_OK) prog_note("%" PRId64 " parameters", model_config_parameters(c));
     model_free(m);
     compute_close(&compute);
@@ -71,18 +71,19 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
 {
     struct tokenizer_spec spec;
     struct model_config c;
-    struct cmd cmd;
+    struct stage stage;
     tokenizer_spec_init(&spec);
-    enum err r = cmd_open_run(e, &cmd, p, &opts.common);
+    enum err r = stage_open_run(e, &stage, p, &opts.common);
     if (r == ERR_OK && operands->count)
         r = err_set(e, ERR_USAGE, "'%s': there are no operands", operands->items[0]);
-    if (r == ERR_OK) r = config_opts_start(e, &cmd.run, &opts.config, &c);
-    if (r == ERR_OK && opts.tokenizer) r = tokenizer_spec_load(e, &cmd.run, opts.tokenizer, &spec);
+    if (r == ERR_OK) r = config_opts_start(e, &stage.run, &opts.config, &c);
+    if (r == ERR_OK && opts.tokenizer)
+        r = tokenizer_spec_load(e, &stage.run, opts.tokenizer, &spec);
     if (r == ERR_OK) r = config_opts_change(e, &opts.config, opts.tokenizer ? &spec : NULL, &c);
     if (r == ERR_OK)
-        r = opts.common.plan ? plan(e, &c) : make(e, &cmd, &c, opts.tokenizer ? &spec : NULL);
+        r = opts.common.plan ? plan(e, &c) : make(e, &stage, &c, opts.tokenizer ? &spec : NULL);
     tokenizer_spec_fini(&spec);
-    return cmd_close(e, &cmd, r);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

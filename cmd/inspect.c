@@ -3,8 +3,8 @@
  * reads only the first and the last frames.
  *
  *     graft inspect base.model */
-#include "cmd/cmd.h"
 #include "common/flow/describe.h"
+#include "common/flow/stage.h"
 
 struct opts {
     struct common common;
@@ -21,13 +21,13 @@ static struct opt_set sets[] = {{"Printing", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err inspect(struct errctx *e, struct cmd *c, const char *path)
+static enum err inspect(struct errctx *e, struct stage *stage, const char *path)
 {
     struct stream_begin begin;
     struct stream_summary summary;
     struct lineage lineage;
     TRY(stream_glance(e, path, &begin, &summary, &lineage));
-    c->bytes_read += summary.compressed;
+    stage->bytes_read += summary.compressed;
     struct describe d = {path ? path : "-", &begin, &summary, &lineage};
     enum err r = opts.common.json ? describe_print_json(e, &d, stdout)
                                   : describe_print(e, &d, opts.all, stdout);
@@ -36,19 +36,19 @@ static enum err inspect(struct errctx *e, struct cmd *c, const char *path)
     return r;
 }
 
-static enum err inspect_all(struct errctx *e, struct cmd *c, const struct opt_list *operands)
+static enum err inspect_all(struct errctx *e, struct stage *stage, const struct opt_list *operands)
 {
-    if (operands->count == 0) return inspect(e, c, NULL);
-    for (size_t i = 0; i < operands->count; i++) TRY(inspect(e, c, operands->items[i]));
+    if (operands->count == 0) return inspect(e, stage, NULL);
+    for (size_t i = 0; i < operands->count; i++) TRY(inspect(e, stage, operands->items[i]));
     return ERR_OK;
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
-    enum err r = cmd_open_run(e, &c, p, &opts.common);
-    if (r == ERR_OK) r = inspect_all(e, &c, operands);
-    return cmd_close(e, &c, r);
+    struct stage stage;
+    enum err r = stage_open_run(e, &stage, p, &opts.common);
+    if (r == ERR_OK) r = inspect_all(e, &stage, operands);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

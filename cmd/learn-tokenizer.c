@@ -2,7 +2,7 @@
 /* learn-tokenizer.c: text in, a vocabulary learned from it out, as a tokenizer stream. */
 #include <inttypes.h>
 
-#include "cmd/cmd.h"
+#include "common/flow/stage.h"
 #include "common/text/documents.h"
 #include "common/text/learn_tokenizer.h"
 
@@ -40,7 +40,7 @@ static struct opt_set sets[] = {{"Learning", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err read_text(struct errctx *e, struct cmd *c, const struct opt_list *operands,
+static enum err read_text(struct errctx *e, struct stage *stage, const struct opt_list *operands,
                           struct learner *l)
 {
     struct documents *d;
@@ -49,29 +49,30 @@ static enum err read_text(struct errctx *e, struct cmd *c, const struct opt_list
     enum err r;
 
     opts.documents.pieces = opts.documents.progress = true;
-    TRY(documents_open(e, &c->run, &opts.documents, operands, &d));
+    TRY(documents_open(e, &stage->run, &opts.documents, operands, &d));
     do {
         r = documents_next(e, d, &document, &more);
         if (r == ERR_OK && more) r = learner_text(e, l, document.text, document.n, document.end);
     } while (r == ERR_OK && more);
-    c->bytes_read = documents_bytes(d);
+    stage->bytes_read = documents_bytes(d);
     documents_close(d);
     return r;
 }
 
-static enum err write_tokenizer(struct errctx *e, struct cmd *c, const struct tokenizer_spec *s)
+static enum err write_tokenizer(struct errctx *e, struct stage *stage,
+                                const struct tokenizer_spec *s)
 {
     struct stream_begin begin;
     enum err r;
 
     TRY(tokenizer_spec_begin(e, s, &begin));
-    r = cmd_output(e, c, &begin);
-    if (r == ERR_OK) r = tokenizer_spec_write(e, s, c->output, 0);
+    r = stage_output(e, stage, &begin);
+    if (r == ERR_OK) r = tokenizer_spec_write(e, s, stage->output, 0);
     stream_begin_fini(&begin);
     return r;
 }
 
-static enum err learn(struct errctx *e, struct cmd *c, const struct opt_list *operands)
+static enum err learn(struct errctx *e, struct stage *stage, const struct opt_list *operands)
 {
     static const char *const end_of_text[] = {"<|endoftext|>"};
     struct learn_cfg cfg = {.vocab = opts.vocab,
@@ -80,14 +81,14 @@ static enum err learn(struct errctx *e, struct cmd *c, const struct opt_list *op
                             .regex = opts.regex,
                             .special = opts.special.count ? opts.special.items : end_of_text,
                             .special_count = opts.special.count ? opts.special.count : 1,
-                            .threads = cmd_threads(&opts.common)};
+                            .threads = common_thread_count(&opts.common)};
     struct tokenizer_spec spec;
     struct learner *l;
     uint64_t bytes, words;
     enum err r;
 
     TRY(learner_new(e, &cfg, &l));
-    r = read_text(e, c, operands, l);
+    r = read_text(e, stage, operands, l);
     if (r == ERR_OK) r = learner_finish(e, l, &spec);
     if (r == ERR_OK) {
         learner_counts(l, &bytes, &words);
@@ -97,7 +98,7 @@ static enum err learn(struct errctx *e, struct cmd *c, const struct opt_list *op
             prog_warn("only %" PRId64 " of %" PRId64 " ids: no pair is left that occurs %" PRId64
                       " times (--min-count)",
                       spec.vocab, opts.vocab, opts.min_count);
-        r = write_tokenizer(e, c, &spec);
+        r = write_tokenizer(e, stage, &spec);
         tokenizer_spec_fini(&spec);
     }
     learner_free(l);
@@ -106,14 +107,14 @@ static enum err learn(struct errctx *e, struct cmd *c, const struct opt_list *op
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
-    enum err r = cmd_open_run(e, &c, p, &opts.common);
+    struct stage stage;
+    enum err r = stage_open_run(e, &stage, p, &opts.common);
 
     if (r == ERR_OK && opts.regex && opts_given(sets, "pattern"))
         r = err_set(e, ERR_USAGE, "give one of --pattern and --regex");
-    if (r == ERR_OK) r = cmd_output_check(e, &c); /* not after hours */
-    if (r == ERR_OK) r = learn(e, &c, operands);
-    return cmd_close(e, &c, r);
+    if (r == ERR_OK) r = stage_output_check(e, &stage); /* not after hours */
+    if (r == ERR_OK) r = learn(e, &stage, operands);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

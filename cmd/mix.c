@@ -4,8 +4,8 @@
  *     graft mix wiki.tokens:0.7 code.tokens:0.3 | graft pretrain ...
  *
  * The draws are common/flow/mixing.c. */
-#include "cmd/cmd.h"
 #include "common/flow/mixing.h"
+#include "common/flow/stage.h"
 
 struct opts {
     struct common common;
@@ -21,26 +21,26 @@ static struct opt_set sets[] = {{"Mixing", mixing_opts, &opts.mix},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err work(struct errctx *e, struct cmd *c, struct mixing_sources *m)
+static enum err work(struct errctx *e, struct stage *stage, struct mixing_sources *m)
 {
-    struct stream_reader_cfg cfg = cmd_reader_cfg(&opts.common, STREAM_ANY);
-    TRY(mixing_sources_open(e, m, &c->run, &cfg));
-    TRY(stream_begin_copy(e, stream_reader_begin(m->items[0].reader), &c->begin));
-    c->begin.expect = mixing_expect(&opts.mix, m);
-    TRY(cmd_output(e, c, &c->begin));
-    return mixing_run(e, &opts.mix, m, c->output, &c->bytes_read);
+    struct stream_reader_cfg cfg = stage_reader_cfg(&opts.common, STREAM_ANY);
+    TRY(mixing_sources_open(e, m, &stage->run, &cfg));
+    TRY(stream_begin_copy(e, stream_reader_begin(m->items[0].reader), &stage->begin));
+    stage->begin.expect = mixing_expect(&opts.mix, m);
+    TRY(stage_output(e, stage, &stage->begin));
+    return mixing_run(e, &opts.mix, m, stage->output, &stage->bytes_read);
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c = {0};
+    struct stage stage = {0};
     struct mixing_sources m;
     opts.mix.seed = opts.common.seed;
     enum err r = mixing_sources_parse(e, operands, &m);
-    if (r == ERR_OK) r = cmd_open_run(e, &c, p, &opts.common);
-    if (r == ERR_OK) r = work(e, &c, &m);
+    if (r == ERR_OK) r = stage_open_run(e, &stage, p, &opts.common);
+    if (r == ERR_OK) r = work(e, &stage, &m);
     mixing_sources_close(&m);
-    return cmd_close(e, &c, r);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

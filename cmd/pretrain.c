@@ -9,8 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "cmd/cmd.h"
 #include "common/base/io.h"
+#include "common/flow/stage.h"
 #include "common/model/compute.h"
 #include "common/train/trainer.h"
 
@@ -54,8 +54,8 @@ static enum err check_files(struct errctx *e, const struct opt_list *operands)
     const char *used[] = {opts.common.output, opts.model, opts.trainer.val,
                           opts.trainer.checkpoint};
     const size_t count = ARRAY_LEN(used);
-    TRY(cmd_check_overwrite(e, "--checkpoint", used[count - 1], used, count - 1, operands));
-    return cmd_check_overwrite(e, "--log", opts.trainer.log, used, count, operands);
+    TRY(common_check_overwrite(e, "--checkpoint", used[count - 1], used, count - 1, operands));
+    return common_check_overwrite(e, "--log", opts.trainer.log, used, count, operands);
 }
 
 /* ---- the input ---- */
@@ -64,12 +64,12 @@ static enum err next_rows(struct errctx *e, void *ctx, enum stream_event *event,
                           struct stream_rows *rows)
 {
     struct stream_tensor_piece none;
-    return cmd_next(e, ctx, event, rows, &none);
+    return stage_next(e, ctx, event, rows, &none);
 }
 
 static enum err drain_rows(struct errctx *e, void *ctx, bool stop)
 {
-    return cmd_drain(e, ctx, stop);
+    return stage_drain(e, ctx, stop);
 }
 
 /* ---- the model ---- */
@@ -88,7 +88,7 @@ static enum err print_plan(struct errctx *e, struct kernels *k)
     struct plan plan;
     TRY(model_load_config(e, k, opts.model, &c));
     trainer_use(&opts.trainer, c.context, 0, compute_dtype(&opts.compute), &use);
-    TRY(model_plan(e, &c, &use, cmd_threads(&opts.common), &plan));
+    TRY(model_plan(e, &c, &use, common_thread_count(&opts.common), &plan));
     enum err r = trainer_plan(e, &opts.trainer, &c, &plan);
     if (r == ERR_OK) plan_print(&plan, stdout);
     plan_fini(&plan);
@@ -97,16 +97,16 @@ static enum err print_plan(struct errctx *e, struct kernels *k)
 
 /* ---- the run ---- */
 
-static enum err train(struct errctx *e, struct cmd *c, struct model *m)
+static enum err train(struct errctx *e, struct stage *stage, struct model *m)
 {
     const struct row_source source = {
-        .name = c->operands->count > 1 ? "the input" : stream_reader_name(c->input),
-        .begin = &c->begin,
+        .name = stage->operands->count > 1 ? "the input" : stream_reader_name(stage->input),
+        .begin = &stage->begin,
         .next = next_rows,
         .drain = drain_rows,
-        .ctx = c,
+        .ctx = stage,
     };
-    const struct trainer_job job = {.run = &c->run,
+    const struct trainer_job job = {.run = &stage->run,
                                     .model = m,
                                     .model_name = opts.model,
                                     .input = &source,
@@ -120,21 +120,21 @@ static enum err train(struct errctx *e, struct cmd *c, struct model *m)
     if (!isnan(r.val_first))
         prog_note("validation loss %.4f to %.4f, best %.4f at step %" PRId64, r.val_first,
                   r.val_last, r.val_best, r.val_best_step);
-    return model_save(e, m, &c->run, opts.common.output, cmd_writer_cfg(&opts.common).level,
-                      cmd_threads(&opts.common), &c->bytes_written);
+    return model_save(e, m, &stage->run, opts.common.output, stage_writer_cfg(&opts.common).level,
+                      common_thread_count(&opts.common), &stage->bytes_written);
 }
 
-static enum err load_and_train(struct errctx *e, struct cmd *c, struct kernels *k)
+static enum err load_and_train(struct errctx *e, struct stage *stage, struct kernels *k)
 {
-    const int64_t length = trainer_input_length(&c->begin);
+    const int64_t length = trainer_input_length(&stage->begin);
     const struct model_use use = {.fit = fit_model, .fit_ctx = &length};
     struct model *m;
-    TRY(cmd_output_check(e, c));
-    TRY(feed_expect(e, c->operands, cmd_threads(&opts.common),
-                    trainer_needs_length(&opts.trainer, &opts.adamw), &c->begin));
-    TRY(trainer_settle(e, &opts.trainer, &opts.adamw, &c->begin, &c->run));
-    TRY(model_load(e, k, &c->run, opts.model, &use, &m));
-    enum err r = train(e, c, m);
+    TRY(stage_output_check(e, stage));
+    TRY(feed_expect(e, stage->operands, common_thread_count(&opts.common),
+                    trainer_needs_length(&opts.trainer, &opts.adamw), &stage->begin));
+    TRY(trainer_settle(e, &opts.trainer, &opts.adamw, &stage->begin, &stage->run));
+    TRY(model_load(e, k, &stage->run, opts.model, &use, &m));
+    enum err r = train(e, stage, m);
     model_free(m);
     return r;
 }
@@ -142,23 +142,23 @@ static enum err load_and_train(struct errctx *e, struct cmd *c, struct kernels *
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
     struct compute compute;
-    struct cmd c;
+    struct stage stage;
     objective_note_given(&opts.objective, sets);
     opts.trainer.seed = opts.common.seed;
     opts.trainer.log = opts.common.log;
     TRY(trainer_check_options(e, sets, &opts.trainer, &opts.adamw));
     TRY(check_files(e, operands));
     if (opts.trainer.checkpoint) TRY(io_defer_signals(e)); /* before anything waits for input */
-    enum err r = opts.common.plan ? cmd_open_run(e, &c, p, &opts.common)
-                                  : cmd_open(e, &c, p, operands, &opts.common, STREAM_TOKENS);
+    enum err r = opts.common.plan ? stage_open_run(e, &stage, p, &opts.common)
+                                  : stage_open(e, &stage, p, operands, &opts.common, STREAM_TOKENS);
     if (r == ERR_OK) {
-        r = compute_open(e, &opts.compute, cmd_threads(&opts.common), &c.run, &compute);
+        r = compute_open(e, &opts.compute, common_thread_count(&opts.common), &stage.run, &compute);
         if (r == ERR_OK)
             r = opts.common.plan ? print_plan(e, &compute.kernels)
-                                 : load_and_train(e, &c, &compute.kernels);
+                                 : load_and_train(e, &stage, &compute.kernels);
         compute_close(&compute);
     }
-    return cmd_close(e, &c, r);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

@@ -1,7 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* programs.h: the one table of programs: X(name, group, summary). `graft help`, completion and the
  * tests read it; the summary is the one of the program's `struct prog` and of its page (a test
- * compares them). */
+ * compares them).
+ *
+ * Every cmd/NAME.c is a program, and a program is glue: top comment, `struct opts`, option table,
+ * run(), main(), always in this order, about 120 lines, at most 250; arithmetic, formats and loops
+ * live below. To add one, five things (tests/cli/programs.bats misses each of them by name):
+ *   1. cmd/NAME.c        the glue; the Makefile finds it
+ *   2. this table        its line: group and summary
+ *   3. man/graft-NAME.1  the page: NAME, SYNOPSIS, DESCRIPTION, OPTIONS, EXIT STATUS, EXAMPLES;
+ *                        `make man` fills the two generated regions, the suite runs the examples
+ *   4. tests/            something that runs `graft NAME` in tests/cli or tests/laws
+ *   5. options           every set it splices it honours (completion is made from them); what
+ *                        changes the content is recorded, so that `graft lineage` shows it:
+ *                        OPT_UNRECORDED only for what does not */
 #ifndef GRAFT_CMD_PROGRAMS_H
 #define GRAFT_CMD_PROGRAMS_H
 

@@ -4,8 +4,8 @@
  *     graft sample -n 1000 data/train.tokens -o small.tokens
  *
  * The choice is common/flow/sampling.c. */
-#include "cmd/cmd.h"
 #include "common/flow/sampling.h"
+#include "common/flow/stage.h"
 
 struct opts {
     struct common common;
@@ -21,49 +21,51 @@ static struct opt_set sets[] = {{"Sampling", sampling_opts, &opts.sample},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err read_rows(struct errctx *e, struct cmd *c, struct sampling *s)
+static enum err read_rows(struct errctx *e, struct stage *stage, struct sampling *s)
 {
     for (;;) {
         enum stream_event event;
         struct stream_rows rows;
         struct stream_tensor_piece piece;
-        TRY(cmd_next(e, c, &event, &rows, &piece));
+        TRY(stage_next(e, stage, &event, &rows, &piece));
         if (event == STREAM_EVENT_END) return ERR_OK;
-        TRY(sampling_add(e, s, &rows, c->output));
+        TRY(sampling_add(e, s, &rows, stage->output));
     }
 }
 
 /* So many rows: which they are is known at the end. */
-static enum err by_rows(struct errctx *e, struct cmd *c, struct sampling *s)
+static enum err by_rows(struct errctx *e, struct stage *stage, struct sampling *s)
 {
-    TRY(cmd_output_check(e, c));
-    TRY(read_rows(e, c, s));
-    TRY(sampling_settle(e, s, &c->begin.expect));
-    TRY(cmd_output(e, c, &c->begin));
-    return sampling_write(e, s, c->output);
+    TRY(stage_output_check(e, stage));
+    TRY(read_rows(e, stage, s));
+    TRY(sampling_settle(e, s, &stage->begin.expect));
+    TRY(stage_output(e, stage, &stage->begin));
+    return sampling_write(e, s, stage->output);
 }
 
 /* A fraction: each row is passed on, or not, as it comes. */
-static enum err by_fraction(struct errctx *e, struct cmd *c, struct sampling *s)
+static enum err by_fraction(struct errctx *e, struct stage *stage, struct sampling *s)
 {
-    c->begin.expect = (struct stream_expect){-1, -1};
-    TRY(cmd_output(e, c, &c->begin));
-    return read_rows(e, c, s);
+    stage->begin.expect = (struct stream_expect){-1, -1};
+    TRY(stage_output(e, stage, &stage->begin));
+    return read_rows(e, stage, s);
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
+    struct stage stage;
     struct sampling *s = NULL;
     opts.sample.seed = opts.common.seed;
     TRY(sampling_cfg_check(e, &opts.sample));
     if (opts.sample.rows == OPT_UNSET && opts_given(sets, "memory"))
         return err_set(e, ERR_USAGE, "--memory changes nothing with --fraction: no rows are held");
-    enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
-    if (r == ERR_OK) r = sampling_new(e, &opts.sample, &c.begin, stream_reader_name(c.input), &s);
-    if (r == ERR_OK) r = opts.sample.rows == OPT_UNSET ? by_fraction(e, &c, s) : by_rows(e, &c, s);
+    enum err r = stage_open(e, &stage, p, operands, &opts.common, STREAM_ANY);
+    if (r == ERR_OK)
+        r = sampling_new(e, &opts.sample, &stage.begin, stream_reader_name(stage.input), &s);
+    if (r == ERR_OK)
+        r = opts.sample.rows == OPT_UNSET ? by_fraction(e, &stage, s) : by_rows(e, &stage, s);
     sampling_free(s);
-    return cmd_close(e, &c, r);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

@@ -4,8 +4,8 @@
  *     graft shard --split train=0.98,val=0.02 -o data/ corpus.tokens
  *
  * The rules are common/flow/sharding.c. */
-#include "cmd/cmd.h"
 #include "common/flow/sharding.h"
+#include "common/flow/stage.h"
 
 struct opts {
     struct common common;
@@ -18,15 +18,15 @@ static struct opt_set sets[] = {
     {"Common", common_threads, &opts.common}, {"Common", common_level, &opts.common},
     {"Common", common_chatter, &opts.common}, OPT_SET_END};
 
-static enum err read_rows(struct errctx *e, struct cmd *c, struct sharding *s)
+static enum err read_rows(struct errctx *e, struct stage *stage, struct sharding *s)
 {
     for (;;) {
         enum stream_event event;
         struct stream_rows rows;
         struct stream_tensor_piece piece;
-        TRY(cmd_next(e, c, &event, &rows, &piece));
+        TRY(stage_next(e, stage, &event, &rows, &piece));
         if (event == STREAM_EVENT_END)
-            return sharding_finish(e, s, &c->rows_written, &c->bytes_written);
+            return sharding_finish(e, s, &stage->rows_written, &stage->bytes_written);
         TRY(sharding_add(e, s, &rows));
     }
 }
@@ -46,18 +46,18 @@ static enum err check_options(struct errctx *e)
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
+    struct stage stage;
     struct sharding *s = NULL;
-    const struct stream_writer_cfg writer = cmd_writer_cfg(&opts.common);
+    const struct stream_writer_cfg writer = stage_writer_cfg(&opts.common);
     opts.shard.seed = opts.common.seed;
     TRY(check_options(e));
-    enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
+    enum err r = stage_open(e, &stage, p, operands, &opts.common, STREAM_ANY);
     if (r == ERR_OK)
-        r = sharding_new(e, &opts.shard, &c.run, &c.begin, stream_reader_name(c.input), &writer,
-                         &s);
-    if (r == ERR_OK) r = read_rows(e, &c, s);
+        r = sharding_new(e, &opts.shard, &stage.run, &stage.begin, stream_reader_name(stage.input),
+                         &writer, &s);
+    if (r == ERR_OK) r = read_rows(e, &stage, s);
     sharding_free(s);
-    return cmd_close(e, &c, r);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

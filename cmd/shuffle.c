@@ -4,8 +4,8 @@
  *     graft shuffle --epochs 3 --seed 1 data/train.tokens | graft pretrain ...
  *
  * The order and the work are common/flow/shuffling.c. */
-#include "cmd/cmd.h"
 #include "common/flow/shuffling.h"
+#include "common/flow/stage.h"
 
 struct opts {
     struct common common;
@@ -21,42 +21,43 @@ static struct opt_set sets[] = {{"Shuffling", shuffling_opts, &opts.shuffle},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err read_rows(struct errctx *e, struct cmd *c, struct shuffling *s)
+static enum err read_rows(struct errctx *e, struct stage *stage, struct shuffling *s)
 {
     for (;;) {
         enum stream_event event;
         struct stream_rows rows;
         struct stream_tensor_piece piece;
-        TRY(cmd_next(e, c, &event, &rows, &piece));
+        TRY(stage_next(e, stage, &event, &rows, &piece));
         if (event == STREAM_EVENT_END) return ERR_OK;
         TRY(shuffling_add(e, s, &rows));
     }
 }
 
-static enum err work(struct errctx *e, struct cmd *c)
+static enum err work(struct errctx *e, struct stage *stage)
 {
     struct shuffling *s = NULL;
     uint64_t need;
-    TRY(shuffling_need(e, c->operands->items, c->operands->count, &need));
-    enum err r = shuffling_new(e, &opts.shuffle, &c->begin, stream_reader_name(c->input), need, &s);
-    if (r == ERR_OK) r = cmd_output_check(e, c);
-    if (r == ERR_OK) r = read_rows(e, c, s);
+    TRY(shuffling_need(e, stage->operands->items, stage->operands->count, &need));
+    enum err r =
+        shuffling_new(e, &opts.shuffle, &stage->begin, stream_reader_name(stage->input), need, &s);
+    if (r == ERR_OK) r = stage_output_check(e, stage);
+    if (r == ERR_OK) r = read_rows(e, stage, s);
     if (r == ERR_OK) {
-        c->begin.expect = shuffling_expect(s);
-        r = cmd_output(e, c, &c->begin);
+        stage->begin.expect = shuffling_expect(s);
+        r = stage_output(e, stage, &stage->begin);
     }
-    if (r == ERR_OK) r = shuffling_write(e, s, c->output);
+    if (r == ERR_OK) r = shuffling_write(e, s, stage->output);
     shuffling_free(s);
     return r;
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
+    struct stage stage;
     opts.shuffle.seed = opts.common.seed;
-    enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
-    if (r == ERR_OK) r = work(e, &c);
-    return cmd_close(e, &c, r);
+    enum err r = stage_open(e, &stage, p, operands, &opts.common, STREAM_ANY);
+    if (r == ERR_OK) r = work(e, &stage);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

@@ -6,8 +6,8 @@
  * The sum is common/flow/checksum.c. */
 #include <inttypes.h>
 
-#include "cmd/cmd.h"
 #include "common/flow/checksum.h"
+#include "common/flow/stage.h"
 
 struct opts {
     struct common common;
@@ -42,35 +42,35 @@ static void print(const struct sum *s, const struct stream_begin *b)
                b->columns_count ? "rows" : "tensors", s->bytes);
 }
 
-static enum err work(struct errctx *e, struct cmd *c)
+static enum err work(struct errctx *e, struct stage *stage)
 {
     enum stream_event event = STREAM_EVENT_ROWS;
     struct stream_rows rows;
     struct stream_tensor_piece piece;
     struct sum s;
-    if (c->begin.tensors_count && c->operands->count > 1)
+    if (stage->begin.tensors_count && stage->operands->count > 1)
         return err_set(e, ERR_INPUT, "streams of kind %s are summed one at a time",
-                       stream_kind_name(c->begin.kind));
-    TRY(sum_init(e, &c->begin, stream_reader_name(c->input), &s));
+                       stream_kind_name(stage->begin.kind));
+    TRY(sum_init(e, &stage->begin, stream_reader_name(stage->input), &s));
     enum err r = ERR_OK;
     while (r == ERR_OK && event != STREAM_EVENT_END) {
-        r = cmd_next(e, c, &event, &rows, &piece);
+        r = stage_next(e, stage, &event, &rows, &piece);
         if (r == ERR_OK && event == STREAM_EVENT_ROWS) r = sum_rows(e, &s, &rows);
         if (r == ERR_OK && event == STREAM_EVENT_TENSOR) sum_tensor(&s, &piece);
     }
-    if (r == ERR_OK) print(&s, &c->begin);
+    if (r == ERR_OK) print(&s, &stage->begin);
     sum_fini(&s);
     return r;
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
+    struct stage stage;
     if (opts.tensors && opts.common.json)
         return err_set(e, ERR_USAGE, "--tensors is for text, not for --json");
-    enum err r = cmd_open(e, &c, p, operands, &opts.common, STREAM_ANY);
-    if (r == ERR_OK) r = work(e, &c);
-    return cmd_close(e, &c, r);
+    enum err r = stage_open(e, &stage, p, operands, &opts.common, STREAM_ANY);
+    if (r == ERR_OK) r = work(e, &stage);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

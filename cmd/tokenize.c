@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "cmd/cmd.h"
+#include "common/flow/stage.h"
 #include "common/text/documents_count.h"
 #include "common/text/encode_documents.h"
 
@@ -40,7 +40,7 @@ static struct opt_set sets[] = {{"Tokens", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err encode(struct errctx *e, struct cmd *c, const struct encode_cfg *cfg,
+static enum err encode(struct errctx *e, struct stage *stage, const struct encode_cfg *cfg,
                        const struct opt_list *operands)
 {
     struct encoder *x;
@@ -52,10 +52,10 @@ static enum err encode(struct errctx *e, struct cmd *c, const struct encode_cfg 
     opts.documents.progress = true;
     opts.documents.before_block = encoder_drain;
     opts.documents.before_block_ctx = x;
-    r = documents_open(e, &c->run, &opts.documents, operands, &d);
+    r = documents_open(e, &stage->run, &opts.documents, operands, &d);
     if (r == ERR_OK) r = encoder_run(e, x, d);
     if (r == ERR_OK) {
-        c->bytes_read = documents_bytes(d);
+        stage->bytes_read = documents_bytes(d);
         encoder_counts(x, &n);
         if (n.shortened > 0)
             prog_warn("%" PRIu64 " of %" PRIu64 " pairs were shortened to --length %" PRId64,
@@ -69,12 +69,12 @@ static enum err encode(struct errctx *e, struct cmd *c, const struct encode_cfg 
     return r;
 }
 
-static enum err tokenize(struct errctx *e, struct cmd *c, const struct tokenizer_spec *s,
+static enum err tokenize(struct errctx *e, struct stage *stage, const struct tokenizer_spec *s,
                          const struct opt_list *operands)
 {
     struct rows_cfg rows;
     struct encode_cfg cfg = {
-        .rows = &rows, .special = opts.special, .threads = cmd_threads(&opts.common)};
+        .rows = &rows, .special = opts.special, .threads = common_thread_count(&opts.common)};
     struct tokenizer *t;
     struct stream_begin begin;
     enum err r;
@@ -87,12 +87,12 @@ static enum err tokenize(struct errctx *e, struct cmd *c, const struct tokenizer
         /* a document is a row when it is not cut, and an empty one still has its end */
         if ((opts.length == 0 || rows.pair) && rows.after_count > 0)
             begin.expect.rows = documents_count(&opts.documents, operands);
-        r = cmd_output(e, c, &begin);
+        r = stage_output(e, stage, &begin);
         stream_begin_fini(&begin);
     }
     cfg.tokenizer = t;
-    cfg.writer = c->output;
-    if (r == ERR_OK) r = encode(e, c, &cfg, operands);
+    cfg.writer = stage->output;
+    if (r == ERR_OK) r = encode(e, stage, &cfg, operands);
     tokenizer_free(t);
     return r;
 }
@@ -106,9 +106,9 @@ static bool reads_stdin(const struct opt_list *operands)
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
+    struct stage stage;
     struct tokenizer_spec s;
-    enum err r = cmd_open_run(e, &c, p, &opts.common);
+    enum err r = stage_open_run(e, &stage, p, &opts.common);
 
     if (r == ERR_OK && (opts.tokenizer == NULL) == (opts.model == NULL))
         r = err_set(e, ERR_USAGE, "give one of -t TOKENIZER and -m MODEL");
@@ -118,12 +118,12 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
         reads_stdin(operands))
         r = err_set(e, ERR_USAGE, "standard input cannot be both the tokenizer and the text");
     if (r == ERR_OK)
-        r = tokenizer_spec_load(e, &c.run, opts.tokenizer ? opts.tokenizer : opts.model, &s);
+        r = tokenizer_spec_load(e, &stage.run, opts.tokenizer ? opts.tokenizer : opts.model, &s);
     if (r == ERR_OK) {
-        r = tokenize(e, &c, &s, operands);
+        r = tokenize(e, &stage, &s, operands);
         tokenizer_spec_fini(&s);
     }
-    return cmd_close(e, &c, r);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

@@ -5,7 +5,7 @@
  *         graft undump --edited -o b.tokens
  *
  * The text is common/flow/text_twin.h's. */
-#include "cmd/cmd.h"
+#include "common/flow/stage.h"
 #include "common/flow/text_twin.h"
 
 struct opts {
@@ -28,16 +28,16 @@ static struct opt_set sets[] = {{"Reading", table, &opts},
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct stream_writer_cfg cfg = cmd_writer_cfg(&opts.common);
+    struct stream_writer_cfg cfg = stage_writer_cfg(&opts.common);
     struct stream_summary s = {0};
-    struct cmd c;
+    struct stage stage;
     if (operands->count > 1) return err_set(e, ERR_USAGE, "one text at a time");
     const char *path = operands->count ? operands->items[0] : NULL;
-    enum err r = cmd_open_run(e, &c, p, &opts.common);
-    if (r == ERR_OK) r = undump(e, &c.run, path, opts.common.output, &cfg, opts.edited, &s);
-    c.rows_written = s.rows;
-    c.bytes_written = s.compressed;
-    return cmd_close(e, &c, r);
+    enum err r = stage_open_run(e, &stage, p, &opts.common);
+    if (r == ERR_OK) r = undump(e, &stage.run, path, opts.common.output, &cfg, opts.edited, &s);
+    stage.rows_written = s.rows;
+    stage.bytes_written = s.compressed;
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

@@ -4,7 +4,7 @@
  *     graft verify data/train.tokens && scp data/train.tokens cluster:
  *
  * What was found is said by common/flow/verdict.c. */
-#include "cmd/cmd.h"
+#include "common/flow/stage.h"
 #include "common/flow/verdict.h"
 
 struct opts {
@@ -32,7 +32,7 @@ static struct opt_set sets[] = {{"Checking", table, &opts},
 static enum err read_through(struct errctx *e, const char *path, struct stream_summary *s,
                              enum stream_kind *kind)
 {
-    struct stream_reader_cfg cfg = cmd_reader_cfg(&opts.common, STREAM_ANY);
+    struct stream_reader_cfg cfg = stage_reader_cfg(&opts.common, STREAM_ANY);
     struct stream_reader *r;
     TRY(stream_reader_open(e, NULL, "input", path, &cfg, &r));
     enum err code = stream_reader_check(e, r);
@@ -43,14 +43,14 @@ static enum err read_through(struct errctx *e, const char *path, struct stream_s
 }
 
 /* One file. Damage is an answer, not a failure: *sound. */
-static enum err verify(struct errctx *e, struct cmd *c, const char *path, bool *sound)
+static enum err verify(struct errctx *e, struct stage *stage, const char *path, bool *sound)
 {
     struct errctx found = ERRCTX_INIT;
     struct verdict v = {.name = path ? path : "-", .fast = opts.fast, .message = found.message};
     enum err r = opts.fast ? stream_check_seals(&found, path, &v.summary)
                            : read_through(&found, path, &v.summary, &v.kind);
     *sound = r == ERR_OK;
-    c->bytes_read += v.summary.compressed;
+    stage->bytes_read += v.summary.compressed;
     if (r != ERR_OK && r != ERR_INPUT) {
         *e = found;
         return r;
@@ -60,39 +60,39 @@ static enum err verify(struct errctx *e, struct cmd *c, const char *path, bool *
     return ERR_OK;
 }
 
-static enum err verify_all(struct errctx *e, struct cmd *c, const struct opt_list *operands)
+static enum err verify_all(struct errctx *e, struct stage *stage, const struct opt_list *operands)
 {
     size_t n = operands->count ? operands->count : 1, damaged = 0;
     for (size_t i = 0; i < n; i++) {
         bool sound;
-        TRY(verify(e, c, operands->count ? operands->items[i] : NULL, &sound));
+        TRY(verify(e, stage, operands->count ? operands->items[i] : NULL, &sound));
         damaged += !sound;
     }
     return damaged ? err_set(e, ERR_NO, "%zu of %zu damaged", damaged, n) : ERR_OK;
 }
 
-static enum err salvage(struct errctx *e, struct cmd *c, const char *path)
+static enum err salvage(struct errctx *e, struct stage *stage, const char *path)
 {
-    struct stream_writer_cfg cfg = cmd_writer_cfg(&opts.common);
+    struct stream_writer_cfg cfg = stage_writer_cfg(&opts.common);
     struct salvage s;
-    TRY(stream_salvage(e, &c->run, path, opts.common.output, &cfg, &s));
-    c->rows_written = s.rows;
+    TRY(stream_salvage(e, &stage->run, path, opts.common.output, &cfg, &s));
+    stage->rows_written = s.rows;
     verdict_warn_of_losses(path, &s);
     return ERR_OK;
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct cmd c;
+    struct stage stage;
     if (!opts.salvage && opts.common.output) return err_set(e, ERR_USAGE, "-o goes with --salvage");
     if (!opts.salvage && opts.common.level != OPT_UNSET)
         return err_set(e, ERR_USAGE, "-z goes with --salvage");
     if (opts.salvage && (operands->count != 1 || opts.fast || opts.common.json))
         return err_set(e, ERR_USAGE, "--salvage takes one file, and neither --fast nor --json");
-    enum err r = cmd_open_run(e, &c, p, &opts.common);
+    enum err r = stage_open_run(e, &stage, p, &opts.common);
     if (r == ERR_OK)
-        r = opts.salvage ? salvage(e, &c, operands->items[0]) : verify_all(e, &c, operands);
-    return cmd_close(e, &c, r);
+        r = opts.salvage ? salvage(e, &stage, operands->items[0]) : verify_all(e, &stage, operands);
+    return stage_close(e, &stage, r);
 }
 
 int main(int argc, char **argv)

@@ -9,9 +9,9 @@
  * Names and paths are in no step id. A stream carries its own step and all ancestors, once each,
  * ancestors first.
  *
- * `struct run` is one program's record: cmd/cmd.c fills program and options, the stage its numeric
- * mode; stream readers (and raw text readers) add inputs; the stream writer turns it into the last
- * step. No program writes lineage by hand. */
+ * `struct run` is one program's record: at the start its name and options, then the numeric mode of
+ * what computes; stream readers (and raw text readers) add inputs; the stream writer turns it into
+ * the last step. No program writes lineage by hand. */
 #ifndef GRAFT_FORMATS_LINEAGE_H
 #define GRAFT_FORMATS_LINEAGE_H
 
