@@ -140,6 +140,8 @@ setup() {
 
 @test "a full disk, a reader that is gone" {
     status_is 1 bash -c 'graft dump s >/dev/full'
-    status_is 141 bash -c 'set -o pipefail; for i in $(seq 300); do cat s; done | graft dump | true'
+    unread_pipe
+    status_is 141 bash -c 'exec graft dump s >&5'
+    exec 5>&-
     [ -z "$stderr" ]
 }

@@ -409,7 +409,7 @@ PY
 
 @test "rows flow while the input waits" {
     mkfifo in
-    graft tokenize -t "$TOK" -f lines <in | graft detokenize -t "$TOK" -l >out &
+    graft tokenize -t "$TOK" -f lines <in | graft detokenize -t "$TOK" -l >out 3>&- &
     exec 5>in
     printf 'first\nsecond\n' >&5
     wait_alive $! test -s out

@@ -104,12 +104,19 @@ while at < len(data):
     TMPDIR=$PWD/tmp graft shuffle --memory 1Mi --epochs 4 many.tokens -o s.tokens
     [ -z "$(ls -A tmp)" ]
     mkfifo in
-    TMPDIR=$PWD/tmp graft shuffle --memory 1Mi -o t.tokens <in &
+    TMPDIR=$PWD/tmp graft shuffle --memory 1Mi -o t.tokens <in 3>&- &
+    pid=$!
+    spilled() { # some of it, into a file without a name
+        find "/proc/$pid/fd" -lname "$PWD/tmp/*" -printf '%f\n' | while read -r fd; do
+            test -s "/proc/$pid/fd/$fd" && echo "$fd"
+        done | grep -q .
+    }
     exec 4>in
-    cat many.tokens >&4 # the last of it fits into the pipe: most has been taken in, and spilled
+    cat many.tokens >&4
+    wait_alive $pid spilled
     [ -z "$(ls -A tmp)" ]
-    kill -9 $!
-    wait $! || true
+    kill -9 $pid
+    wait $pid || true
     exec 4>&-
     [ -z "$(ls -A tmp)" ]
     [ ! -e t.tokens ]
