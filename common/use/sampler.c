@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "common/use/softmax.h"
 
 const struct opt sampler_table[] = {
     {.name = "temperature",
@@ -74,12 +75,12 @@ struct sampler {
     int64_t vocab;
     double *score;   /* [V] */
     double *weight;  /* [V] exp of it */
+    double *sum;     /* of each SOFTMAX_BLOCK of them */
     uint32_t *heap;  /* [V] ids, the best first */
     uint32_t *drawn; /* [V] number of the draw in which the penalty met the id last */
     uint32_t draw;
-    uint8_t *excluded; /* [V] */
-    int64_t exclusions;
-    bool plain;         /* the chain changes no score */
+    float *excluded;    /* [V] -infinity, or 0 */
+    bool plain;         /* the chain changes no score, and nothing is excluded */
     double best, total; /* of the last draw by chance: the highest score, the sum of weights */
 };
 
@@ -156,8 +157,9 @@ enum err sampler_new(struct errctx *e, const struct sampler_cfg *cfg, int64_t vo
                cfg->repetition == 1;
     if (chain_parse(e, s) != ERR_OK ||
         mem_new(e, &s->score, n, sizeof *s->score, "scores") != ERR_OK ||
-        mem_new(e, &s->excluded, n, 1, "scores") != ERR_OK ||
+        mem_new(e, &s->excluded, n, sizeof *s->excluded, "scores") != ERR_OK ||
         mem_new(e, &s->weight, n, sizeof *s->weight, "scores") != ERR_OK ||
+        mem_new(e, &s->sum, n / SOFTMAX_BLOCK + 1, sizeof *s->sum, "scores") != ERR_OK ||
         mem_new(e, &s->heap, n, sizeof *s->heap, "scores") != ERR_OK ||
         mem_new(e, &s->drawn, n, sizeof *s->drawn, "scores") != ERR_OK) {
         sampler_free(s);
@@ -172,6 +174,7 @@ void sampler_free(struct sampler *s)
     if (!s) return;
     mem_free(s->score);
     mem_free(s->weight);
+    mem_free(s->sum);
     mem_free(s->heap);
     mem_free(s->drawn);
     mem_free(s->excluded);
@@ -180,8 +183,8 @@ void sampler_free(struct sampler *s)
 
 void sampler_exclude(struct sampler *s, uint32_t id)
 {
-    s->exclusions += !s->excluded[id];
-    s->excluded[id] = 1;
+    s->excluded[id] = -INFINITY;
+    s->plain = false;
 }
 
 /* ---- a heap of ids: the highest score on top, of equals the lowest id ---- */
@@ -254,25 +257,12 @@ static void apply_top_k(struct sampler *s)
         if (s->score[v] < last) s->score[v] = -INFINITY;
 }
 
-static double best_score(const struct sampler *s)
-{
-    double best = -INFINITY;
-    for (int64_t v = 0; v < s->vocab; v++)
-        if (s->score[v] > best) best = s->score[v];
-    return best;
-}
-
-/* Unnormalised probabilities of what is left; their sum in order of ids. */
+/* Unnormalised probabilities of what is left; returns their sum. */
 static double weigh(struct sampler *s)
 {
-    double best = best_score(s), total = 0;
-    for (int64_t v = 0; v < s->vocab; v++) {
-        s->weight[v] = s->score[v] > -INFINITY ? exp(s->score[v] - best) : 0;
-        total += s->weight[v];
-    }
-    s->best = best;
-    s->total = total;
-    return total;
+    s->best = softmax_top(s->score, s->vocab);
+    s->total = softmax_weights(s->score, s->vocab, s->best, s->weight, s->sum);
+    return s->total;
 }
 
 static void apply_top_p(struct sampler *s)
@@ -286,9 +276,9 @@ static void apply_top_p(struct sampler *s)
 
 static void apply_min_p(struct sampler *s)
 {
-    double best = best_score(s);
+    (void)weigh(s);
     for (int64_t v = 0; v < s->vocab; v++)
-        if (exp(s->score[v] - best) < s->cfg.min_p) s->score[v] = -INFINITY;
+        if (s->weight[v] < s->cfg.min_p) s->score[v] = -INFINITY;
 }
 
 static void apply_chain(struct sampler *s, const uint32_t *history, size_t n)
@@ -307,16 +297,26 @@ static void apply_chain(struct sampler *s, const uint32_t *history, size_t n)
 
 /* ---- drawing ---- */
 
+static enum err bad_logit(struct errctx *e, const float *logits)
+{
+    int64_t v = 0;
+    while (logits[v] < INFINITY) v++;
+    return err_set(e, ERR_INPUT, "the model's score of token %lld is %s", (long long)v,
+                   isnan(logits[v]) ? "not a number" : "infinite");
+}
+
 static enum err load_logits(struct errctx *e, struct sampler *s, const float *logits)
 {
-    bool any = false;
+    double *restrict score = s->score;
+    const float *restrict excluded = s->excluded;
+    int bad = 0, any = 0;
     for (int64_t v = 0; v < s->vocab; v++) {
-        if (isnan(logits[v]) || logits[v] == INFINITY)
-            return err_set(e, ERR_INPUT, "the model's score of token %lld is %s", (long long)v,
-                           isnan(logits[v]) ? "not a number" : "infinite");
-        s->score[v] = s->excluded[v] ? -INFINITY : logits[v];
-        any |= s->score[v] > -INFINITY;
+        float x = logits[v] + excluded[v];
+        bad |= !(logits[v] < INFINITY);
+        any |= x > -INFINITY;
+        score[v] = x;
     }
+    if (bad) return bad_logit(e, logits);
     if (!any) return err_set(e, ERR_INPUT, "the model excludes every token");
     return ERR_OK;
 }
@@ -332,13 +332,15 @@ static uint32_t highest(const struct sampler *s)
 static uint32_t inverse_cdf(struct sampler *s, double u)
 {
     double goal = u * weigh(s), sum = 0;
-    int64_t last = 0;
-    for (int64_t v = 0; v < s->vocab && sum <= goal; v++) {
-        if (s->weight[v] == 0) continue;
-        sum += s->weight[v];
-        last = v;
+    int64_t v = 0;
+    while (s->vocab - v > SOFTMAX_BLOCK && sum + s->sum[v / SOFTMAX_BLOCK] <= goal) {
+        sum += s->sum[v / SOFTMAX_BLOCK];
+        v += SOFTMAX_BLOCK;
     }
-    return (uint32_t)last;
+    for (; v < s->vocab && sum <= goal; v++) sum += s->weight[v];
+    while (s->weight[v - 1] == 0)
+        v--; /* what rounding leaves over is the last one's with a share */
+    return (uint32_t)(v - 1);
 }
 
 enum err sampler_draw(struct errctx *e, struct sampler *s, const float *logits,
@@ -357,15 +359,25 @@ const double *sampler_scores(const struct sampler *s)
 
 double sampler_logprob(const float *logits, int64_t vocab, uint32_t id)
 {
-    double best = -INFINITY, total = 0;
-    for (int64_t v = 0; v < vocab; v++)
-        if (logits[v] > best) best = logits[v];
-    for (int64_t v = 0; v < vocab; v++) total += exp(logits[v] - best);
-    return logits[id] - best - log(total);
+    enum { PIECE = 16 * SOFTMAX_BLOCK };
+    double x[PIECE], weight[PIECE], sum[PIECE / SOFTMAX_BLOCK], top = -INFINITY, total = 0;
+    for (int twice = 0; twice < 2; twice++)
+        for (int64_t v = 0; v < vocab; v += PIECE) {
+            int64_t n = vocab - v < PIECE ? vocab - v : PIECE;
+            for (int64_t i = 0; i < n; i++) x[i] = logits[v + i];
+            if (twice == 0) {
+                double highest = softmax_top(x, n);
+                top = highest > top ? highest : top;
+                continue;
+            }
+            (void)softmax_weights(x, n, top, weight, sum);
+            for (int64_t b = 0; b * SOFTMAX_BLOCK < n; b++) total += sum[b];
+        }
+    return logits[id] - top - log(total);
 }
 
 double sampler_drawn_logprob(const struct sampler *s, const float *logits, uint32_t id)
 {
-    if (!s->plain || s->exclusions > 0) return sampler_logprob(logits, s->vocab, id);
+    if (!s->plain) return sampler_logprob(logits, s->vocab, id);
     return logits[id] - s->best - log(s->total);
 }

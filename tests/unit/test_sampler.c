@@ -12,6 +12,7 @@
 
 #include "common/base/rng.h"
 #include "common/use/sampler.h"
+#include "common/use/softmax.h"
 
 enum { MOST = 64 };
 
@@ -195,6 +196,36 @@ static void excluded_is_never_drawn(void **state)
     }
 }
 
+/* Within 2 units of the last place of the C library's, blocks whole and not. */
+static void weights_are_exponentials(void **state)
+{
+    (void)state;
+    enum { N = 5 * SOFTMAX_BLOCK + 7 };
+    struct rng_key key = rng_key_make(6, RNG_TEST);
+    double x[N], weight[N], sum[N / SOFTMAX_BLOCK + 1];
+    const double tops[] = {0, 3, -1e4};
+    for (uint32_t i = 0; i < N; i++)
+        x[i] = i / SOFTMAX_BLOCK == 2 || i % 11 == 10
+                   ? -INFINITY
+                   : -exp(14 * rng_uniform(key, i, 0, 0, 0) - 7); /* to e^-1096 */
+    x[5] = 0;
+    assert_true(softmax_top(x, N) == 0);
+    assert_true(softmax_top(x, 0) == -INFINITY);
+    for (size_t t = 0; t < ARRAY_LEN(tops); t++) {
+        double y[N], total = 0;
+        for (int i = 0; i < N; i++) y[i] = x[i] + tops[t];
+        double got = softmax_weights(y, N, tops[t], weight, sum);
+        for (int i = 0; i < N; i++) {
+            double expected = y[i] - tops[t] < -708 ? 0 : exp(y[i] - tops[t]);
+            assert_true(fabs(weight[i] - expected) <= 0x1p-51 * expected);
+            total += expected;
+        }
+        assert_true(fabs(got - total) <= 1e-14 * total);
+        assert_true(weight[5] == 1);
+        assert_true(sum[2] == 0);
+    }
+}
+
 static void bad_numbers(void **state)
 {
     (void)state;
@@ -244,6 +275,7 @@ int main(void)
         cmocka_unit_test(frequencies),
         cmocka_unit_test(top_p_breaks_ties_by_id),
         cmocka_unit_test(excluded_is_never_drawn),
+        cmocka_unit_test(weights_are_exponentials),
         cmocka_unit_test(bad_numbers),
         cmocka_unit_test(bad_chains),
     };
