@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* amx.h: what the blocks of gemm.c on tile registers share (product_amx.c, split_amx.c). A tile
+/* amx.h: what products on tile registers share (product_amx.c, split_amx.c, skinny_amx.c). A tile
  * register holds 16 lines of 64 bytes: 16 x 16 sums in F32, 16 rows of 32 elements in BF16, or 16
  * pairs of lines of 16 columns. */
 #ifndef GRAFT_KERNELS_CPU_AMX_H

@@ -10,16 +10,14 @@
  * An output is one chain over the depth in steps of 32, within which the instruction has its own
  * order: a row has the same bits alone and among others. Products whose depth does not divide into
  * steps go to the vectors' kernel, whatever the number of rows. */
-#include <immintrin.h>
 #include <string.h>
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/cpu.h"
 
 enum {
-    SIDE = 16,
-    STEP = 2 * SIDE,      /* of the depth */
-    TILE = SIDE * STEP,   /* elements */
-    GROUP = 2 * SIDE,     /* rows of W, and of x, that stand in registers together */
-    TASK = 2 * GROUP,     /* rows of W */
+    GROUP = 2 * SIDE,  /* rows of W, and of x, that stand in registers together */
+    TASK = 2 * GROUP,  /* rows of W */
+    DEPTH_SHORT = 768, /* below, the processor does not see in time that lines follow each other */
     DEPTH_MOST = 1 << 14, /* for which there is room */
     ROWS_MOST = KERNEL_PANELS / (DEPTH_MOST * 2) / GROUP * GROUP
 };
@@ -42,23 +40,22 @@ struct skinny_room {
 /* Rows first .. + rows of x, of which a pair of elements is a word. */
 static void pack_x(struct view x, int64_t first, int64_t rows, int64_t K, uint16_t *to)
 {
-    const int64_t whole = tasks_of(rows, SIDE) * SIDE, words = K / 2;
-    uint32_t *out = (uint32_t *)(void *)to;
-    for (int64_t i = 0; i < whole; i++) {
-        uint32_t *column = out + i / SIDE * SIDE * words + i % SIDE;
-        const unsigned char *from = x.p + (first + i) * x.row * 2;
-        for (int64_t w = 0; w < words; w++) {
-            uint32_t pair = 0;
-            if (i < rows) memcpy(&pair, from + w * 4, sizeof pair);
-            column[w * SIDE] = pair;
+    for (int64_t i = 0; i < rows; i += SIDE)
+        for (int64_t k = 0; k < K; k += STEP, to += TILE) {
+            __m512i v[SIDE];
+            for (int r = 0; r < SIDE; r++)
+                v[r] = i + r < rows ? _mm512_loadu_si512(x.p + ((first + i + r) * x.row + k) * 2)
+                                    : _mm512_setzero_si512();
+            transpose(v);
+            for (int w = 0; w < SIDE; w++) _mm512_storeu_si512(to + w * STEP, v[w]);
         }
-    }
 }
 
-/* turned = W x^T of GROUP rows of W; `both`: two tiles of x. The rows GROUP further are asked for.
- */
-static inline __attribute__((always_inline)) void
-group(const bool both, const uint16_t *w, int64_t ld, const uint16_t *x, int64_t K, float *turned)
+/* turned = W x^T of GROUP rows of W; `both`: two tiles of x. Where W is `dense`, the rows GROUP
+ * further are asked for as they lie, a step's worth in each step. */
+static inline __attribute__((always_inline)) void group(const bool both, const uint16_t *w,
+                                                        int64_t ld, bool dense, const uint16_t *x,
+                                                        int64_t K, float *turned)
 {
     const uint16_t *lower = w + SIDE * ld, *ahead = w + GROUP * ld, *right = x + SIDE * K;
     _tile_zero(0);
@@ -66,7 +63,8 @@ group(const bool both, const uint16_t *w, int64_t ld, const uint16_t *x, int64_t
     if (both) _tile_zero(1);
     if (both) _tile_zero(3);
     for (int64_t k = 0; k < K; k += STEP) {
-        for (int i = 0; i < GROUP; i++) _mm_prefetch(ahead + i * ld + k, _MM_HINT_T0);
+        for (int i = 0; dense && i < GROUP; i++)
+            _mm_prefetch(ahead + k * GROUP + i * STEP, _MM_HINT_T1);
         _tile_loadd(4, w + k, ld * 2);
         _tile_loadd(5, lower + k, ld * 2);
         _tile_loadd(6, x + k * SIDE, 64);
@@ -83,32 +81,13 @@ group(const bool both, const uint16_t *w, int64_t ld, const uint16_t *x, int64_t
     if (both) _tile_stored(3, turned + SIDE * GROUP + SIDE, GROUP * 4);
 }
 
-/* to [16][TASK] = transpose of 16 x 16 of from [.][GROUP]: within each quarter of the vectors, then
- * the quarters. */
+/* to [16][TASK] = transpose of 16 x 16 of from [.][GROUP] */
 static void turn(const float *from, float *to)
 {
-    __m512 v[SIDE];
-    for (int i = 0; i < SIDE; i++) v[i] = _mm512_loadu_ps(from + i * GROUP);
-    for (int i = 0; i < SIDE; i += 4) {
-        __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(v[i], v[i + 1])),
-                b = _mm512_castps_pd(_mm512_unpackhi_ps(v[i], v[i + 1])),
-                c = _mm512_castps_pd(_mm512_unpacklo_ps(v[i + 2], v[i + 3])),
-                d = _mm512_castps_pd(_mm512_unpackhi_ps(v[i + 2], v[i + 3]));
-        v[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
-        v[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
-        v[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
-        v[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
-    }
-    for (int i = 0; i < 4; i++) {
-        __m512 even = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x88),
-               odd = _mm512_shuffle_f32x4(v[i], v[i + 4], 0xdd),
-               later_even = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x88),
-               later_odd = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xdd);
-        _mm512_storeu_ps(to + i * TASK, _mm512_shuffle_f32x4(even, later_even, 0x88));
-        _mm512_storeu_ps(to + (i + 4) * TASK, _mm512_shuffle_f32x4(odd, later_odd, 0x88));
-        _mm512_storeu_ps(to + (i + 8) * TASK, _mm512_shuffle_f32x4(even, later_even, 0xdd));
-        _mm512_storeu_ps(to + (i + 12) * TASK, _mm512_shuffle_f32x4(odd, later_odd, 0xdd));
-    }
+    __m512i v[SIDE];
+    for (int i = 0; i < SIDE; i++) v[i] = _mm512_loadu_si512(from + i * GROUP);
+    transpose(v);
+    for (int i = 0; i < SIDE; i++) _mm512_storeu_si512(to + i * TASK, v[i]);
 }
 
 /* y [rows][TASK] = rows i .. i + rows of what is packed, for rows j .. + cols of W. */
@@ -120,6 +99,7 @@ static void strip(const struct skinny_job *s, struct skinny_room *room, int64_t 
     for (int64_t c = 0; c < cols; c += GROUP) {
         const uint16_t *w = (const uint16_t *)(const void *)view_part(s->w, j + c, 0).p;
         int64_t ld = s->w.row, left = least(GROUP, cols - c);
+        bool dense = ld == K && K < DEPTH_SHORT;
         if (left < GROUP) {
             memset(room->w, 0, (size_t)(GROUP * K) * sizeof *room->w);
             for (int64_t r = 0; r < left; r++)
@@ -128,9 +108,9 @@ static void strip(const struct skinny_job *s, struct skinny_room *room, int64_t 
             ld = K;
         }
         if (rows > SIDE)
-            group(true, w, ld, x, K, room->turned);
+            group(true, w, ld, dense, x, K, room->turned);
         else
-            group(false, w, ld, x, K, room->turned);
+            group(false, w, ld, dense, x, K, room->turned);
         for (int64_t r = 0; r < rows; r += SIDE)
             for (int64_t n = 0; n < left; n += SIDE)
                 turn(room->turned + n * GROUP + r, room->y + r * TASK + c + n);
@@ -139,15 +119,10 @@ static void strip(const struct skinny_job *s, struct skinny_room *room, int64_t 
 
 static void task(void *ctx, int64_t number, int thread)
 {
-    static const struct {
-        uint8_t palette, start_row, reserved[14];
-        uint16_t line_bytes[16];
-        uint8_t lines[16];
-    } tiles = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
     const struct skinny_job *s = ctx;
     struct skinny_room *room = thread_scratch(s->k, thread);
     int64_t j = number * TASK, cols = least(TASK, s->a->N - j);
-    _tile_loadconfig(&tiles);
+    amx_begin();
     for (int64_t i = 0; i < s->rows; i += GROUP) {
         int64_t rows = least(GROUP, s->rows - i);
         strip(s, room, i, rows, j, cols);
@@ -158,7 +133,7 @@ static void task(void *ctx, int64_t number, int thread)
         end.to = view_part(s->y, s->first + i, j);
         state_of(s->k)->tiles->finish(&end);
     }
-    _tile_release();
+    amx_end();
 }
 
 static void skinny(struct kernels *k, const struct gemm_args *a)
