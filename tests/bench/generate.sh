@@ -5,16 +5,10 @@
 # (test_kernels perf). The bar: 32 together at least 10 times one.
 #
 #     ROUNDS=3    TOKENS=100  of a sequence    THREADS=  all
-set -eu -o pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-build=${BUILD:-$here/../../build}
-PATH=$build/bin:$PATH
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 # shellcheck source=tests/bench/shapes.bash
-. "$here/shapes.bash"
+. "$(dirname "$0")/shapes.bash"
 shape_set 13.9M
-shape_model "$scratch/model"
+shape_model
 weights=$(graft inspect --json "$scratch/model" | jq '.elements // ([.tensors[]?.elements] | add)')
 "$build/tests/kernels/test_kernels" perf scale | grep ceiling
 

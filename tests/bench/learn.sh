@@ -5,11 +5,8 @@
 # time, and for ten times the text at most 1.1 times the memory.
 #
 #     SIZES='40 400'    millions of bytes; the peer takes minutes for 400
-set -eu -o pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-PATH=${BUILD:-$here/../../build}/bin:$PATH
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+# shellcheck source=tests/bench/bench.bash
+. "$(dirname "$0")/bench.bash"
 
 learn() { # THREADS VOCAB: seconds and kilobytes
     /usr/bin/env time -o "$scratch/times" -f '%e %M' graft learn-tokenizer -q -j "$1" --vocab "$2" "$scratch/text" -o "$scratch/t.tok"
@@ -32,9 +29,5 @@ for size in ${SIZES:-40 400}; do
             "$(jq -n "$memory / $smaller")"
     fi
     smaller=$memory
-    if [ -x "${PEERS:-}/bin/python" ]; then
-        "$PEERS/bin/python" "$here/learn_peer.py" "$scratch/text" $vocab || echo '  tokenizers: not installed in PEERS'
-    else
-        echo '  tokenizers: skipped (set PEERS)'
-    fi
+    if has_peer '  tokenizers' tokenizers; then peer learn_peer.py "$scratch/text" $vocab; fi
 done

@@ -8,36 +8,25 @@
 #     STEPS=6  steps to measure in a round, after 2 that do not count            ROUNDS=1   of both in turn
 #
 # The bars, times PyTorch and GB, bf16 and f32: 13.9M 2.5 and 2.7, 0.7 GB; 124M 3 and 1.6, 2.8 GB, with RECOMPUTE 2.4 GB; bert 4.
-set -eu -o pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-PATH=${BUILD:-$here/../../build}/bin:$PATH
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 # shellcheck source=tests/bench/shapes.bash
-. "$here/shapes.bash"
+. "$(dirname "$0")/shapes.bash"
 shape=${SHAPE:-13.9M} dtype=${DTYPE:-f32} steps=${STEPS:-6}
 shape_set "$shape"
-rows=full peer=torch_gpt.py
-[ "$arch" = bert ] && rows=ragged peer=torch_bert.py
-shape_model "$scratch/model"
+rows=full torch=torch_gpt.py
+[ "$arch" = bert ] && rows=ragged torch=torch_bert.py
+shape_model
 shape_rows $rows $((steps + 2)) "$scratch/rows"
-have=
-if [ -x "${PEERS:-}/bin/python" ] && "$PEERS/bin/python" -c 'import torch' 2>/dev/null; then have=1; fi
+modes=()
+if has_peer PyTorch torch; then modes=(eager ${COMPILE:+compile}); fi
 
 for round in $(seq "${ROUNDS:-1}"); do
-    shape_steps "$scratch/model" "$scratch/rows" "$scratch/log.$round" --dtype "$dtype" ${RECOMPUTE:+--recompute}
-    [ -z "$have" ] && continue
-    "$PEERS/bin/python" "$here/$peer" "$steps" "$dtype" "$shape" eager >>"$scratch/eager"
-    [ -n "${COMPILE:-}" ] && "$PEERS/bin/python" "$here/$peer" "$steps" "$dtype" "$shape" compile >>"$scratch/compile"
+    shape_steps "$scratch/rows" "$scratch/log.$round" "$scratch/out.model" --dtype "$dtype" ${RECOMPUTE:+--recompute}
+    for mode in "${modes[@]}"; do peer $torch "$steps" "$dtype" "$shape" "$mode" >>"$scratch/$mode"; done
 done
 mine=$(shape_speed "$scratch"/log.*)
 printf '%s %s %s%s\ngraft             %6d tokens/s  %.2f GB\n' "$shape" "$dtype" $rows "${RECOMPUTE:+ --recompute}" "$mine" \
     "$(shape_memory "$scratch/log.1")"
-if [ -z "$have" ]; then
-    echo 'PyTorch: skipped (set PEERS)'
-    exit 0
-fi
-for mode in eager ${COMPILE:+compile}; do
+for mode in "${modes[@]}"; do
     sort -n "$scratch/$mode" | awk -v mode="$mode" -v mine="$mine" '{ x[NR] = $1; m[NR] = $2; v = $3 } END {
         i = int((NR + 1) / 2)
         printf "PyTorch %-8s  %6d tokens/s  %.2f GB  torch %s\ngraft / PyTorch   %6.2f\n", mode, x[i], m[i], v, mine / x[i] }'

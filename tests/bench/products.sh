@@ -6,12 +6,9 @@
 # shape has them, PyTorch's none. The bar in bf16: 2,500 GFLOP/s, and no shape below oneDNN's.
 #
 #     DTYPE=bf16|f32
-set -eu -o pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-build=${BUILD:-$here/../../build}
+# shellcheck source=tests/bench/bench.bash
+. "$(dirname "$0")/bench.bash"
 dtype=${DTYPE:-bf16}
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 
 # M N K way rate: way is how the operands lie (forward, input, weights)
 "$build/tests/kernels/test_kernels" perf gemm | awk -v type="x=${dtype^^}" '
@@ -20,10 +17,10 @@ trap 'rm -rf "$scratch"' EXIT
         for (i = 9; i <= NF; i++) { split($i, part, "="); value[part[1]] = part[2] }
         print value["M"], value["N"], value["K"], way, $3
     }' >"$scratch/ours"
-if [ -x "${PEERS:-}/bin/python" ] && "$PEERS/bin/python" "$here/torch_products.py" "$dtype" <"$scratch/ours" >"$scratch/theirs"; then
+if has_peer PyTorch torch; then
+    peer torch_products.py "$dtype" <"$scratch/ours" >"$scratch/theirs"
     paste -d ' ' "$scratch/ours" "$scratch/theirs"
 else
-    echo 'PyTorch: skipped (set PEERS)' >&2
     cat "$scratch/ours"
 fi | awk -v dtype="$dtype" '
     { n++; ours += 1 / $5; printf "%-7s %5d x %5d x %5d  %6.0f GFLOP/s", $4, $1, $2, $3, $5 }

@@ -4,21 +4,16 @@
 # (the median step). The bar: at most 1.15 times the time per token.
 #
 #     ROUNDS=3    STEPS=4  steps to measure in a round, after 2 that do not count    THREADS=  all
-set -eu -o pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-PATH=${BUILD:-$here/../../build}/bin:$PATH
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 # shellcheck source=tests/bench/shapes.bash
-. "$here/shapes.bash"
+. "$(dirname "$0")/shapes.bash"
 steps=${STEPS:-4}
 shape_set 13.9M
-shape_model "$scratch/model"
+shape_model
 for rows in full ragged; do shape_rows $rows $((steps + 2)) "$scratch/$rows"; done
 for dtype in bf16 f32; do
     for round in $(seq "${ROUNDS:-3}"); do
         for rows in full ragged; do
-            shape_steps "$scratch/model" "$scratch/$rows" "$scratch/$dtype.$rows.$round" --dtype $dtype ${THREADS:+-j "$THREADS"}
+            shape_steps "$scratch/$rows" "$scratch/$dtype.$rows.$round" "$scratch/out.model" --dtype $dtype ${THREADS:+-j "$THREADS"}
         done
     done
     full=$(shape_speed "$scratch/$dtype.full".*) ragged=$(shape_speed "$scratch/$dtype.ragged".*)

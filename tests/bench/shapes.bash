@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # shapes.bash: what the measurements of training share: models of a few shapes with random weights, streams of random
-# rows, and the speed of some steps. To be sourced with `scratch` and `graft` at hand.
+# rows, and the speed of some steps; with bench.bash, which it sources.
 #
 #     13.9M   GPT, 6 layers, 384 wide, 6 heads, vocabulary 8192, rows of 256 tokens, 16 of them a step
 #     124M    GPT-2, 12 layers, 768 wide, 12 heads, vocabulary 50257, rows of 512 tokens, 4 of them a step
 #     bert    encoder, 6 layers, 384 wide, 12 heads, vocabulary 30522, rows of up to 256 tokens, 4096 tokens a step
+
+# shellcheck source=tests/bench/bench.bash
+. "$(dirname "${BASH_SOURCE[0]}")/bench.bash"
 
 shape_set() {
     case $1 in
@@ -16,13 +19,13 @@ shape_set() {
     esac
 }
 
-# The model of the shape that is set.
+# The model of the shape that is set: $scratch/model.
 shape_model() {
     local special=(--special 'eos=<|endoftext|>')
     [ "$arch" = bert ] && special=(--special 'mask=[MASK]')
     echo text | graft learn-tokenizer -q --vocab 257 "${special[@]}" -o "$scratch/tokenizer"
     graft init -q --arch "$arch" -t "$scratch/tokenizer" --layers "$layers" --width "$width" --heads "$heads" \
-        --context "$context" --vocab "$vocab" -o "$1"
+        --context "$context" --vocab "$vocab" -o "$scratch/model"
 }
 
 # shape_rows full|ragged STEPS FILE: rows for so many steps, as long as the context or of 8 tokens to that, uniformly. They
@@ -48,9 +51,10 @@ shape_rows() {
     } | graft undump --edited -o "$3"
 }
 
-# shape_steps MODEL ROWS LOG [OPTION ...]: trains, and leaves the log.
+# shape_steps ROWS LOG OUT [OPTION ...]: trains that model; leaves the log and what came out.
 shape_steps() {
-    graft pretrain -q -m "$1" --batch-tokens "$batch" --schedule constant --lr 1e-4 --warmup 0 --log "$3" "$2" -o "$scratch/out.model" "${@:4}"
+    graft pretrain -q -m "$scratch/model" --batch-tokens "$batch" --schedule constant --lr 1e-4 --warmup 0 --log "$2" "$1" \
+        -o "$3" "${@:4}"
 }
 
 # Median tokens per second of the steps of some logs but the first two of each; peak memory in GB.

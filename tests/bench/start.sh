@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # start.sh: how long programs take to start and end: graft-NAME -h, median and best of 200 runs, beside /bin/true, which is what
 # any process costs here. The bars: 3 ms for plumbing, 15 ms for what computes.
-set -eu -o pipefail
-PATH=${BUILD:-$(cd "$(dirname "$0")/../.." && pwd)/build}/bin:$PATH
+# shellcheck source=tests/bench/bench.bash
+. "$(dirname "$0")/bench.bash"
 
 runs() { # COMMAND...: microseconds of each run, sorted
     local i begin

@@ -5,11 +5,8 @@
 # /dev/null, as what a disk takes is not measured here. The bars: cat at most 1/1.2 of zstd -1, shuffle at most 2.5 times cat.
 #
 #     BYTES=4000000000    data of the stream        RUNS=3        DIR=/tmp    where it is made (some 11 GB for 4 GB)
-set -eu -o pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-PATH=${BUILD:-$here/../../build}/bin:$PATH
-scratch=$(mktemp -d -p "${DIR:-/tmp}")
-trap 'rm -rf "$scratch"' EXIT
+# shellcheck source=tests/bench/bench.bash
+. "$(dirname "$0")/bench.bash"
 cd "$scratch"
 
 "$here/text/english.sh" 40000000 >text || exit 0

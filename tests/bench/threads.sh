@@ -6,30 +6,24 @@
 # two threads that wait for nothing and are in nobody's way take as much of it as one.
 #
 #     ROUNDS=3    STEPS=4  steps to measure in a round, after 2 that do not count
-set -eu -o pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-PATH=${BUILD:-$here/../../build}/bin:$PATH
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 # shellcheck source=tests/bench/shapes.bash
-. "$here/shapes.bash"
+. "$(dirname "$0")/shapes.bash"
 TIMEFORMAT='%U %S'
 steps=${STEPS:-4}
 shape_set 13.9M
-shape_model "$scratch/model"
+shape_model
 shape_rows full $((steps + 2)) "$scratch/rows"
+train() { # THREADS NAME: the log is $dtype.NAME, the model NAME.model
+    shape_steps "$scratch/rows" "$scratch/$dtype.$2" "$scratch/$2.model" --dtype "$dtype" -j "$1"
+}
 for dtype in bf16 f32; do
     for round in $(seq "${ROUNDS:-3}"); do
         for threads in 1 2; do
-            { time shape_steps "$scratch/model" "$scratch/rows" "$scratch/$dtype.$threads.$round" --dtype $dtype -j $threads; } \
-                2>>"$scratch/$dtype.cpu.$threads"
-            graft inspect --json "$scratch/out.model" | jq -r .id >"$scratch/id.$threads"
+            { time train $threads "$threads.$round"; } 2>>"$scratch/$dtype.cpu.$threads"
+            graft inspect --json "$scratch/$threads.$round.model" | jq -r .id >"$scratch/id.$threads"
         done
         cmp "$scratch/id.1" "$scratch/id.2" || { echo "$dtype: the ids differ" >&2 && exit 1; }
-        for run in a b; do
-            graft pretrain -q -m "$scratch/model" --batch-tokens "$batch" --schedule constant --lr 1e-4 --warmup 0 --dtype $dtype \
-                -j 1 --log "$scratch/$dtype.beside.$round.$run" "$scratch/rows" -o "$scratch/$run.model" &
-        done
+        for run in a b; do train 1 "beside.$round.$run" & done
         wait
     done
     one=$(shape_speed "$scratch/$dtype.1".*) two=$(shape_speed "$scratch/$dtype.2".*) beside=$(shape_speed "$scratch/$dtype.beside".*)

@@ -5,11 +5,8 @@
 # environment with tiktoken) tiktoken's encoding alone, in the same run. The bar: three times tiktoken, the same ids.
 #
 # The tokenizer is r50k of GRAFT_DATA, or else 8192 ids learned from the text (and then there is nothing to compare).
-set -eu -o pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-PATH=${BUILD:-$here/../../build}/bin:$PATH
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+# shellcheck source=tests/bench/bench.bash
+. "$(dirname "$0")/bench.bash"
 ranks=${GRAFT_DATA:+$GRAFT_DATA/tokenizers/tiktoken/r50k_base.tiktoken}
 [ -e "$ranks" ] || ranks=
 
@@ -38,9 +35,9 @@ for kind in english mixed; do
     rate '  graft tokenize -j 2' -j 2
     rate '  graft tokenize -j 2 --length 256' -j 2 --length 256
     graft tokenize -t "$scratch/t.tok" -j 2 -v "$text" -o "$scratch/out.tokens" 2>&1 | sed 's/^/  /'
-    if [ -n "$ranks" ] && [ -x "${PEERS:-}/bin/python" ]; then
-        graft dump "$scratch/out.tokens" | "$PEERS/bin/python" "$here/tokenize_peer.py" "$text" "$ranks"
-    else
-        echo '  tiktoken: skipped (set GRAFT_DATA and PEERS)'
+    if [ -z "$ranks" ]; then
+        echo '  tiktoken: skipped (set GRAFT_DATA)' >&2
+    elif has_peer '  tiktoken' tiktoken; then
+        graft dump "$scratch/out.tokens" | peer tokenize_peer.py "$text" "$ranks"
     fi
 done
