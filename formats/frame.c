@@ -148,12 +148,11 @@ void frame_scanner_fini(struct frame_scanner *s)
     *s = (struct frame_scanner){0};
 }
 
-void frame_scanner_place(struct frame_scanner *s, uint64_t offset, int64_t frames)
+void frame_scanner_rewind(struct frame_scanner *s)
 {
     s->at = s->len = 0;
-    s->offset = offset;
-    s->segment_frames = frames;
-    s->whole = false;
+    s->offset = 0;
+    s->segment_frames = -1;
     s->sealed = false;
     s->stopped = false;
 }
@@ -248,7 +247,6 @@ static enum err scan_magic(struct errctx *e, struct frame_scanner *s, struct fra
     if (n < FRAME_MAGIC_BYTES) return cut(s, f);
     s->segment_frames = 0;
     s->segment_start = s->offset;
-    s->whole = true;
     s->sealed = false;
     s->table.len = 0;
     XXH3_64bits_reset(s->seal);
@@ -302,7 +300,6 @@ static enum err scan_zstd(struct errctx *e, struct frame_scanner *s, struct byte
     if (f->kind != FRAME_DATA) return ERR_OK;
     f->raw_size = h.raw_size;
     f->number = s->segment_frames++;
-    if (!s->whole) return ERR_OK;
     XXH3_64bits_update(s->seal, packed->data, packed->len);
     return frame_table_add(e, &s->table, packed->len, h.raw_size);
 }
@@ -314,16 +311,15 @@ static enum err scan_seal(struct errctx *e, struct frame_scanner *s, struct fram
     const uint8_t *p = s->buffer + s->at;
     uint8_t expected[FRAME_SEAL_BYTES];
     frame_seal(XXH3_64bits_digest(s->seal), expected);
-    if (memcmp(p, expected, s->whole ? FRAME_SEAL_BYTES : FRAME_SEAL_BYTES - SEAL_BODY))
+    if (memcmp(p, expected, FRAME_SEAL_BYTES))
         return err_set(e, ERR_INPUT, "the seal does not match: some byte before it was changed");
     s->at += FRAME_SEAL_BYTES;
     s->offset += FRAME_SEAL_BYTES;
     s->sealed = true;
-    return s->whole ? frame_table_add(e, &s->table, FRAME_SEAL_BYTES, 0) : ERR_OK;
+    return frame_table_add(e, &s->table, FRAME_SEAL_BYTES, 0);
 }
 
-/* The table must be exactly what the frames say; where they were not all seen, only its form is
- * checked. */
+/* The table must be exactly what the frames say. */
 static enum err scan_table(struct errctx *e, struct frame_scanner *s, struct bytes *scratch,
                            struct frame *f)
 {
@@ -332,27 +328,18 @@ static enum err scan_table(struct errctx *e, struct frame_scanner *s, struct byt
     if (available(s) < 8) return cut(s, f);
     uint32_t size = frame_u32(s->buffer + s->at + 4);
     if (frame_u32(s->buffer + s->at) != MAGIC_TABLE || size < FRAME_TABLE_FOOTER ||
-        (s->whole && size != s->table.len + FRAME_TABLE_FOOTER))
+        size != s->table.len + FRAME_TABLE_FOOTER)
         return err_set(e, ERR_INPUT, "the table does not match the frames");
     scratch->len = 0;
-    /* Not seen whole: its size is not known, so it is taken in steps, never allocated at its word.
-     */
-    for (size_t left = (size_t)size + 8; left > 0;) {
-        size_t n = left < BUFFER_BYTES ? left : BUFFER_BYTES;
-        if (!s->whole) scratch->len = 0;
-        TRY(take(e, s, n, scratch, &all));
-        if (!all) return cut(s, f);
-        left -= n;
-    }
-    if (s->whole) {
-        struct bytes expected = {0};
-        enum err code = frame_table_encode(e, &s->table, &expected);
-        bool same = code == ERR_OK && expected.len == scratch->len &&
-                    !memcmp(expected.data, scratch->data, scratch->len);
-        bytes_fini(&expected);
-        TRY(code);
-        if (!same) return err_set(e, ERR_INPUT, "the table does not match the frames");
-    }
+    TRY(take(e, s, (size_t)size + 8, scratch, &all));
+    if (!all) return cut(s, f);
+    struct bytes expected = {0};
+    enum err code = frame_table_encode(e, &s->table, &expected);
+    bool same = code == ERR_OK && expected.len == scratch->len &&
+                !memcmp(expected.data, scratch->data, scratch->len);
+    bytes_fini(&expected);
+    TRY(code);
+    if (!same) return err_set(e, ERR_INPUT, "the table does not match the frames");
     f->kind = FRAME_TABLE;
     s->segment_frames = -1;
     return ERR_OK;

@@ -65,7 +65,6 @@ struct frame_scanner {
     uint64_t offset;        /* of the next byte to be scanned */
     int64_t segment_frames; /* data frames since the segment began; 0 after magic; -1 between
                                segments */
-    bool whole;             /* scanned since the segment's start: seal and table can be checked */
     bool sealed;            /* the seal has been seen, the table comes next */
     bool stopped;
     struct bytes table;     /* entries since the segment's start */
@@ -75,9 +74,8 @@ struct frame_scanner {
 
 enum err frame_scanner_init(struct errctx *e, struct frame_scanner *s, struct infile *in) MUST_USE;
 void frame_scanner_fini(struct frame_scanner *s);
-/* Goes on at `offset`: the start of a segment (frames == -1), or inside one before its frame number
- * `frames`: then its seal and table cannot be checked. The file has been placed there. */
-void frame_scanner_place(struct frame_scanner *s, uint64_t offset, int64_t frames);
+/* From the start once more, where the file has been placed. */
+void frame_scanner_rewind(struct frame_scanner *s);
 
 struct frame {
     enum frame_kind kind;

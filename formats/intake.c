@@ -195,17 +195,17 @@ void intake_done(struct intake *in)
 const struct bytes *intake_seen(const struct intake *in, uint64_t *start)
 {
     const struct frame_scanner *s = &in->scanner;
-    if (!s->whole || s->segment_frames < 0) return NULL;
+    if (s->segment_frames < 0) return NULL;
     *start = s->segment_start; /* not counted back: a frame may have been read in part */
     return &s->table;
 }
 
-enum err intake_place(struct errctx *e, struct intake *in, uint64_t offset, int64_t frames)
+enum err intake_rewind(struct errctx *e, struct intake *in)
 {
     intake_stop(in);
     belt_reset(in->belt);
-    TRY(infile_seek(e, in->in, offset));
-    frame_scanner_place(&in->scanner, offset, frames);
+    TRY(infile_seek(e, in->in, 0));
+    frame_scanner_rewind(&in->scanner);
     return ERR_OK;
 }
 

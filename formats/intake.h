@@ -35,15 +35,12 @@ void intake_free(struct intake *in);
 enum err intake_next(struct errctx *e, struct intake *in, struct intake_frame **out) MUST_USE;
 void intake_done(struct intake *in);
 
-/* Goes on at `offset`, the place of data frame `frames` of a segment, or (-1) of a segment's start.
- */
-enum err intake_place(struct errctx *e, struct intake *in, uint64_t offset,
-                      int64_t frames) MUST_USE;
+/* From the start of a regular file once more. */
+enum err intake_rewind(struct errctx *e, struct intake *in) MUST_USE;
 /* Ends the threads; nothing is read any more. */
 void intake_stop(struct intake *in);
 /* After intake_stop: what the table must say of the segment that was being read, as far as it was,
- * and where that begins. NULL when it was not read from its start, or to its end (then its table
- * was checked). */
+ * and where that begins. NULL when it was read to its end (then its table was checked). */
 const struct bytes *intake_seen(const struct intake *in, uint64_t *start);
 
 /* Copies a pipe into an unnamed temporary file, which then takes its place. */

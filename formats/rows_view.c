@@ -121,14 +121,3 @@ enum err rows_view_add(struct errctx *e, struct rows_view *v, const struct recor
     *ready = true;
     return close_row(e, v);
 }
-
-void rows_view_skip(struct rows_view *v, int64_t k)
-{
-    for (int64_t i = 0; i < v->rows.columns_count; i++) {
-        if (v->rows.start[i])
-            v->rows.start[i] += k;
-        else
-            v->rows.data[i] += (size_t)k * stream_field_cell(&v->begin->columns[i]);
-    }
-    v->rows.n -= k;
-}

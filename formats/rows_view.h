@@ -29,7 +29,5 @@ void rows_view_reset(struct rows_view *v);
 /* Takes a parsed rows record. *ready: v->rows holds whole rows (all but `first`). */
 enum err rows_view_add(struct errctx *e, struct rows_view *v, const struct record *r,
                        const struct record_cell *cells, bool *ready) MUST_USE;
-/* Leaves out the first k rows. */
-void rows_view_skip(struct rows_view *v, int64_t k);
 
 #endif

@@ -162,7 +162,7 @@ struct stream_reader_cfg {
     int64_t segments;      /* > 0: exactly so many must be there */
     const char *name; /* for messages; NULL: the path, or of a pipe of the shell "ROLE pipe PATH" */
     bool progress;    /* show how far reading has come */
-    bool spool; /* a pipe goes to a temporary file first, so that it can be sought and read again */
+    bool spool;       /* a pipe goes to a temporary file first, so that it can be read again */
 };
 #define STREAM_READER_CFG ((struct stream_reader_cfg){.kind = STREAM_ANY, .threads = 2})
 
@@ -195,11 +195,9 @@ enum err stream_reader_drain(struct errctx *e, struct stream_reader *r) MUST_USE
 enum err stream_reader_stop(struct errctx *e, struct stream_reader *r) MUST_USE;
 enum err stream_reader_stop_at(struct errctx *e, struct stream_reader *r, int64_t row) MUST_USE;
 
-/* On a regular file: continue at row `row` (0 <= row <= rows); 0 begins again, with every check
- * (tensors can only do that). After another row, id and seal of that segment are not checked.
- * ERR_USAGE on a pipe. */
-enum err stream_reader_seek(struct errctx *e, struct stream_reader *r, int64_t row) MUST_USE;
-bool stream_reader_can_seek(const struct stream_reader *r);
+/* Begins again, of a regular file or a spooled pipe. */
+enum err stream_reader_rewind(struct errctx *e, struct stream_reader *r) MUST_USE;
+bool stream_reader_is_file(const struct stream_reader *r);
 /* Total rows of a regular file from its tables, -1 when not a regular file or when they are
  * damaged. */
 int64_t stream_reader_rows_total(struct stream_reader *r);

@@ -38,7 +38,7 @@ static enum err copy_frames(struct errctx *e, struct stream_reader *r, struct st
 enum err stream_copy(struct errctx *e, struct stream_reader *r, struct stream_writer *w)
 {
     const struct stream_begin *begin = stream_reader_begin(r);
-    bool frames = stream_writer_takes_frames(w, stream_reader_can_seek(r)), end = false;
+    bool frames = stream_writer_takes_frames(w, stream_reader_is_file(r)), end = false;
     TRY(stream_begin_match(e, stream_writer_begin(w), "the output", begin, stream_reader_name(r)));
     if (begin->tensors_count && !(stream_reader_fresh(r) && stream_writer_fresh(w))) frames = false;
     while (!end && !(frames && stream_reader_at_frame(r))) TRY(copy_event(e, r, w, &end));

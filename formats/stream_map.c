@@ -238,25 +238,3 @@ void stream_map_fini(struct stream_map *m)
     mem_free(m->segments);
     *m = (struct stream_map){0};
 }
-
-void stream_map_find(const struct stream_map *m, int64_t row, int64_t *segment, int64_t *frame,
-                     int64_t *before)
-{
-    int64_t k = 0;
-    while (k + 1 < m->count && m->segments[k + 1].first_row <= row) k++;
-    const struct map_segment *s = &m->segments[k];
-    const struct record_index *x = &s->last.index;
-    int64_t in_segment = row - s->first_row;
-    int64_t low = 0, high = (int64_t)(x->entries.len / 8); /* the last entry <= in_segment */
-    while (high - low > 1) {
-        int64_t middle = low + (high - low) / 2;
-        if (frame_u64(x->entries.data + 8 * middle) <= (uint64_t)in_segment)
-            low = middle;
-        else
-            high = middle;
-    }
-    *segment = k;
-    *frame = 1 + low * x->step;
-    *before = s->first_row;
-    if (x->entries.len) *before += (int64_t)frame_u64(x->entries.data + 8 * low);
-}

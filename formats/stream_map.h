@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stream_map.h: the segments of a regular file, found from its end by their tables: where frames
  * are, what the end records say. Reads begin and end records only. Used inside formats/ for
- * seeking, draining and glancing. */
+ * draining and glancing. */
 #ifndef GRAFT_FORMATS_STREAM_MAP_H
 #define GRAFT_FORMATS_STREAM_MAP_H
 
@@ -39,10 +39,5 @@ void stream_map_fini(struct stream_map *m);
  * are the entries that it must begin with. */
 enum err stream_map_check(struct errctx *e, const struct infile *in, const struct stream_map *m,
                           const struct bytes *seen, uint64_t start) MUST_USE;
-
-/* Where to begin reading for `row` (0 <= row < rows): segment and data frame (1 is the first after
- * begin), and the rows of the whole stream begun before that frame. */
-void stream_map_find(const struct stream_map *m, int64_t row, int64_t *segment, int64_t *frame,
-                     int64_t *before);
 
 #endif

@@ -52,10 +52,7 @@ struct stream_reader {
     bool pending; /* the rows of view are not hashed yet */
 
     bool inside, ended; /* a segment: its begin, its end record were read */
-    bool whole;         /* this segment was read from its start */
-    bool from_start;    /* everything was */
-    bool landing;       /* after a seek: further pieces of a row before are to be passed over */
-    int64_t skip_to;    /* rows before it are not handed out */
+    bool from_start;    /* everything was read, not drained by the tables */
     struct record_index index;
     struct record_end end;
     int64_t segment;         /* its number in the map */
@@ -190,8 +187,6 @@ static void start_segment(struct stream_reader *r)
 {
     r->inside = true;
     r->ended = false;
-    r->whole = true;
-    r->landing = false;
     r->first_row = r->rows;
     r->begun = 0;
     r->tensor = r->element = 0;
@@ -248,7 +243,6 @@ static enum err check_end(struct errctx *e, struct stream_reader *r)
         return bad(e, r, "the stream ends before its last tensor");
     if (end->rows != r->rows - r->first_row || end->tensors != r->begin.tensors_count)
         return bad(e, r, "the counts in the end record do not match what was read");
-    if (!r->whole) return ERR_OK;
     if (end->bytes != content_bytes(r->own))
         return bad(e, r, "the counts in the end record do not match what was read");
     if (end->index.step != r->index.step || end->index.entries.len != r->index.entries.len ||
@@ -296,6 +290,13 @@ static void forget_segments(struct stream_reader *r)
 
 /* ------------------------------------------------------------------ the end */
 
+static void forget_map(struct stream_reader *r)
+{
+    if (r->map) stream_map_fini(r->map);
+    mem_free(r->map);
+    r->map = NULL;
+}
+
 static enum err need_map(struct errctx *e, struct stream_reader *r)
 {
     if (r->map) return ERR_OK;
@@ -315,7 +316,7 @@ static enum err need_map(struct errctx *e, struct stream_reader *r)
     return ERR_OK;
 }
 
-/* Replaces the list of segments read by that of the map: after a seek not all were read. */
+/* Replaces the list of segments read by that of the map: of a drained file not all were read. */
 static enum err segments_from_map(struct errctx *e, struct stream_reader *r)
 {
     forget_segments(r);
@@ -422,21 +423,12 @@ static enum err take_rows(struct errctx *e, struct stream_reader *r, const struc
                           bool *ready)
 {
     *ready = false;
-    if (r->landing && rec->rows == 0) return ERR_OK;
-    r->landing = false;
     r->begun += rec->rows;
     if (rows_view_add(e, &r->view, rec, r->cells, ready) != ERR_OK) return located(e, r);
     if (!*ready) return ERR_OK;
-    struct stream_rows *rows = &r->view.rows;
-    if (r->skip_to > r->rows) {
-        int64_t k = r->skip_to - r->rows < rows->n ? r->skip_to - r->rows : rows->n;
-        rows_view_skip(&r->view, k);
-        r->rows += k;
-    }
-    rows->first = r->rows;
-    r->rows += rows->n;
-    *ready = rows->n > 0;
-    r->pending = *ready;
+    r->view.rows.first = r->rows;
+    r->rows += r->view.rows.n;
+    r->pending = true;
     return ERR_OK;
 }
 
@@ -465,7 +457,7 @@ static enum err take_record(struct errctx *e, struct stream_reader *r, enum stre
                      r->cells) != ERR_OK)
         return located(e, r);
     if (r->at == 0) TRY(check_index(e, r, r->frame->frame.number));
-    if (r->at == 0 && r->whole && rec.type != RECORD_END)
+    if (r->at == 0 && rec.type != RECORD_END)
         TRY(record_index_add(e, &r->index, (uint64_t)r->begun));
     if (rec.type == RECORD_END) {
         TRY(take_end(e, r, rec.used));
@@ -514,8 +506,7 @@ enum err stream_reader_next(struct errctx *e, struct stream_reader *r, enum stre
 
 bool stream_reader_at_frame(const struct stream_reader *r)
 {
-    return (!r->frame || r->at == r->frame->raw.len) && r->skip_to <= r->rows && !r->landing &&
-           !r->view.open;
+    return (!r->frame || r->at == r->frame->raw.len) && !r->view.open;
 }
 
 bool stream_reader_fresh(const struct stream_reader *r)
@@ -564,9 +555,9 @@ enum err stream_reader_check(struct errctx *e, struct stream_reader *r)
     return ERR_OK;
 }
 
-/* ------------------------------------------------------------------ moving about */
+/* ------------------------------------------------------------------ without reading all */
 
-bool stream_reader_can_seek(const struct stream_reader *r)
+bool stream_reader_is_file(const struct stream_reader *r)
 {
     return r->in.regular;
 }
@@ -576,68 +567,6 @@ int64_t stream_reader_rows_total(struct stream_reader *r)
     struct errctx ignored = ERRCTX_INIT;
     if (!r->in.regular || need_map(&ignored, r) != ERR_OK) return -1;
     return r->map->rows;
-}
-
-static enum err rewind_reader(struct errctx *e, struct stream_reader *r)
-{
-    struct intake_frame *f;
-    TRY(intake_place(e, r->intake, 0, -1));
-    TRY(intake_next(e, r->intake, &f)); /* the begin, which is known */
-    r->frame = f;
-    r->rows = r->segment = 0;
-    r->records = 1;
-    r->from_start = true;
-    if (f->error.code != ERR_OK || f->frame.kind != FRAME_DATA)
-        return err_set(e, ERR_INPUT, "'%s': changed while it was read", r->in.name);
-    start_segment(r);
-    r->at = f->raw.len;
-    return ERR_OK;
-}
-
-static enum err land(struct errctx *e, struct stream_reader *r, int64_t row)
-{
-    int64_t segment = r->map->count - 1, frame, before = r->map->rows;
-    if (row < r->map->rows)
-        stream_map_find(r->map, row, &segment, &frame, &before);
-    else
-        frame = r->map->segments[segment].frames - 1; /* the end record */
-    const struct map_segment *s = &r->map->segments[segment];
-    TRY(intake_place(e, r->intake, s->offsets[frame], frame));
-    start_segment(r);
-    r->whole = r->from_start = false;
-    r->landing = true;
-    r->segment = segment;
-    r->first_row = s->first_row;
-    r->begun = before - s->first_row;
-    r->rows = before;
-    r->skip_to = row;
-    return ERR_OK;
-}
-
-static enum err seek(struct errctx *e, struct stream_reader *r, int64_t row)
-{
-    if (!r->in.regular)
-        return err_set(e, ERR_USAGE, "cannot seek in '%s': it is a pipe", r->in.name);
-    if (row > 0 && !stream_kind_has_rows(r->begin.kind))
-        return err_set(e, ERR_USAGE, "cannot seek in '%s': it has no rows", r->in.name);
-    if (row > 0) TRY(need_map(e, r));
-    if (row < 0 || (row > 0 && row > r->map->rows))
-        return err_set(e, ERR_USAGE, "'%s' has no row %" PRId64, r->in.name, row);
-    settle(r);
-    release(r);
-    rows_view_reset(&r->view);
-    forget_segments(r);
-    content_free(r->all);
-    r->all = NULL;
-    r->finished = false;
-    r->skip_to = 0;
-    return row == 0 ? rewind_reader(e, r) : land(e, r, row);
-}
-
-enum err stream_reader_seek(struct errctx *e, struct stream_reader *r, int64_t row)
-{
-    if (r->failed.code != ERR_OK) return again(e, r);
-    return seek(e, r, row) == ERR_OK ? ERR_OK : keep(r, e);
 }
 
 /* The records left in the frame at hand: their number, too, must be that of the index. */
@@ -802,6 +731,38 @@ enum err stream_reader_open(struct errctx *e, struct run *run, const char *role,
     return ERR_OK;
 }
 
+/* The begin is read once more, but known. */
+static enum err rewind_input(struct errctx *e, struct stream_reader *r)
+{
+    struct intake_frame *f;
+    TRY(intake_rewind(e, r->intake));
+    TRY(intake_next(e, r->intake, &f));
+    r->frame = f;
+    if (f->error.code != ERR_OK || f->frame.kind != FRAME_DATA)
+        return err_set(e, ERR_INPUT, "'%s': changed while it was read", r->in.name);
+    r->rows = r->segment = 0;
+    r->records = 1;
+    r->from_start = true;
+    start_segment(r);
+    r->at = f->raw.len;
+    return adopt_hints(e, r);
+}
+
+enum err stream_reader_rewind(struct errctx *e, struct stream_reader *r)
+{
+    if (r->failed.code != ERR_OK) return again(e, r);
+    assert(r->in.regular);
+    settle(r);
+    release(r);
+    rows_view_reset(&r->view);
+    forget_segments(r);
+    forget_map(r); /* the file may be another by now */
+    content_free(r->all);
+    r->all = NULL;
+    r->finished = false;
+    return rewind_input(e, r) == ERR_OK ? ERR_OK : keep(r, e);
+}
+
 void stream_reader_close(struct stream_reader *r)
 {
     if (!r) return;
@@ -815,8 +776,7 @@ void stream_reader_close(struct stream_reader *r)
     content_free(r->own);
     content_free(r->all);
     mem_free(r->cells);
-    if (r->map) stream_map_fini(r->map);
-    mem_free(r->map);
+    forget_map(r);
     stream_begin_fini(&r->begin);
     bytes_fini(&r->body);
     mem_free(r);

@@ -414,8 +414,7 @@ enum err trainer_run(struct errctx *e, const struct trainer_job *job, struct tra
                         .m = job->model,
                         .k = model_kernels(job->model),
                         .log = {.fd = -1},
-                        .ck = {.lock = -1},
-                        .val = {.spool = -1}};
+                        .ck = {.lock = -1}};
     enum err r = open_parts(e, &t);
     if (r == ERR_OK) r = resume(e, &t);
     t.running = r == ERR_OK;

@@ -10,11 +10,8 @@ struct validation {
     struct model *model;
     struct objective_cfg objective;
     struct evaluate_cfg cfg;
-    char path[64];      /* of the spooled copy */
-    char name[80];      /* of a pipe, for messages */
-    const char *source; /* as the user gave it */
-    int spool;          /* descriptor, -1 */
-    uint8_t id[16];     /* content */
+    struct stream_reader *reader; /* of the file, or of a copy of the pipe */
+    uint8_t id[16];               /* content */
 };
 
 /* Reads through the stream's tables and records it in `run`. */

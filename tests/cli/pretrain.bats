@@ -322,6 +322,41 @@ terminated() { # sends the signal and waits; it must have died of it
     nothing_left
 }
 
+@test "joined streams are judged like one, from a file and from a pipe" {
+    head -n 20 "$DATA/corpus.txt" | graft tokenize -q -t t.tok -f lines --length 32 -o more.tokens
+    graft cat val.tokens more.tokens -o one.tokens
+    cat val.tokens more.tokens >joined.tokens
+    [ "$(graft inspect --json joined.tokens | jq .segments)" -eq 2 ]
+    [ "$(graft inspect --json one.tokens | jq .segments)" -eq 1 ]
+    judge() {
+        graft pretrain -q "${FAST[@]}" --val-every 2 --steps 4 --log log "$@" train.tokens -o out.model
+        jq -c '[.step, .validation, .loss]' log
+    }
+    for rows in '' --val-rows=3; do
+        judge --val one.tokens $rows >one
+        judge --val joined.tokens $rows | same - one
+        judge --val <(cat joined.tokens) $rows | same - one
+    done
+}
+
+@test "a validation stream that is another one in the middle of a run" {
+    graft shuffle -q val.tokens -o other.tokens
+    mkfifo rows
+    graft pretrain -q "${FAST[@]}" --val val.tokens --val-every 1 --steps 2 --log log rows -o out.model 2>err 3>&- &
+    pid=$!
+    exec 5>rows
+    head -c 1000 train.tokens >&5 # begin, and a part of the rows
+    wait_alive $pid grep -q validation log
+    cat other.tokens >val.tokens
+    tail -c +1001 train.tokens >&5
+    exec 5>&-
+    got=0
+    wait $pid || got=$?
+    [ $got -eq 3 ]
+    grep -q "^graft-pretrain: validation: 'val.tokens' is not what it was when the run began" err
+    nothing_left
+}
+
 @test "a pipe that is judged has a name in messages" {
     status_is 3 graft pretrain "${FAST[@]}" --steps 2 --val <(head -c 700 val.tokens) train.tokens -o out.model
     one_line

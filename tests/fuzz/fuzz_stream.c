@@ -22,19 +22,20 @@ static enum err read_through(const char *path, int64_t *rows)
     return e.code;
 }
 
-static void seek(const char *path)
+static void read_again(const char *path)
 {
     struct errctx e = ERRCTX_INIT;
     struct stream_reader_cfg cfg = {.kind = STREAM_ANY};
     struct stream_reader *r;
     enum stream_event event = STREAM_EVENT_ROWS;
     if (stream_reader_open(&e, NULL, "input", path, &cfg, &r) == ERR_OK) {
-        if (stream_reader_seek(&e, r, 3) == ERR_OK)
+        if (stream_reader_next(&e, r, &event, NULL, NULL) == ERR_OK &&
+            stream_reader_rewind(&e, r) == ERR_OK)
             (void)!stream_reader_next(&e, r, &event, NULL, NULL);
         if (e.code == ERR_OK) (void)!stream_reader_drain(&e, r);
         stream_reader_close(r);
     }
-    fuzz_demand_outcome(&e, true);
+    fuzz_demand_outcome(&e, false);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -46,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     int64_t rows = 0, glanced = 0;
     enum err read = read_through(path, &rows), seen = fuzz_glance(path, &glanced);
     enum err sealed = stream_check_seals(&e, path, &s), saving = fuzz_salvage(path, &saved);
-    seek(path);
+    read_again(path);
     if (read != ERR_OK) return 0;
     fuzz_demand(seen == ERR_OK && glanced == rows, "a glance at a sound stream counts its rows");
     fuzz_demand(sealed == ERR_OK, "the seals of a sound stream are right");

@@ -116,7 +116,7 @@ static void test_empty(void **state)
     assert_int_equal(event, STREAM_EVENT_END);
     assert_int_equal(stream_reader_summary(r)->rows, 0);
     assert_int_equal(stream_reader_rows_total(r), 0);
-    assert_int_equal(stream_reader_seek(&e, r, 0), ERR_OK);
+    assert_int_equal(stream_reader_rewind(&e, r), ERR_OK);
     assert_int_equal(stream_reader_next(&e, r, &event, NULL, NULL), ERR_OK);
     assert_int_equal(event, STREAM_EVENT_END);
     stream_reader_close(r);
@@ -235,10 +235,36 @@ static void test_segments_demanded(void **state)
     stream_reader_close(r);
 }
 
-/* ------------------------------------------------------------------ seeking */
+/* ------------------------------------------------------------------ once more */
 
-/* From any row, in one segment and in three, with long rows: the same rows follow. */
-static void test_seek(void **state)
+/* Begun again after any number of rows, after the end and after draining: the same rows, counts and
+ * id; in one segment and in three, with long rows. */
+static void rewinds(const char *path, const struct case_cfg *cfg, int64_t segments)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct stream_reader *r = open_reader(NULL, path, 1);
+    struct stream_rows rows;
+    enum stream_event event;
+    uint8_t id[16];
+    read_to_end(r);
+    memcpy(id, stream_reader_summary(r)->id, 16);
+    for (int64_t k = 0; k <= segments * cfg->rows; k += 7) {
+        if (stream_reader_rewind(&e, r) != ERR_OK) fail_msg("%s", e.message);
+        for (int64_t seen = 0; seen < k; seen += rows.n) {
+            assert_int_equal(stream_reader_next(&e, r, &event, &rows, NULL), ERR_OK);
+            assert_int_equal(rows.first, seen);
+        }
+        if (k % 2) assert_int_equal(stream_reader_drain(&e, r), ERR_OK);
+        assert_int_equal(stream_reader_rewind(&e, r), ERR_OK);
+        read_to_end(r);
+        assert_int_equal(stream_reader_summary(r)->rows, segments * cfg->rows);
+        assert_int_equal(stream_reader_summary(r)->segments, segments);
+        assert_memory_equal(stream_reader_summary(r)->id, id, 16);
+    }
+    stream_reader_close(r);
+}
+
+static void test_rewind(void **state)
 {
     (void)state;
     struct case_cfg cfg = plain(STREAM_TOKENS);
@@ -247,36 +273,8 @@ static void test_seek(void **state)
     cfg.long_every = 13;
     case_write("a", &cfg, NULL);
     join_files("aaa", (const char *const[]){"a", "a", "a"}, 3);
-    struct errctx e = ERRCTX_INIT;
-    struct stream_reader *r = open_reader(NULL, "aaa", 1);
-    struct case_rows whole;
-    case_rows_make(stream_reader_begin(r), 0, cfg.rows, cfg.long_every, &whole);
-    for (int64_t k = 0; k <= 3 * cfg.rows; k++) {
-        int64_t row = k * 37 % (3 * cfg.rows + 1), seen = row;
-        struct stream_rows rows;
-        enum stream_event event;
-        if (stream_reader_seek(&e, r, row) != ERR_OK) fail_msg("row %d: %s", (int)row, e.message);
-        for (;;) {
-            if (stream_reader_next(&e, r, &event, &rows, NULL) != ERR_OK)
-                fail_msg("row %d: %s", (int)row, e.message);
-            if (event == STREAM_EVENT_END) break;
-            assert_int_equal(rows.first, seen);
-            for (int64_t i = 0; i < rows.n; i++) {
-                int64_t at = (seen + i) % cfg.rows, n = rows.start[0][i + 1] - rows.start[0][i];
-                assert_int_equal(n, whole.start[0][at + 1] - whole.start[0][at]);
-                assert_memory_equal(rows.data[0] + 2 * rows.start[0][i],
-                                    whole.data[0] + 2 * whole.start[0][at], 2 * (size_t)n);
-                assert_memory_equal(rows.data[1] + 8 * i, whole.data[1] + 8 * at, 8);
-            }
-            seen += rows.n;
-        }
-        assert_int_equal(seen, 3 * cfg.rows);
-        assert_int_equal(stream_reader_summary(r)->rows, 3 * cfg.rows);
-        assert_int_equal(stream_reader_summary(r)->segments, 3);
-    }
-    case_rows_free(&whole);
-    assert_int_equal(stream_reader_seek(&e, r, 3 * cfg.rows + 1), ERR_USAGE);
-    stream_reader_close(r);
+    rewinds("a", &cfg, 1);
+    rewinds("aaa", &cfg, 3);
 }
 
 /* ------------------------------------------------------------------ digests */
@@ -448,7 +446,7 @@ static void *feed(void *arg)
     return NULL;
 }
 
-/* A pipe that gives its bytes in any portions is read like the file; spooled, it can be sought. */
+/* A pipe that gives its bytes in any portions is read like the file; spooled, more than once. */
 static void test_pipe(void **state)
 {
     (void)state;
@@ -471,15 +469,13 @@ static void test_pipe(void **state)
         pthread_create(&thread, NULL, feed, &f);
         snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
         assert_int_equal(stream_reader_open(&e, NULL, "input", path, &rc, &r), ERR_OK);
-        assert_int_equal(stream_reader_can_seek(r), rc.spool);
+        assert_int_equal(stream_reader_is_file(r), rc.spool);
         read_to_end(r);
         assert_int_equal(stream_reader_summary(r)->rows, cfg.rows);
         if (rc.spool) {
-            assert_int_equal(stream_reader_seek(&e, r, 30), ERR_OK);
+            assert_int_equal(stream_reader_rewind(&e, r), ERR_OK);
             read_to_end(r);
             assert_int_equal(stream_reader_rows_total(r), cfg.rows);
-        } else {
-            assert_int_equal(stream_reader_seek(&e, r, 0), ERR_USAGE);
         }
         stream_reader_close(r);
         pthread_join(thread, NULL);
@@ -652,7 +648,7 @@ int main(void)
         cmocka_unit_test(test_joined),
         cmocka_unit_test(test_joined_differ),
         cmocka_unit_test(test_segments_demanded),
-        cmocka_unit_test(test_seek),
+        cmocka_unit_test(test_rewind),
         cmocka_unit_test(test_digest_at),
         cmocka_unit_test(test_lineage_of_input),
         cmocka_unit_test(test_lineage_of_part),

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "formats/frame.h"
 #include "formats/stream_map.h"
 #include "formats/stream_salvage.h"
 #include "tests/unit/stream_cases.h"
@@ -140,6 +141,19 @@ static void salvage(const void *data, size_t n, struct salvage *s)
     run_fini(&run);
 }
 
+/* The data frame of segment `g` from which on its row `row` is to be looked for, by the index: the
+ * last one before which no more than `row` rows begin, `*before` of them. */
+static int64_t frame_of(const struct whole *w, int64_t g, int64_t row, int64_t *before)
+{
+    const struct record_index *x = &w->map.segments[g].last.index;
+    size_t at = 0;
+    while (8 * (at + 1) < x->entries.len &&
+           frame_u64(x->entries.data + 8 * (at + 1)) <= (uint64_t)row)
+        at++;
+    *before = (int64_t)frame_u64(x->entries.data + 8 * at);
+    return 1 + (int64_t)at * x->step;
+}
+
 /* Rows that begin in or go on through data frame `frame` of the map's segment `g`. */
 static void rows_in_frame(const struct whole *w, int64_t g, int64_t frame, int64_t *from,
                           int64_t *to)
@@ -147,13 +161,12 @@ static void rows_in_frame(const struct whole *w, int64_t g, int64_t frame, int64
     *from = *to = 0;
     bool begun = false;
     for (int64_t row = 0; row < ROWS; row++) {
-        int64_t segment, first, next, before;
-        stream_map_find(&w->map, g * ROWS + row, &segment, &first, &before);
-        next = w->map.segments[g].frames - 2;
-        if (row + 1 < ROWS) stream_map_find(&w->map, g * ROWS + row + 1, &segment, &next, &before);
+        int64_t before, first = frame_of(w, g, row, &before);
+        int64_t next = w->map.segments[g].frames - 2;
+        if (row + 1 < ROWS) next = frame_of(w, g, row + 1, &before);
         /* The row lies in frames first to next; in `next` itself only if that begins with it. */
         bool in = first == frame || (first < frame && frame < next) ||
-                  (frame == next && first < next && before > g * ROWS + row + 1);
+                  (frame == next && first < next && before > row + 1);
         if (!in) continue;
         if (!begun) *from = g * ROWS + row;
         *to = g * ROWS + row + 1;
