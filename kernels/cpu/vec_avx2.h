@@ -168,6 +168,21 @@ static inline float vf_sum(vf x)
     b = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
+/* out[i] = vf_sum(x[i]), to the bit: lanes of all are folded side by side. */
+static inline void vf_sums8(const vf x[8], float out[8])
+{
+    vf two[4], four[2];
+    for (int i = 0; i < 4; i++)
+        two[i] = _mm256_add_ps(_mm256_permute2f128_ps(x[i], x[i + 4], 0x20),
+                               _mm256_permute2f128_ps(x[i], x[i + 4], 0x31));
+    for (int i = 0; i < 2; i++) {
+        __m256d a = _mm256_castps_pd(two[2 * i]), b = _mm256_castps_pd(two[2 * i + 1]);
+        four[i] = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(a, b)),
+                                _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)));
+    }
+    _mm256_storeu_ps(out, _mm256_add_ps(_mm256_shuffle_ps(four[0], four[1], 0x88),
+                                        _mm256_shuffle_ps(four[0], four[1], 0xdd)));
+}
 static inline float vf_top(vf x)
 {
     __m128 b = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));

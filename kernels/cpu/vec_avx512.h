@@ -165,6 +165,23 @@ static inline float vf_sum(vf x)
     b = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
+/* out[i] = vf_sum(x[i]), to the bit: lanes of all are folded side by side. */
+static inline void vf_sums8(const vf x[8], float out[8])
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 0, 0, 0, 0, 0, 0, 0, 0);
+    vf two[4], four[2];
+    for (int i = 0; i < 4; i++)
+        two[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0x44),
+                               _mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0xee));
+    for (int i = 0; i < 2; i++)
+        four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(two[2 * i], two[2 * i + 1], 0x88),
+                                _mm512_shuffle_f32x4(two[2 * i], two[2 * i + 1], 0xdd));
+    __m512d a = _mm512_castps_pd(four[0]), b = _mm512_castps_pd(four[1]);
+    vf all = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
+                           _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    all = _mm512_add_ps(_mm512_shuffle_ps(all, all, 0x88), _mm512_shuffle_ps(all, all, 0xdd));
+    _mm256_storeu_ps(out, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, all)));
+}
 static inline float vf_top(vf x)
 {
     __m256 a = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
