@@ -30,7 +30,6 @@ enum document_form {
     DOCUMENT_TSV,
 };
 #define DOCUMENT_FORMS "auto|lines|paragraphs|files|jsonl|csv|tsv"
-#define DOCUMENT_LIMIT ((size_t)1 << 30)
 
 struct documents_cfg {
     int form;         /* enum document_form */
