@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* document_records.c: see document_records.h. Of JSON the text is parsed, what is kept is copied as it
- * is written; a table's fields are kept as strings. */
+/* document_records.c: see document_records.h. Of JSON the text is parsed, what is kept is copied as
+ * it is written; a table's fields are kept as strings. */
 #include "common/text/document_records.h"
 #include <stdlib.h>
 #include <string.h>
