@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* text_file.h: the text of one file after another, as it is read: what is not UTF-8 is an error or
- * replaced, lines are counted, bytes hashed. What of it has not been taken lies in one buffer, which
- * grows while that is more than is read at once. */
+ * replaced, lines are counted, bytes hashed. What of it has not been taken lies in one buffer,
+ * which grows while that is more than is read at once. */
 #ifndef GRAFT_TEXT_TEXT_FILE_H
 #define GRAFT_TEXT_TEXT_FILE_H
 
