@@ -74,7 +74,7 @@ BASE_FLAGS = -std=c11 -D_GNU_SOURCE -I. -pthread -ffp-contract=off -fno-math-err
 LINK_FLAGS = -pthread -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
 # Only these files may use more than the baseline of the architecture; kernels/dispatch.c asks the processor first.
-AVX2   := -mavx2 -mfma -mf16c
+AVX2   := -mavx2 -mfma -mf16c -mprfchw
 AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
 AMX    := $(AVX512) -mavx512bf16 -mamx-tile -mamx-bf16
 # The reference kernels and what compares with them never leave the thread that called them: no race to look for there,

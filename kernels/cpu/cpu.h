@@ -7,8 +7,8 @@
 
 #include "kernels/internal.h"
 
-/* A tile of a product, finished while it is hot: x = from + bias; before = x; to = act(x) +
- * residual. */
+/* A part of a product to be finished while it is hot: x = from + bias; before = x;
+ * to = act(x) + residual. */
 struct tile_end {
     int64_t rows, cols;
     const float *from;
@@ -19,8 +19,10 @@ struct tile_end {
         to; /* at the tile's first element; p == NULL: absent. `to` may be `from` */
 };
 
+typedef void finish_lines(const struct tile_end *t, int64_t first, int64_t last);
+
 struct tile_ops {
-    void (*finish)(const struct tile_end *t);
+    finish_lines *finish;
     /* rows x cols of v, widened to F32. */
     void (*widen)(struct view v, int64_t rows, int64_t cols, float *to, int64_t to_ld);
     /* kernels.skinny, for what a matrix unit does not take. */

@@ -9,7 +9,7 @@
  *                 for a strip of columns:                          | B's part, too
  *                     for a block of rows, for a block of columns: | A's part fits the first
  *                         C block += A block B block
- *             bias, activation, residual, rounding, while the tile is hot
+ *                         bias, activation, residual, rounding of the block before
  *
  * The bits of C do not depend on any of these borders (product.h), so grains need no care here:
  * their padding is zero and adds nothing. */
@@ -35,8 +35,9 @@ enum {
 /* The scratch of a thread. */
 struct room {
     unsigned char a[TILE_M * CHUNK_MOST * SIZE_MOST];
-    float c[TILE_M * (TILE_N + BLOCK_MOST)]; /* a tile that does not go straight to C */
-    float edge[BLOCK_MOST * BLOCK_MOST];     /* a block that sticks out of C */
+    float c[TILE_M * (TILE_N + BLOCK_MOST)];    /* a tile that does not go straight to C */
+    float edge[BLOCK_MOST * BLOCK_MOST];        /* a block that sticks out of C */
+    float complete[2][BLOCK_MOST * BLOCK_MOST]; /* this block and the one before */
 };
 
 struct gemm_job {
@@ -45,7 +46,8 @@ struct gemm_job {
     const struct product_unit *unit;
     struct view A, B, C, before, residual;
     const float *bias;
-    bool finished;     /* something is left to do for a tile after its sums */
+    bool finished; /* something is left to do for a block after its sums */
+    finish_lines *finish;
     bool through_room; /* its sums do not lie in C */
     float *partial;    /* [band][partial_ld]: sums between stretches that C cannot hold, or NULL */
     int64_t partial_ld;
@@ -97,16 +99,19 @@ static void pack_task(void *ctx, int64_t task, int thread)
     u->pack_b(view_part(job->B, job->k0 + k, job->j0 + j), depth, cols, to, panel_bytes(job));
 }
 
-/* A block that sticks out of C by the side or below. */
-static void edge_block(const struct product_unit *u, struct lines a, const void *b, int64_t depth,
-                       float *c, int64_t ldc, int64_t rows, int64_t cols, bool add, float *edge)
+/* A tile of C: where its sums are kept, and whether whole blocks may be kept there. */
+struct tile {
+    int64_t i, m, j, n;
+    float *sums;
+    int64_t ld;
+    bool whole;
+};
+
+static void copy_block(const float *from, int64_t from_ld, float *to, int64_t to_ld, int64_t rows,
+                       int64_t cols)
 {
-    if (add)
-        for (int64_t i = 0; i < rows; i++)
-            memcpy(edge + i * u->cols, c + i * ldc, (size_t)cols * sizeof *c);
-    u->block(a, b, depth, edge, u->cols, add);
     for (int64_t i = 0; i < rows; i++)
-        memcpy(c + i * ldc, edge + i * u->cols, (size_t)cols * sizeof *c);
+        memcpy(to + i * to_ld, from + i * from_ld, (size_t)cols * sizeof *to);
 }
 
 /* Asks for the lines of the next block while this one is computed. */
@@ -116,91 +121,138 @@ static inline void block_ahead(const float *c, int64_t rows, int64_t cols, int64
         for (int64_t j = 0; j < cols; j += 16) __builtin_prefetch(c + i * ldc + j, 1);
 }
 
-/* c (m, n) = or += (add) A B over the depth k .. + depth; whole: c has room for whole blocks. */
-static void tile_chunk(const struct gemm_job *job, int64_t i, int64_t m, int64_t j, int64_t n,
-                       int64_t k, int64_t depth, float *c, int64_t ldc, bool whole, bool add,
-                       struct room *room)
+/* The block at (r, s) of a tile is complete in `from`: it waits to be finished. */
+static void wait_for(const struct gemm_job *job, const struct tile *t, int64_t r, int64_t s,
+                     const float *from, struct waiting *w)
+{
+    const struct product_unit *u = job->unit;
+    struct tile_end *end = &w->end;
+    int64_t i = t->i + r, j = t->j + s;
+    end->rows = least(u->rows, t->m - r);
+    end->cols = least(u->cols, t->n - s);
+    end->from = from;
+    end->from_ld = u->cols;
+    end->bias = job->bias ? job->bias + j : NULL;
+    end->before = view_part(job->before, i, j);
+    end->residual = view_part(job->residual, i, j);
+    end->to = view_part(job->C, i, j);
+    w->next = 0;
+}
+
+static void waiting_rest(struct waiting *w)
+{
+    waiting_some(w, BLOCK_MOST);
+    w->end.rows = 0;
+}
+
+/* One block: sums from where they are kept to there, or, if they are complete, to where they wait
+ * in turn. */
+static void block_run(const struct gemm_job *job, const struct tile *t, int64_t r, int64_t s,
+                      struct lines a, const void *b, int64_t depth, bool add, struct waiting *w,
+                      struct room *room)
+{
+    const struct product_unit *u = job->unit;
+    int64_t rows = least(u->rows, t->m - r), cols = least(u->cols, t->n - s);
+    float *kept = t->sums + r * t->ld + s;
+    bool inside = t->whole || (rows == u->rows && cols == u->cols);
+    struct sums c = {add ? kept : NULL, t->ld, kept, t->ld};
+    if (!inside) {
+        if (add) copy_block(kept, t->ld, room->edge, u->cols, rows, cols);
+        c = (struct sums){add ? room->edge : NULL, u->cols, room->edge, u->cols};
+    }
+    if (!w) {
+        u->block(a, b, depth, c, NULL);
+        if (!inside) copy_block(room->edge, u->cols, kept, t->ld, rows, cols);
+        return;
+    }
+    c.to = w->end.from == room->complete[0] ? room->complete[1] : room->complete[0];
+    c.to_ld = u->cols;
+    struct view to = view_part(job->C, t->i + r, t->j + s);
+    w->ahead = to.p;
+    w->ahead_step = (size_t)to.row * dtype_size(to.dtype);
+    w->ahead_rows = rows;
+    u->block(a, b, depth, c, w);
+    waiting_rest(w);
+    wait_for(job, t, r, s, c.to, w);
+}
+
+/* The tile's sums = or += (add) A B over the depth k .. + depth; w: they are complete then. */
+static void tile_chunk(const struct gemm_job *job, const struct tile *t, int64_t k, int64_t depth,
+                       bool add, struct waiting *w, struct room *room)
 {
     const struct product_unit *u = job->unit;
     size_t size = u->size, panel = panel_bytes(job);
     int64_t deep = round_up(depth, u->step);
-    struct view from = view_part(job->A, i, k);
-    struct lines lines = {from.p, from.row, 1};
-    if (!is_in_place(job) || from.trans || m % u->rows != 0 || deep != depth ||
+    struct view from = view_part(job->A, t->i, k);
+    struct lines lines = {from.p, from.row, 1, u->rows * from.row};
+    if (!is_in_place(job) || from.trans || t->m % u->rows != 0 || deep != depth ||
         from.row * (int64_t)size % CLASH == 0)
-        lines = u->pack_a(from, m, depth, room->a);
-    int64_t step = lines.p == from.p ? u->rows * from.row : u->rows * deep;
-    const unsigned char *panels = job->panels + (size_t)((j - job->j0) / u->cols) * panel +
+        lines = u->pack_a(from, t->m, depth, room->a);
+    const unsigned char *panels = job->panels + (size_t)((t->j - job->j0) / u->cols) * panel +
                                   (size_t)((k - job->k0) * u->cols) * size;
-    for (int64_t strip = 0; strip < n; strip += STRIP)
-        for (int64_t r = 0; r < m; r += u->rows) {
+    for (int64_t strip = 0; strip < t->n; strip += STRIP)
+        for (int64_t r = 0; r < t->m; r += u->rows) {
             struct lines a = lines;
-            a.p = (const unsigned char *)lines.p + (size_t)(r / u->rows * step) * size;
-            if (strip == 0 && lines.p == from.p && r + u->rows < m)
+            a.p = (const unsigned char *)lines.p + (size_t)(r / u->rows * lines.block) * size;
+            if (strip == 0 && lines.p == from.p && r + u->rows < t->m)
                 for (int64_t next = u->rows; next < 2 * u->rows; next++)
                     line_ahead((const unsigned char *)a.p + (size_t)(next * a.row) * size,
                                (size_t)depth * size);
-            for (int64_t s = strip; s < least(strip + STRIP, n); s += u->cols) {
+            for (int64_t s = strip; s < least(strip + STRIP, t->n); s += u->cols) {
                 const void *b = panels + (size_t)(s / u->cols) * panel;
-                float *to = c + r * ldc + s;
-                if (!whole && s + u->cols < n)
-                    block_ahead(to + u->cols, least(u->rows, m - r), u->cols, ldc);
-                if (whole || (m - r >= u->rows && n - s >= u->cols))
-                    u->block(a, b, deep, to, ldc, add);
-                else
-                    edge_block(u, a, b, deep, to, ldc, least(u->rows, m - r), least(u->cols, n - s),
-                               add, room->edge);
+                if (!w && !t->whole && s + u->cols < t->n)
+                    block_ahead(t->sums + r * t->ld + s + u->cols, least(u->rows, t->m - r),
+                                u->cols, t->ld);
+                block_run(job, t, r, s, a, b, deep, add, w, room);
             }
         }
-}
-
-static void finish(const struct gemm_job *job, int64_t i, int64_t m, int64_t j, int64_t n,
-                   const float *c, int64_t ldc)
-{
-    struct tile_end end = {.rows = m,
-                           .cols = n,
-                           .from = c,
-                           .from_ld = ldc,
-                           .act = job->a->act,
-                           .to = view_part(job->C, i, j)};
-    end.bias = job->bias ? job->bias + j : NULL;
-    end.before = view_part(job->before, i, j);
-    end.residual = view_part(job->residual, i, j);
-    state_of(job->k)->tiles->finish(&end);
 }
 
 static void tile_task(void *ctx, int64_t task, int thread)
 {
     const struct gemm_job *job = ctx;
     const struct product_unit *u = job->unit;
+    const struct tile_ops *ops = state_of(job->k)->tiles;
     struct room *room = thread_scratch(job->k, thread);
     int64_t down = job->by_columns ? task % job->down : task / job->across;
     int64_t across = job->by_columns ? task / job->down : task % job->across;
-    int64_t i = job->i0 + down * job->tile_m, m = least(job->tile_m, job->i1 - i);
-    int64_t j = job->j0 + across * job->tile_n, n = least(job->tile_n, job->j1 - j);
-    struct view to = view_part(job->C, i, j);
-    float *c = (float *)(void *)to.p;
-    int64_t ldc = to.row;
-    bool whole = false, first = job->k0 == 0, last = job->k1 == job->a->K;
+    struct tile t = {.i = job->i0 + down * job->tile_m, .j = job->j0 + across * job->tile_n};
+    t.m = least(job->tile_m, job->i1 - t.i);
+    t.n = least(job->tile_n, job->j1 - t.j);
+    struct view to = view_part(job->C, t.i, t.j);
+    t.sums = (float *)(void *)to.p;
+    t.ld = to.row;
+    bool first = job->k0 == 0, last = job->k1 == job->a->K;
     if (job->partial) {
-        c = job->partial + (i - job->i0) * job->partial_ld + (j - job->j0);
-        ldc = job->partial_ld;
+        t.sums = job->partial + (t.i - job->i0) * job->partial_ld + (t.j - job->j0);
+        t.ld = job->partial_ld;
     } else if (job->through_room) {
-        c = room->c;
-        ldc = round_up(n, u->cols) + BESIDE;
-        whole = true;
+        t.sums = room->c;
+        t.ld = round_up(t.n, u->cols) + BESIDE;
+        t.whole = true;
     }
     bool add = !first || job->a->beta != 0;
-    if (first && job->through_room && add) state_of(job->k)->tiles->widen(to, m, n, c, ldc);
+    if (first && job->through_room && add) ops->widen(to, t.m, t.n, t.sums, t.ld);
+    struct waiting w = {.end.act = job->a->act, .finish = job->finish};
+    int64_t depth = job->k1 - job->k0;
+    int64_t chunk = round_up(tasks_of(depth, tasks_of(depth + 1, u->chunk)), u->step);
     if (u->begin) u->begin();
-    for (int64_t k = job->k0; k < job->k1; k += u->chunk) {
-        tile_chunk(job, i, m, j, n, k, least(u->chunk, job->k1 - k), c, ldc, whole, add, room);
+    for (int64_t k = job->k0; k < job->k1; k += chunk) {
+        bool complete = last && job->finished && k + chunk >= job->k1;
+        tile_chunk(job, &t, k, least(chunk, job->k1 - k), add, complete ? &w : NULL, room);
         add = true;
     }
     if (u->end) u->end();
-    if (!add) /* no depth at all */
-        for (int64_t r = 0; r < m; r++) memset(c + r * ldc, 0, (size_t)n * sizeof *c);
-    if (last && job->finished) finish(job, i, m, j, n, c, ldc);
+    waiting_rest(&w);
+    if (depth > 0) return;
+    if (!add)
+        for (int64_t r = 0; r < t.m; r++) memset(t.sums + r * t.ld, 0, (size_t)t.n * sizeof(float));
+    if (!job->finished) return;
+    wait_for(job, &t, 0, 0, t.sums, &w);
+    w.end.rows = t.m;
+    w.end.cols = t.n;
+    w.end.from_ld = t.ld;
+    ops->finish(&w.end, 0, t.m);
 }
 
 /* Tiles of M x N elements. */
@@ -301,6 +353,9 @@ static void gemm(struct kernels *k, const struct gemm_args *a)
     job.through_room = a->C.dtype != DTYPE_F32 || overlap(job.C, job.residual, a->M, a->N);
     job.finished =
         job.through_room || job.bias || a->act != ACT_NONE || job.before.p || job.residual.p;
+    bool round_only = a->C.dtype == DTYPE_BF16 && a->act == ACT_NONE && !job.before.p &&
+                      (!job.residual.p || a->residual.dtype == DTYPE_BF16);
+    job.finish = round_only && job.unit->finish_half ? job.unit->finish_half : state->tiles->finish;
     int64_t stretch, slab, band;
     extents_set(&job, &stretch, &slab, &band);
     for (job.i0 = 0; job.i0 < a->M; job.i0 = job.i1) {

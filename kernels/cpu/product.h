@@ -13,12 +13,33 @@
 #ifndef GRAFT_KERNELS_CPU_PRODUCT_H
 #define GRAFT_KERNELS_CPU_PRODUCT_H
 
-#include "kernels/internal.h"
+#include "kernels/cpu/cpu.h"
 
-/* A block's rows of A, where they lie or packed: element (i, k) at i * row + k * col. */
+/* Rows of A, where they lie or packed: element (i, k) of a block at i * row + k * col where k is a
+ * whole step; the next block's rows begin `block` elements further. */
 struct lines {
     const void *p;
-    int64_t row, col;
+    int64_t row, col, block;
+};
+
+/* A block's sums: where they begin (NULL: at zero) and where they go. */
+struct sums {
+    const float *from;
+    int64_t from_ld;
+    float *to;
+    int64_t to_ld;
+};
+
+/* The block before, whose sums are complete but for what follows them, of which the lines before
+ * `next` are done; and where the lines of the present block will go. A unit that computes beside
+ * the vectors does some lines of it at each step of its own block: its time hides theirs. */
+struct waiting {
+    struct tile_end end; /* rows 0: nothing waits */
+    finish_lines *finish;
+    int64_t next;
+    const unsigned char *ahead; /* lines asked for, to be written */
+    size_t ahead_step;
+    int64_t ahead_rows;
 };
 
 struct product_unit {
@@ -34,14 +55,26 @@ struct product_unit {
     /* Packs depth x cols of b into panels of [depth, whole steps][block's cols], `panel` bytes
      * from one to the next. */
     void (*pack_b)(struct view b, int64_t depth, int64_t cols, void *to, size_t panel);
-    /* c = a b, or c += a b (add), of a whole block. */
-    void (*block)(struct lines a, const void *b, int64_t depth, float *c, int64_t ldc, bool add);
+    /* to = from + a b, of a whole block; w may be NULL, else some of its lines are done. */
+    void (*block)(struct lines a, const void *b, int64_t depth, struct sums c, struct waiting *w);
+    /* What follows a block into BF16 without activation and `before`, or NULL: as any other. */
+    finish_lines *finish_half;
     /* Around the blocks of one task, or NULL: the unit's registers set up and let go. */
     void (*begin)(void);
     void (*end)(void);
 };
 
 enum { CHUNK_MOST = 512, SIZE_MOST = 6 }; /* of any unit */
+
+/* Does at most `lines` more lines. */
+static inline void waiting_some(struct waiting *w, int64_t lines)
+{
+    int64_t first = w->next, last = first + lines;
+    for (int64_t i = first; i < least(last, w->ahead_rows); i++)
+        __builtin_prefetch(w->ahead + (size_t)i * w->ahead_step, 1, 3);
+    if (first < w->end.rows) w->finish(&w->end, first, least(last, w->end.rows));
+    w->next = last;
+}
 
 /* Asks for a line of a matrix before it is read: lines lie too far apart for the processor to
  * guess the next. */

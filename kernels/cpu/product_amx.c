@@ -4,7 +4,7 @@
  *   AMX           32 x 32 sums in four tile registers; an instruction adds 16 x 16 x 32 products
  *   AVX512-BF16   8 x 32 sums in sixteen vectors; an instruction adds 16 pairs of products
  *
- *   A   rows as they lie, elements of the depth side by side
+ *   A   rows, elements of the depth side by side, as they lie or packed
  *   B   panels of 32 columns; 32 of the depth make two tiles of [16 pairs][16 columns][2]
  *
  * Both round sums to nearest and take denormals as zero; the order within a step of the depth is
@@ -66,27 +66,40 @@ static void lines_ahead(struct view v, int64_t first, int64_t lines, int64_t len
         line_ahead(line_of(v, i), (size_t)length * sizeof(uint16_t));
 }
 
-static struct lines pack_a(struct view a, int64_t rows, int64_t depth, void *to)
+/* A step of the depth of rows i .. + 32: [32 rows][step]. */
+static void load_rows(struct view a, int64_t i, int64_t rows, int64_t k, int64_t depth,
+                      __m512i out[STEP])
 {
-    uint16_t *out = to;
-    int64_t whole = tasks_of(rows, STEP) * STEP, deep = tasks_of(depth, STEP) * STEP;
-    if (!a.trans) {
-        memset(out, 0, (size_t)(whole * deep) * sizeof *out);
-        for (int64_t i = 0; i < rows; i++)
-            memcpy(out + i * deep, line_of(a, i), (size_t)depth * sizeof *out);
-        return (struct lines){to, deep, 1};
+    if (a.trans) {
+        load_columns(a, k, depth, i, rows, out);
+        return;
     }
-    lines_ahead(a, 0, depth, rows);
+    for (int64_t r = 0; r < STEP; r++)
+        out[r] = i + r < rows ? load_n(line_of(a, i + r) + k, depth - k) : _mm512_setzero_si512();
+}
+
+/* Line r of such a step goes to r * row, steps of a block follow each other by `step`. */
+static void pack_steps(struct view a, int64_t rows, int64_t depth, uint16_t *to, int64_t row,
+                       int64_t step)
+{
+    int64_t deep = tasks_of(depth, STEP) * STEP;
+    if (a.trans) lines_ahead(a, 0, depth, rows);
     for (int64_t k = 0; k < depth; k += STEP) {
-        lines_ahead(a, k + STEP, depth, rows);
+        if (a.trans) lines_ahead(a, k + STEP, depth, rows);
         for (int64_t i = 0; i < rows; i += STEP) {
-            __m512i columns[STEP];
-            load_columns(a, k, depth, i, rows, columns);
-            for (int r = 0; r < STEP; r++)
-                _mm512_storeu_si512(out + (i + r) * deep + k, columns[r]);
+            __m512i lines[STEP];
+            load_rows(a, i, rows, k, depth, lines);
+            for (int64_t r = 0; r < STEP; r++)
+                _mm512_storeu_si512(to + i * deep + k / STEP * step + r * row, lines[r]);
         }
     }
-    return (struct lines){to, deep, 1};
+}
+
+/* Two tiles for each step, one behind the other. */
+static struct lines pack_tiles(struct view a, int64_t rows, int64_t depth, void *to)
+{
+    pack_steps(a, rows, depth, to, STEP, 2 * TILE);
+    return (struct lines){to, STEP, STEP, tasks_of(depth, STEP) * 2 * TILE};
 }
 
 /* Columns are lines: a line's pairs become the words of a tile's column. */
@@ -123,6 +136,41 @@ static void pack_b(struct view b, int64_t depth, int64_t cols, void *to, size_t 
         }
 }
 
+/* ---- what follows ---- */
+
+static inline __m512 widened(const uint16_t *p, __mmask16 some)
+{
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(some, p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
+/* 32 columns from j on of line i: two vectors rounded to one. */
+static inline void finish_part(const struct tile_end *t, int64_t i, int64_t j, __mmask32 some)
+{
+    const float *from = t->from + i * t->from_ld + j;
+    uint16_t *to = (uint16_t *)(void *)t->to.p + i * t->to.row + j;
+    __mmask16 lower = (__mmask16)some, upper = (__mmask16)(some >> SIDE);
+    __m512 x = _mm512_maskz_loadu_ps(lower, from), y = _mm512_maskz_loadu_ps(upper, from + SIDE);
+    if (t->bias) {
+        x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(lower, t->bias + j));
+        y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(upper, t->bias + j + SIDE));
+    }
+    if (t->residual.p) {
+        const uint16_t *residual =
+            (const uint16_t *)(const void *)t->residual.p + i * t->residual.row + j;
+        x = _mm512_add_ps(x, widened(residual, lower));
+        y = _mm512_add_ps(y, widened(residual + SIDE, upper));
+    }
+    _mm512_mask_storeu_epi16(to, some, (__m512i)_mm512_cvtne2ps_pbh(y, x));
+}
+
+static void finish_half(const struct tile_end *t, int64_t first, int64_t last)
+{
+    for (int64_t i = first; i < last; i++)
+        for (int64_t j = 0; j < t->cols; j += STEP)
+            finish_part(t, i, j, ~0u >> (STEP - least(STEP, t->cols - j)));
+}
+
 /* ---- AMX ---- */
 
 void amx_begin(void)
@@ -140,37 +188,50 @@ void amx_end(void)
     _tile_release();
 }
 
-static void amx_block(struct lines a, const void *b, int64_t depth, float *c, int64_t ldc, bool add)
+/* The lines of a block that waits, where they are whole and need rounding only. */
+static inline void round_some(struct waiting *w, int64_t lines)
 {
-    const uint16_t *upper = a.p, *lower = upper + SIDE * a.row, *right = b;
-    const int64_t a_step = a.row * 2, c_step = ldc * 4;
-    float *below = c + SIDE * ldc;
-    if (add) {
-        _tile_loadd(0, c, c_step);
-        _tile_loadd(1, c + SIDE, c_step);
-        _tile_loadd(2, below, c_step);
-        _tile_loadd(3, below + SIDE, c_step);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
+    int64_t last = least(w->next + lines, w->end.rows);
+    for (; w->next < last; w->next++) {
+        if (w->next < w->ahead_rows)
+            __builtin_prefetch(w->ahead + (size_t)w->next * w->ahead_step, 1, 3);
+        finish_part(&w->end, w->next, 0, ~0u);
     }
+}
+
+static inline __attribute__((always_inline)) void
+steps(const bool round, struct lines a, const uint16_t *right, int64_t depth, struct waiting *w)
+{
+    const uint16_t *upper = a.p, *lower = upper + SIDE * a.row;
+    const int64_t a_step = a.row * 2, some = waiting_lines(depth);
     for (int64_t k = 0; k < depth; k += STEP) {
         _tile_loadd(6, right, 64);
-        _tile_loadd(4, upper + k, a_step);
+        _tile_loadd(4, upper, a_step);
         _tile_dpbf16ps(0, 4, 6);
         _tile_loadd(7, right + TILE, 64);
         _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, lower + k, a_step);
+        _tile_loadd(5, lower, a_step);
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
+        upper += STEP * a.col;
+        lower += STEP * a.col;
         right += 2 * TILE;
+        if (round)
+            round_some(w, some);
+        else if (w)
+            waiting_some(w, some);
     }
-    _tile_stored(0, c, c_step);
-    _tile_stored(1, c + SIDE, c_step);
-    _tile_stored(2, below, c_step);
-    _tile_stored(3, below + SIDE, c_step);
+}
+
+static void amx_block(struct lines a, const void *b, int64_t depth, struct sums c,
+                      struct waiting *w)
+{
+    sums_begin(c);
+    if (w && w->finish == finish_half && w->end.rows == 2 * SIDE && w->end.cols == PANEL)
+        steps(true, a, b, depth, w);
+    else
+        steps(false, a, b, depth, w);
+    sums_end(c);
 }
 
 void cpu_fill_amx(struct kernels *k)
@@ -182,9 +243,10 @@ void cpu_fill_amx(struct kernels *k)
                                              .cols = PANEL,
                                              .step = STEP,
                                              .chunk = 512,
-                                             .pack_a = pack_a,
+                                             .pack_a = pack_tiles,
                                              .pack_b = pack_b,
                                              .block = amx_block,
+                                             .finish_half = finish_half,
                                              .begin = amx_begin,
                                              .end = amx_end};
     state_of(k)->product_bf16 = state_of(k)->small_bf16 = &unit;
@@ -195,13 +257,24 @@ void cpu_fill_amx(struct kernels *k)
 
 enum { DOT_ROWS = 8 };
 
-static void dot_block(struct lines a, const void *b, int64_t depth, float *c, int64_t ldc, bool add)
+/* Rows as they lie, those of a block one behind the other. */
+static struct lines pack_rows(struct view a, int64_t rows, int64_t depth, void *to)
+{
+    int64_t deep = tasks_of(depth, STEP) * STEP;
+    pack_steps(a, rows, depth, to, deep, STEP);
+    return (struct lines){to, deep, 1, DOT_ROWS * deep};
+}
+
+static void dot_block(struct lines a, const void *b, int64_t depth, struct sums c,
+                      struct waiting *w)
 {
     const uint16_t *left = a.p, *right = b;
     __m512 sum[DOT_ROWS][2];
+    (void)w;
     for (int i = 0; i < DOT_ROWS; i++)
         for (int v = 0; v < 2; v++)
-            sum[i][v] = add ? _mm512_loadu_ps(c + i * ldc + v * SIDE) : _mm512_setzero_ps();
+            sum[i][v] =
+                c.from ? _mm512_loadu_ps(c.from + i * c.from_ld + v * SIDE) : _mm512_setzero_ps();
     for (int64_t k = 0; k < depth; k += 2) {
         const uint16_t *pair = right + k / STEP * (2 * TILE) + k % STEP / 2 * STEP;
         __m512i line[2] = {_mm512_loadu_si512(pair), _mm512_loadu_si512(pair + TILE)};
@@ -214,7 +287,7 @@ static void dot_block(struct lines a, const void *b, int64_t depth, float *c, in
         }
     }
     for (int i = 0; i < DOT_ROWS; i++)
-        for (int v = 0; v < 2; v++) _mm512_storeu_ps(c + i * ldc + v * SIDE, sum[i][v]);
+        for (int v = 0; v < 2; v++) _mm512_storeu_ps(c.to + i * c.to_ld + v * SIDE, sum[i][v]);
 }
 
 void cpu_fill_avx512bf16(struct kernels *k)
@@ -226,8 +299,9 @@ void cpu_fill_avx512bf16(struct kernels *k)
                                              .cols = PANEL,
                                              .step = STEP,
                                              .chunk = 512,
-                                             .pack_a = pack_a,
+                                             .pack_a = pack_rows,
                                              .pack_b = pack_b,
-                                             .block = dot_block};
+                                             .block = dot_block,
+                                             .finish_half = finish_half};
     state_of(k)->product_bf16 = state_of(k)->small_bf16 = &unit;
 }

@@ -131,7 +131,7 @@ static void task(void *ctx, int64_t number, int thread)
         end.bias = s->bias ? s->bias + j : NULL;
         end.residual = view_part(s->residual, s->first + i, j);
         end.to = view_part(s->y, s->first + i, j);
-        state_of(s->k)->tiles->finish(&end);
+        state_of(s->k)->tiles->finish(&end, 0, end.rows);
     }
     amx_end();
 }

@@ -90,7 +90,7 @@ static struct lines pack_a(struct view a, int64_t rows, int64_t depth, void *to)
     for (int64_t i = 0; i < rows; i += 2 * SIDE)
         for (int64_t k = 0; k < depth; k += STEP, out += PIECE)
             (a.trans ? pack_columns : pack_rows)(a, i, rows, k, depth, out);
-    return (struct lines){to, deep, 1};
+    return (struct lines){to, 0, 0, 2 * SIDE * deep};
 }
 
 /* Pairs of lines: elements of both side by side. */
@@ -156,23 +156,12 @@ static inline void add_products(void)
     _tile_dpbf16ps(3, 5, 7);
 }
 
-static void split_block(struct lines lines, const void *panel, int64_t depth, float *c, int64_t ldc,
-                        bool add)
+static void split_block(struct lines lines, const void *panel, int64_t depth, struct sums c,
+                        struct waiting *w)
 {
     const uint16_t *a = lines.p, *b = panel;
-    const int64_t c_step = ldc * 4;
-    float *below = c + SIDE * ldc;
-    if (add) {
-        _tile_loadd(0, c, c_step);
-        _tile_loadd(1, c + SIDE, c_step);
-        _tile_loadd(2, below, c_step);
-        _tile_loadd(3, below + SIDE, c_step);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    }
+    const int64_t some = waiting_lines(depth);
+    sums_begin(c);
     for (int64_t k = 0; k < depth; k += STEP, a += PIECE, b += PIECE) {
         load_a(a, 0);
         load_b(b, 2);
@@ -187,11 +176,9 @@ static void split_block(struct lines lines, const void *panel, int64_t depth, fl
         add_products();
         load_a(a, 0);
         add_products();
+        if (w) waiting_some(w, some);
     }
-    _tile_stored(0, c, c_step);
-    _tile_stored(1, c + SIDE, c_step);
-    _tile_stored(2, below, c_step);
-    _tile_stored(3, below + SIDE, c_step);
+    sums_end(c);
 }
 
 const struct product_unit amx_split = {.size = PARTS * sizeof(uint16_t),
