@@ -5,10 +5,6 @@
  *
  * The rows are read once and in order: epochs, shuffling and mixtures are made upstream. See
  * common/train/trainer.h for the loop. */
-#include <inttypes.h>
-#include <math.h>
-#include <string.h>
-
 #include "common/base/io.h"
 #include "common/flow/stage.h"
 #include "common/model/compute.h"
@@ -58,20 +54,6 @@ static enum err check_files(struct errctx *e, const struct opt_list *operands)
     return common_check_overwrite(e, "--log", opts.trainer.log, used, count, operands);
 }
 
-/* ---- the input ---- */
-
-static enum err next_rows(struct errctx *e, void *ctx, enum stream_event *event,
-                          struct stream_rows *rows)
-{
-    struct stream_tensor_piece none;
-    return stage_next(e, ctx, event, rows, &none);
-}
-
-static enum err drain_rows(struct errctx *e, void *ctx, bool stop)
-{
-    return stage_drain(e, ctx, stop);
-}
-
 /* ---- the model ---- */
 
 /* The model's memory depends on its configuration and on the longest row. */
@@ -84,28 +66,20 @@ static void fit_model(struct model_use *use, const struct model_config *c)
 static enum err print_plan(struct errctx *e, struct kernels *k)
 {
     struct model_config c;
-    struct model_use use;
     struct plan plan;
     TRY(model_load_config(e, k, opts.model, &c));
-    trainer_use(&opts.trainer, c.context, 0, compute_dtype(&opts.compute), &use);
-    TRY(model_plan(e, &c, &use, common_thread_count(&opts.common), &plan));
-    enum err r = trainer_plan(e, &opts.trainer, &c, &plan);
-    if (r == ERR_OK) plan_print(&plan, stdout);
+    TRY(trainer_plan(e, &opts.trainer, &c, compute_dtype(&opts.compute),
+                     common_thread_count(&opts.common), &plan));
+    plan_print(&plan, stdout);
     plan_fini(&plan);
-    return r;
+    return ERR_OK;
 }
 
 /* ---- the run ---- */
 
 static enum err train(struct errctx *e, struct stage *stage, struct model *m)
 {
-    const struct row_source source = {
-        .name = stage->operands->count > 1 ? "the input" : stream_reader_name(stage->input),
-        .begin = &stage->begin,
-        .next = next_rows,
-        .drain = drain_rows,
-        .ctx = stage,
-    };
+    const struct row_source source = stage_rows(stage);
     const struct trainer_job job = {.run = &stage->run,
                                     .model = m,
                                     .model_name = opts.model,
@@ -115,11 +89,7 @@ static enum err train(struct errctx *e, struct stage *stage, struct model *m)
                                     .cfg = &opts.trainer};
     struct trainer_result r;
     TRY(trainer_run(e, &job, &r));
-    prog_note("%" PRId64 " steps, %" PRId64 " rows, %" PRId64 " tokens; loss %.4f to %.4f", r.steps,
-              r.rows, r.tokens, r.loss_first, r.loss_last);
-    if (!isnan(r.val_first))
-        prog_note("validation loss %.4f to %.4f, best %.4f at step %" PRId64, r.val_first,
-                  r.val_last, r.val_best, r.val_best_step);
+    trainer_note(&r);
     return model_save(e, m, &stage->run, opts.common.output, stage_writer_cfg(&opts.common).level,
                       common_thread_count(&opts.common), &stage->bytes_written);
 }

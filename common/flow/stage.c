@@ -87,6 +87,28 @@ enum err stage_drain(struct errctx *e, struct stage *s, bool stop)
     return ERR_OK;
 }
 
+static enum err next_rows(struct errctx *e, void *ctx, enum stream_event *event,
+                          struct stream_rows *rows)
+{
+    return stage_next(e, ctx, event, rows, NULL);
+}
+
+static enum err drain_rows(struct errctx *e, void *ctx, bool stop)
+{
+    return stage_drain(e, ctx, stop);
+}
+
+struct row_source stage_rows(struct stage *s)
+{
+    return (struct row_source){
+        .name = s->operands->count > 1 ? "the input" : stream_reader_name(s->input),
+        .begin = &s->begin,
+        .next = next_rows,
+        .drain = drain_rows,
+        .ctx = s,
+    };
+}
+
 enum err stage_output(struct errctx *e, struct stage *s, const struct stream_begin *begin)
 {
     struct stream_writer_cfg cfg = stage_writer_cfg(s->common);

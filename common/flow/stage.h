@@ -18,6 +18,7 @@
 #include "common/base/err.h"
 #include "common/base/opts.h"
 #include "common/base/prog.h"
+#include "common/flow/row_source.h"
 #include "formats/lineage.h"
 #include "formats/stream.h"
 
@@ -57,6 +58,8 @@ enum err stage_next(struct errctx *e, struct stage *s, enum stream_event *event,
 enum err stage_next_input(struct errctx *e, struct stage *s, bool *more) MUST_USE;
 /* Reads all that is left without looking at it, or with `stop` records how far reading went. */
 enum err stage_drain(struct errctx *e, struct stage *s, bool stop) MUST_USE;
+/* The rows of the operands, as stage_next and stage_drain have them. */
+struct row_source stage_rows(struct stage *s);
 enum err stage_output(struct errctx *e, struct stage *s, const struct stream_begin *begin) MUST_USE;
 /* For programs that read everything before stage_output: fails now if that could not open its file.
  */

@@ -68,7 +68,7 @@ struct buf model_gradients(const struct model *m);
 struct buf model_weights16(const struct model *m);
 void model_refresh(struct model *m);
 
-/* Adds lines for everything this use allocates, kernels' scratch included. Nothing is allocated. */
+/* Lines for everything this use allocates, kernels' scratch included. Nothing is allocated. */
 enum err model_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
                     int threads, struct plan *out) MUST_USE;
 

@@ -9,18 +9,8 @@
 #define GRAFT_TRAIN_FEED_H
 
 #include "common/base/opts.h"
+#include "common/flow/row_source.h"
 #include "formats/tokens.h"
-
-/* Where rows come from: one stream, or several that a program reads one after another. */
-struct row_source {
-    const char *name; /* for messages */
-    const struct stream_begin *begin;
-    enum err (*next)(struct errctx *e, void *ctx, enum stream_event *event,
-                     struct stream_rows *rows);
-    /* Reads on to the end, unseen, or with `stop` records how far reading went. */
-    enum err (*drain)(struct errctx *e, void *ctx, bool stop);
-    void *ctx;
-};
 
 struct feed {
     const struct row_source *source;

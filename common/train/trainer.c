@@ -430,8 +430,16 @@ enum err trainer_run(struct errctx *e, const struct trainer_job *job, struct tra
                                       .val_first = judged ? t.s.val_first : NAN,
                                       .val_last = judged ? t.s.val_last : NAN,
                                       .val_best = judged ? t.s.val_best : NAN,
-                                      .val_best_step = t.s.val_best_step,
-                                      .stopped_early = t.s.stopped_early};
+                                      .val_best_step = t.s.val_best_step};
     close_parts(&t);
     return r;
+}
+
+void trainer_note(const struct trainer_result *r)
+{
+    prog_note("%" PRId64 " steps, %" PRId64 " rows, %" PRId64 " tokens; loss %.4f to %.4f",
+              r->steps, r->rows, r->tokens, r->loss_first, r->loss_last);
+    if (!isnan(r->val_first))
+        prog_note("validation loss %.4f to %.4f, best %.4f at step %" PRId64, r->val_first,
+                  r->val_last, r->val_best, r->val_best_step);
 }

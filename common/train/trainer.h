@@ -18,7 +18,6 @@ struct trainer_result {
     int64_t steps, rows, tokens;
     double loss_first, loss_last, val_first, val_last, val_best; /* NaN when there was none */
     int64_t val_best_step;
-    bool stopped_early;
 };
 
 struct trainer_job {
@@ -39,5 +38,7 @@ struct trainer_job {
  */
 enum err trainer_run(struct errctx *e, const struct trainer_job *job,
                      struct trainer_result *result) MUST_USE;
+/* What came of it, under -v. */
+void trainer_note(const struct trainer_result *r);
 
 #endif

@@ -190,8 +190,9 @@ void trainer_use(const struct trainer_cfg *cfg, int64_t context, int64_t length,
                               .seed = (uint64_t)cfg->seed};
 }
 
-enum err trainer_plan(struct errctx *e, const struct trainer_cfg *cfg,
-                      const struct model_config *model, struct plan *plan)
+/* What the trainer itself allocates. */
+static enum err plan_state(struct errctx *e, const struct trainer_cfg *cfg,
+                           const struct model_config *model, struct plan *plan)
 {
     struct param_table table;
     TRY(param_table_build(e, model, &table));
@@ -199,4 +200,15 @@ enum err trainer_plan(struct errctx *e, const struct trainer_cfg *cfg,
     param_table_fini(&table);
     TRY(plan_add(e, plan, "optimiser: mean and square of the gradient", 2 * flat, false));
     return cfg->keep_best ? plan_add(e, plan, "best weights so far", flat, false) : ERR_OK;
+}
+
+enum err trainer_plan(struct errctx *e, const struct trainer_cfg *cfg,
+                      const struct model_config *model, enum dtype dtype, int threads,
+                      struct plan *plan)
+{
+    struct model_use use;
+    trainer_use(cfg, model->context, 0, dtype, &use);
+    TRY(model_plan(e, model, &use, threads, plan));
+    if (plan_state(e, cfg, model, plan) != ERR_OK) plan_fini(plan);
+    return e->code;
 }

@@ -60,8 +60,9 @@ void trainer_use(const struct trainer_cfg *cfg, int64_t context, int64_t length,
 /* Real tokens a micro-batch may hold: the longest row and a grain fit in any case. Rows to judge on
  * may be longer than those to learn from. */
 int64_t trainer_micro_limit(const struct trainer_cfg *cfg, int64_t context, int64_t length);
-/* Adds what the trainer itself allocates. */
+/* What training such a model allocates, rows as long as its context. */
 enum err trainer_plan(struct errctx *e, const struct trainer_cfg *cfg,
-                      const struct model_config *model, struct plan *plan) MUST_USE;
+                      const struct model_config *model, enum dtype dtype, int threads,
+                      struct plan *plan) MUST_USE;
 
 #endif

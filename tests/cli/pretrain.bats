@@ -313,8 +313,15 @@ terminated() { # sends the signal and waits; it must have died of it
     exec 4>hold
     head -c 2000 plain.tokens >&4
     wait_alive $pid test -e run.ck.lock
-    mv long.tokens val.tokens
-    judging() { find "/proc/$pid/fd" -lname "*/val.tokens" | grep -q .; }
+    size=$(stat -c %s val.tokens)
+    cat long.tokens >val.tokens
+    judging() { # it has read more than there was
+        local fd
+        for fd in "/proc/$pid/fd/"*; do
+            [ "$fd" -ef val.tokens ] && awk -v n="$size" '$1 == "pos:" { exit $2 <= n }' "/proc/$pid/fdinfo/${fd##*/}" && return
+        done
+        return 1
+    }
     tail -c +2001 plain.tokens >&4
     wait_alive $pid judging
     terminated
