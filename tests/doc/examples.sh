@@ -52,7 +52,7 @@ for page in "$@"; do
         number=$((number + 1))
         if [ -e "$scratch/$name.d/$i.skip" ]; then
             echo "ok $number - $name example $i # SKIP $(cat "$scratch/$name.d/$i.skip")"
-        elif (cd "$scratch/$name" && timeout 120 bash -eu -o pipefail "$script" </dev/null) >"$scratch/log" 2>&1; then
+        elif (cd "$scratch/$name" && timeout 600 bash -eu -o pipefail "$script" </dev/null) >"$scratch/log" 2>&1; then
             echo "ok $number - $name example $i"
         else
             failures=$((failures + 1))

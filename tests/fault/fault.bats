@@ -39,7 +39,7 @@ attempt() {
         expected="$expected$file "
     done
     got=0
-    FAULT=$fault timeout 60 "$@" >stdout 2>stderr </dev/null || got=$?
+    FAULT=$fault ends "$@" >stdout 2>stderr </dev/null || got=$?
     mapfile -t message <stderr
     case $got in
     0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # hostile.bats: streams made to do harm (hostile.py), and weights that are no numbers: every program that reads them ends with
-# status 3 (verify: 4) and one line, soon, and in little memory, whatever is claimed.
+# status 3 (verify: 4) and one line, and in little memory, whatever is claimed.
 
 load ../run/common
 
@@ -21,7 +21,7 @@ find_python() {
 }
 
 refused() { # STATUS COMMAND...
-    status_is "$1" timeout 30 "${@:2}" </dev/null || { echo "$file: ${*:2}" >&2; return 1; }
+    status_is "$1" ends "${@:2}" </dev/null || { echo "$file: ${*:2}" >&2; return 1; }
     [ "$1" -eq 4 ] || one_line
 }
 
@@ -41,7 +41,7 @@ refused() { # STATUS COMMAND...
         # Looks at ends and tables only, or at the first rows: a lie elsewhere it need not see, but must survive.
         for look in 'inspect' 'lineage' 'head -n 1 -o out' 'verify --salvage -o out'; do
             # shellcheck disable=SC2086 # several words
-            timeout 30 graft $look "$file" >stdout 2>stderr </dev/null && continue
+            ends graft $look "$file" >stdout 2>stderr </dev/null && continue
             got=$?
             [ $got -eq 3 ] || { echo "$look $file: status $got" >&2; cat stderr >&2; false; }
         done

@@ -10,6 +10,7 @@
 #   wait_until CMD...        until CMD succeeds, however slow the machine: what hangs is for the harness's limit
 #   unread_pipe              makes descriptor 5 a pipe whose reader is gone
 #   wait_alive PID CMD...    the same, but fails when PID has ended before
+#   ends CMD...              runs CMD; where it hangs, so long that no slow machine is taken for it, it is killed: status 124
 #
 # For a file whose tests share what tests/doc/fixtures.sh makes: `graft_make_fixtures` first in setup_file(), which goes on where
 # they are and may make more; `graft_link_fixtures` in setup(), after graft_setup.
@@ -74,6 +75,10 @@ wait_alive() { # PID CMD...
         kill -0 "$pid" 2>/dev/null || { "$@" && return 0; echo "process $pid ended before: $*" >&2; return 1; }
         sleep 0.02
     done
+}
+
+ends() {
+    timeout 300 "$@"
 }
 
 unread_pipe() {
