@@ -86,6 +86,19 @@ static json_t *tagged(const char *key, json_t *value)
     return NULL;
 }
 
+json_t *mp_json_text(const char *text)
+{
+    struct errctx ignored = ERRCTX_INIT; /* NULL says the same */
+    char *ascii;
+    if (mp_utf8(text, strlen(text))) return json_string(text);
+    if (mem_strdup(&ignored, &ascii, text) != ERR_OK) return NULL;
+    for (char *c = ascii; *c; c++)
+        if ((unsigned char)*c > 127) *c = '?';
+    json_t *j = json_string(ascii);
+    mem_free(ascii);
+    return j;
+}
+
 static json_t *bytes_to_json(const struct mp_value *v, bool exact)
 {
     char *hex = NULL;

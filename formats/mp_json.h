@@ -22,6 +22,10 @@
 json_t *mp_to_json(const struct mp_value *v, bool exact);
 enum err mp_from_json(struct errctx *e, const json_t *j, struct mp_value *out) MUST_USE;
 
+/* The string of a name or a message for people: where it is no UTF-8, as a path need not be, with
+ * '?' for every byte that is not ASCII. A new reference, NULL when memory is short. */
+json_t *mp_json_text(const char *text);
+
 /* Hex of n bytes, NUL-terminated, into out (2 n + 1); back: false unless exactly n bytes of hex. */
 void hex_format(const void *data, size_t n, char *out);
 bool hex_parse(const char *text, void *data, size_t n);

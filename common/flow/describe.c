@@ -210,7 +210,7 @@ enum err describe_print_json(struct errctx *e, const struct describe *d, FILE *o
     const struct stream_begin *b = d->begin;
     char id[33];
     json_t *o = json_object();
-    json_object_set_new(o, "file", json_string(mp_utf8(d->name, strlen(d->name)) ? d->name : "?"));
+    json_object_set_new(o, "file", mp_json_text(d->name));
     json_object_set_new(o, "kind", json_string(stream_kind_name(b->kind)));
     json_object_set_new(o, "segments", json_integer(s->segments));
     json_object_set_new(o, "rows", json_integer(s->rows));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/prog.h"
+#include "formats/mp_json.h"
 
 void verdict_print(const struct verdict *v, FILE *out)
 {
@@ -29,9 +30,9 @@ enum err verdict_print_json(struct errctx *e, const struct verdict *v, FILE *out
     const bool sound = !*v->message, read = sound && !v->fast;
     char id[33];
     json_t *o = json_object();
-    json_object_set_new(o, "file", json_string(mp_utf8(v->name, strlen(v->name)) ? v->name : "?"));
+    json_object_set_new(o, "file", mp_json_text(v->name));
     json_object_set_new(o, "sound", json_boolean(sound));
-    json_object_set_new(o, "message", sound ? json_null() : json_string(v->message));
+    json_object_set_new(o, "message", sound ? json_null() : mp_json_text(v->message));
     json_object_set_new(o, "kind", read ? json_string(stream_kind_name(v->kind)) : json_null());
     json_object_set_new(o, "segments", sound ? json_integer(s->segments) : json_null());
     json_object_set_new(o, "rows", read ? json_integer(s->rows) : json_null());

@@ -66,6 +66,8 @@ static enum err check_values(struct errctx *e, const struct trainer_cfg *c)
     if (c->patience && !c->val_every) return err_set(e, ERR_USAGE, "--patience needs --val-every");
     if (!c->checkpoint && c->checkpoint_every)
         return err_set(e, ERR_USAGE, "--checkpoint-every needs --checkpoint");
+    if (!c->drain && !c->steps && !c->stop_after && !c->patience)
+        return err_set(e, ERR_USAGE, "--no-drain needs --steps, --stop-after or --patience");
     return ERR_OK;
 }
 

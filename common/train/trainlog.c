@@ -14,6 +14,7 @@
 
 #include "common/base/io.h"
 #include "common/base/prog.h"
+#include "formats/mp_json.h"
 
 /* ---- the file ---- */
 
@@ -118,7 +119,7 @@ enum err trainlog_event(struct errctx *e, struct trainlog *l, const struct train
     if (l->fd < 0) return ERR_OK;
     json_t *o = line_new(s);
     json_object_set_new(o, "event", json_string(event));
-    json_object_set_new(o, "message", json_string(message));
+    json_object_set_new(o, "message", mp_json_text(message));
     return write_line(e, l, o);
 }
 

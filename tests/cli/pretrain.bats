@@ -165,6 +165,8 @@ nothing_left() { # no output, no temporary, no lock
         says '--'
         nothing_left
     done
+    status_is 2 graft pretrain "${FAST[@]}" --no-drain train.tokens -o out.model
+    says '--no-drain needs'
 }
 
 @test "a checkpoint or log over a file of the run is refused" {

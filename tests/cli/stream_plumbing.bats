@@ -256,6 +256,10 @@ setup() {
     status_is 4 graft verify --json cutoff
     jq -e '(.sound | not) and (.message | test("truncated"))' <<<"$output"
     status_is 1 graft verify no-such-file
+    # a path need not be UTF-8; JSON is
+    cp cutoff $'cut\xff'
+    status_is 4 graft verify --json $'cut\xff'
+    jq -e '.file == "cut?" and (.message | test("truncated"))' <<<"$output"
 }
 
 @test "verify: salvage keeps what is whole" {
