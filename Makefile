@@ -84,9 +84,9 @@ isa     = $(if $(filter %_avx2.c,$1),$(AVX2))$(if $(filter %_avx512.c,$1),$(AVX5
 
 # ---- targets that need no compiler, or see to it themselves ----
 
-OUTER := help deps clean check check-unit check-cli check-asan check-ubsan check-tsan demo fuzz check-mutants check-kills check-faults
+OUTER := help deps clean check check-unit check-cli check-asan check-ubsan check-tsan demo fuzz fuzz-coverage check-mutants check-kills check-faults
 
-.PHONY: all $(OUTER) run-check run-demo run-fuzz lint man bench install tests FORCE
+.PHONY: all $(OUTER) run-check run-demo run-fuzz run-fuzz-coverage lint man bench install tests FORCE
 all:
 
 help:
@@ -100,6 +100,7 @@ help:
 	@echo 'make check-kills      kill -9 at random moments, KILLS=200 of each program (SEED=1)'
 	@echo 'make check-faults     every operation of every program failing, under the address sanitizer'
 	@echo 'make fuzz       look for inputs that break a reader, FUZZ_SECONDS=600 each (needs clang)'
+	@echo 'make fuzz-coverage    how much of the readers the inputs of `make fuzz` reach (clang, llvm)'
 	@echo 'make lint       layers, banned functions, style, shell scripts, manual pages'
 	@echo 'make man        refresh the generated parts of the manual pages'
 	@echo 'make bench      measure, beside peers that are installed'
@@ -159,6 +160,9 @@ FUZZ_SECONDS ?= 600
 fuzz:
 	+@$(AGAIN) run-fuzz O=$(O)/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined \
 	    CFLAGS='-O1 -g -fno-sanitize=pointer-overflow'
+fuzz-coverage:
+	+@$(AGAIN) run-fuzz-coverage FOUND=$(O)/fuzz/fuzzers/corpus O=$(O)/coverage CC=clang \
+	    CFLAGS='-O1 -g -fprofile-instr-generate -fcoverage-mapping'
 
 # ---- everything below needs the packages ----
 
@@ -259,6 +263,9 @@ run-check: all tests
 
 run-fuzz: $(or $(FUZZ_TARGETS:%=$(O)/fuzzers/%),$(FUZZ:%=$(O)/fuzzers/%))
 	$(Q)$(FIXED_ADDRESSES) tests/fuzz/run.sh $(FUZZ_SECONDS) $^
+
+run-fuzz-coverage: $(FUZZ:%=$(O)/tests/fuzz/fuzz_%)
+	$(Q)tests/fuzz/coverage.sh $(FOUND) $^
 
 lint: all
 	$(Q)tests/run/check.sh $(O) $(JOBS_lint)

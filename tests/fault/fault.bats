@@ -124,6 +124,19 @@ attempts() {
     attempts +ck +log graft-pretrain -q -j 2 -m ../a.model --steps 3 --batch-tokens 256 --micro-tokens 256 --grain 128 --val ../b.tokens \
         --val-every 1 --keep-best --checkpoint ck --checkpoint-every 1 --log log --snapshots 2:snaps ../a.tokens -o out
 }
+@test "pretrain that judges a pipe" {
+    spooled() { graft-pretrain -q -j 2 -m ../a.model --steps 1 --batch-tokens 256 --grain 128 --val <(cat ../b.tokens) ../a.tokens -o out; }
+    export -f spooled
+    attempts bash -c spooled
+}
 @test "import" { attempts graft-import -q --pattern gpt2 --special 'eos=<e>' ../x.tiktoken -o out; }
 @test "eval" { attempts graft-eval -q -j 2 -m ../a.model ../a.tokens; }
 @test "generate" { attempts graft-generate -q -j 2 -m ../a.model -p document -n 4; }
+
+@test "every program is among them" {
+    lacking=()
+    for program in "$BUILD"/bin/graft-*; do
+        grep -q "attempts .*${program##*/} " "$BATS_TEST_FILENAME" || lacking+=("${program##*/}")
+    done
+    [ ${#lacking[@]} -eq 0 ] || { echo "no faults in ${lacking[*]}" >&2; false; }
+}

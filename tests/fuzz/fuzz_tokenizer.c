@@ -4,8 +4,9 @@
  *     u16 n, meta (msgpack, n bytes), u8 count, count * tensor, text
  *     tensor = u8 name, u8 dtype, u8 dims, dims * u16, data
  *
- * made into a sound stream of kind tokenizer. Law: a tokenizer that is accepted compiles, encodes
- * every text to ids it has, and decodes them. */
+ * made into a sound stream of kind tokenizer. Laws: a tokenizer that is accepted compiles, encodes
+ * every text to ids it has, and decodes them; written again, by itself or into a model, it is the
+ * same. */
 #include <string.h>
 
 #include "common/text/tokenizer_run.h"
@@ -120,6 +121,52 @@ static void use(const struct tokenizer *t, int64_t vocab, const struct fuzz_inpu
     tokenizer_scratch_free(s);
 }
 
+/* ---- written again ---- */
+
+/* A tokenizer stream of the specification, or a model that holds it among other tensors. */
+static const char *write_again(const struct tokenizer_spec *spec, bool model)
+{
+    static const int64_t two = 2;
+    struct errctx e = ERRCTX_INIT;
+    struct stream_begin b;
+    struct stream_writer *w;
+    struct stream_writer_cfg cfg = {.level = -100};
+    const char *path = fuzz_file(NULL, 0);
+    int64_t first = 0;
+    if (model) {
+        stream_begin_init(&b, STREAM_MODEL);
+        (void)!stream_begin_tensor(&e, &b, "before", DTYPE_U8, 1, &two);
+        (void)!tokenizer_spec_declare(&e, spec, "tokenizer.", &b, &first);
+        (void)!stream_begin_tensor(&e, &b, "tokenizer.other", DTYPE_U8, 1, &two);
+    } else {
+        (void)!tokenizer_spec_begin(&e, spec, &b);
+    }
+    fuzz_demand(e.code == ERR_OK, "what was accepted can be declared");
+    fuzz_demand(stream_writer_open(&e, NULL, path, &b, &cfg, &w) == ERR_OK, "and written");
+    if (model) (void)!stream_writer_tensor(&e, w, 0, "ab", 2);
+    (void)!tokenizer_spec_write(&e, spec, w, first);
+    if (model) (void)!stream_writer_tensor(&e, w, b.tensors_count - 1, "cd", 2);
+    fuzz_demand(stream_writer_commit(&e, w) == ERR_OK, "to its end");
+    stream_begin_fini(&b);
+    return path;
+}
+
+static void demand_same_again(const struct tokenizer_spec *spec, bool model)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct tokenizer_spec again;
+    uint8_t a[16], b[16];
+    const char *path = write_again(spec, model);
+    if (tokenizer_spec_load(&e, NULL, path, &again) != ERR_OK) fuzz_demand(false, e.message);
+    tokenizer_spec_id(spec, a);
+    tokenizer_spec_id(&again, b);
+    fuzz_demand(memcmp(a, b, sizeof a) == 0, "what is read again is the same tokenizer");
+    fuzz_demand(tokenizer_spec_is_encoder(spec) == tokenizer_spec_is_encoder(&again) &&
+                    tokenizer_spec_special(spec, "eos") == tokenizer_spec_special(&again, "eos"),
+                "and is used in the same way");
+    tokenizer_spec_fini(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct fuzz_input in = {data, n};
@@ -129,6 +176,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     const char *path = fuzz_file(NULL, 0);
     if (!make_stream(&in, path)) return 0;
     if (tokenizer_spec_load(&e, NULL, path, &spec) == ERR_OK) {
+        demand_same_again(&spec, false);
+        demand_same_again(&spec, true);
         if (tokenizer_new(&e, &spec, &t) == ERR_OK) {
             use(t, spec.vocab, &in);
             tokenizer_free(t);

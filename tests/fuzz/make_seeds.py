@@ -64,6 +64,11 @@ def streams():
         seed("msgpack", kind + "-end", parts[-1])
     two = read(os.path.join(GOLDEN, "features.stream"))
     seed("stream", "joined", two + two)
+    # Threads, spooled, frames before it begins anew; bytes that come at once.
+    for name, way, piece, data in (("threads", 2 + 8 * 3, 100, two), ("spooled", 1 + 4 + 8, 0, two), ("alone", 0, 700, two + two),
+                                   ("joined", 3, 1461, two + two), ("cut", 2 + 8 * 7, 50, two[:1000]),
+                                   ("flipped", 1, 300, two[:900] + bytes([two[900] ^ 4]) + two[901:])):
+        seed("intake", name, struct.pack("<BH", way, piece) + data)
 
 
 def values():
@@ -78,7 +83,7 @@ def tensor(name, dtype, shape, data):
     return bytes([name, dtype, len(shape)]) + b"".join(struct.pack("<H", n) for n in shape) + data
 
 
-def tokenizer(name, meta, tokens, flags, merges, text):
+def tokenizer(name, meta, tokens, flags, merges, text, extra=()):
     meta = pack({"tokenizer": meta})
     start, whole = [0], b""
     for t in tokens:
@@ -90,6 +95,7 @@ def tokenizer(name, meta, tokens, flags, merges, text):
     if merges:
         flat = [i for m in merges for i in m]
         tensors.append(tensor(3, 2, [len(merges), 2], struct.pack("<%dI" % len(flat), *flat)))
+    tensors += extra
     seed("tokenizer", name,
          struct.pack("<H", len(meta)) + meta + bytes([len(tensors)]) + b"".join(tensors) + text.encode())
 
@@ -120,6 +126,42 @@ def tokenizers():
                "special": {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}},
               [w.encode() for w in words], [3] * 5 + [0] * (len(words) - 5), [],
               "The things, un\u00e0ble [MASK] \u65e5\u672c!")
+    all_forms = {"normalizer": [op(n) for n in ("nfd", "nfkc", "nfkd", "nfc", "lowercase")], "pretokenizer": [op("bert")],
+                 "model": op("wordpiece", prefix="++", max_chars=7),
+                 "postprocessor": [op("template", before=["bos"], after=["eos", "pad"])],
+                 "decoder": [op("wordpiece", prefix="++", cleanup=False)], "special": {"bos": 0, "eos": 0, "pad": 0, "unk": 0}}
+    few = [b"?", b"a", b"++b"]
+    tokenizer("forms", all_forms, few, [1, 0, 0], [], "ab b a?")
+    none = {"normalizer": [], "pretokenizer": [], "model": op("bpe", byte_level=True), "postprocessor": [], "decoder": [],
+            "special": {}}
+    template = lambda before, after=(): op("template", before=before, after=after)  # noqa: E731
+    # Each part in turn is what it must not be.
+    faults = [("normalizer", {}), ("normalizer", [1]), ("normalizer", [{}]), ("normalizer", [op("nfc", form=1)]),
+              ("normalizer", [op("x")]), ("pretokenizer", [op("regex", pattern=1)]), ("pretokenizer", [op("regex")]),
+              ("model", []), ("model", op("bpe")), ("model", op("bpe", byte_level=1)), ("model", op("bpe", byte_level=False)),
+              ("model", op("wordpiece", max_chars=-1)), ("model", op("wordpiece")), ("postprocessor", [template(1)]), ("postprocessor", [template([1])]),
+              ("postprocessor", [template(["cls"])]), ("postprocessor", [template([]), template([])]),
+              ("special", []), ("special", {"king": 1}), ("special", {"bos": 7}), ("more", []), ("decoder", None)]
+    for i, (key, value) in enumerate(faults):
+        meta = {**none, key: value}
+        if value is None:
+            del meta[key]
+        tokenizer("fault-%d" % i, meta, few, [0, 0, 0], [], "a")
+    tokenizer("scores", none, few, [0, 0, 0], [], "a", [tensor(4, 3, [3], struct.pack("<3f", 0, 1, 2))])
+    tokenizer("scores-infinite", none, few, [0, 0, 0], [], "a", [tensor(4, 3, [3], struct.pack("<3f", 0, float("inf"), 2))])
+    tokenizer("scores-two", none, few, [0, 0, 0], [], "a", [tensor(4, 3, [2], struct.pack("<2f", 0, 1))])
+    tokenizer("merge-of-nothing", none, few, [0, 0, 0], [(1, 3)], "a")
+    tokenizer("merge-of-words", all_forms, few, [0, 0, 0], [(1, 2)], "a")
+    tokenizer("merges-flat", none, few, [0, 0, 0], [], "a", [tensor(3, 2, [2], struct.pack("<2I", 0, 1))])
+    tokenizer("flags-lacking", none, few, [0, 0], [], "a")
+    for name, start in (("first", [1, 1, 2, 5]), ("falls", [0, 3, 2, 5]), ("ends", [0, 1, 2, 4])):
+        tables = [tensor(0, 0, [5], b"?a++b"), tensor(1, 1, [4], struct.pack("<4Q", *start)), tensor(2, 0, [3], bytes(3))]
+        meta = pack({"tokenizer": none})
+        seed("tokenizer", "start-" + name, struct.pack("<H", len(meta)) + meta + b"\3" + b"".join(tables))
+    meta = pack({"tokenizer": none})
+    seed("tokenizer", "no-tables", struct.pack("<H", len(meta)) + meta + b"\0")
+    meta = pack({"token": none})
+    seed("tokenizer", "no-tokenizer", struct.pack("<H", len(meta)) + meta + b"\0")
 
 
 def texts():

@@ -11,8 +11,10 @@ for fuzzer in "$@"; do
     name=${fuzzer##*/}
     folder=${fuzzer%/*}
     mkdir -p "$folder/corpus/$name" "$folder/findings"
+    words=() # that a byte at a time would take long to find
+    [ ! -e "tests/fuzz/$name.dict" ] || words=("-dict=tests/fuzz/$name.dict")
     # Memory is bounded, whatever a file claims; nothing takes long.
-    "$fuzzer" -max_total_time="$seconds" -timeout=120 -rss_limit_mb=1500 -malloc_limit_mb=300 -max_len=16384 \
+    "$fuzzer" -max_total_time="$seconds" -timeout=120 -rss_limit_mb=1500 -malloc_limit_mb=300 -max_len=16384 "${words[@]}" \
         -print_final_stats=1 -artifact_prefix="$folder/findings/$name-" "$folder/corpus/$name" "tests/fuzz/corpus/$name" \
         >"$folder/$name.log" 2>&1
     status=$?
