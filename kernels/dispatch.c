@@ -139,6 +139,7 @@ enum err kernels_open(struct errctx *e, const char *device, struct pool *pool, s
     pointwise_ref(k);
     dropout_ref(k);
     rope_ref(k);
+    softmax_ref(k);
     cross_entropy_ref(k);
     reduce_ref(k);
     optimiser_ref(k);

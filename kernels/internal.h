@@ -131,6 +131,7 @@ void act_ref(struct kernels *k);
 void pointwise_ref(struct kernels *k);
 void dropout_ref(struct kernels *k);
 void rope_ref(struct kernels *k);
+void softmax_ref(struct kernels *k);
 void cross_entropy_ref(struct kernels *k);
 void reduce_ref(struct kernels *k);
 void optimiser_ref(struct kernels *k);

@@ -32,7 +32,11 @@
 #include "common/base/pool.h"
 #include "common/base/rng.h"
 
-enum { KERNEL_STEP = 32, KERNEL_HEAD_MOST = 1024 /* channels of a head of attention */ };
+enum {
+    KERNEL_STEP = 32,
+    KERNEL_HEAD_MOST = 1024, /* channels of a head of attention */
+    KERNEL_WEIGHTS = 64      /* of a sampler that are added by themselves, before the sums are */
+};
 
 struct kmem; /* a block of device memory */
 
@@ -234,6 +238,12 @@ struct kernels {
     void (*rope)(struct kernels *k, int64_t N, int64_t heads, int64_t D, int64_t R,
                  struct buf position, struct buf cosine, struct buf sine, struct mat x,
                  bool inverse);
+
+    /* ---- sampling ---- */
+    /* weight[i] = exp(x[i] - top) for i < n, 0 below e^-708; x[i] <= top, which is finite. sum[b]:
+     * of those of block b, of KERNEL_WEIGHTS each; returns the sum of these, in order. Host arrays,
+     * by the calling thread: of several texts, each is a thread's. */
+    double (*softmax_weights)(int64_t n, const double *x, double top, double *weight, double *sum);
 
     /* ---- loss and optimiser ---- */
     void (*cross_entropy)(struct kernels *k, const struct cross_entropy_args *a);

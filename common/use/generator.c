@@ -428,7 +428,7 @@ static enum err open_samplers(struct errctx *e, struct generator *g, const struc
     g->threads = pool_threads(model_kernels(g->model)->pool);
     TRY(mem_new(e, &g->samplers, (size_t)g->threads, sizeof *g->samplers, "samplers"));
     for (int t = 0; t < g->threads; t++) {
-        TRY(sampler_new(e, cfg, g->vocab, &g->samplers[t]));
+        TRY(sampler_new(e, model_kernels(g->model), cfg, g->vocab, &g->samplers[t]));
         for (int64_t v = 0; v < g->vocab; v++)
             if (v >= spec->vocab || (spec->flags[v] & TOKEN_UNUSED))
                 sampler_exclude(g->samplers[t], (uint32_t)v);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "common/base/mem.h"
-#include "common/use/softmax.h"
 
 const struct opt sampler_table[] = {
     {.name = "temperature",
@@ -69,13 +68,14 @@ static const struct {
 };
 
 struct sampler {
+    const struct kernels *kernels;
     struct sampler_cfg cfg;
     enum stage chain[STAGES];
     int stages;
     int64_t vocab;
     double *score;   /* [V] */
     double *weight;  /* [V] exp of it */
-    double *sum;     /* of each SOFTMAX_BLOCK of them */
+    double *sum;     /* of each KERNEL_WEIGHTS of them */
     uint32_t *heap;  /* [V] ids, the best first */
     uint32_t *drawn; /* [V] number of the draw in which the penalty met the id last */
     uint32_t draw;
@@ -144,13 +144,14 @@ static enum err chain_parse(struct errctx *e, struct sampler *s)
     return chain_check(e, s);
 }
 
-enum err sampler_new(struct errctx *e, const struct sampler_cfg *cfg, int64_t vocab,
-                     struct sampler **out)
+enum err sampler_new(struct errctx *e, const struct kernels *k, const struct sampler_cfg *cfg,
+                     int64_t vocab, struct sampler **out)
 {
     struct sampler *s = NULL;
     size_t n = (size_t)vocab;
     *out = NULL;
     TRY(mem_new(e, &s, 1, sizeof *s, "sampler"));
+    s->kernels = k;
     s->cfg = *cfg;
     s->vocab = vocab;
     s->plain = cfg->temperature == 1 && cfg->top_k == 0 && cfg->top_p == 1 && cfg->min_p == 0 &&
@@ -159,7 +160,7 @@ enum err sampler_new(struct errctx *e, const struct sampler_cfg *cfg, int64_t vo
         mem_new(e, &s->score, n, sizeof *s->score, "scores") != ERR_OK ||
         mem_new(e, &s->excluded, n, sizeof *s->excluded, "scores") != ERR_OK ||
         mem_new(e, &s->weight, n, sizeof *s->weight, "scores") != ERR_OK ||
-        mem_new(e, &s->sum, n / SOFTMAX_BLOCK + 1, sizeof *s->sum, "scores") != ERR_OK ||
+        mem_new(e, &s->sum, n / KERNEL_WEIGHTS + 1, sizeof *s->sum, "scores") != ERR_OK ||
         mem_new(e, &s->heap, n, sizeof *s->heap, "scores") != ERR_OK ||
         mem_new(e, &s->drawn, n, sizeof *s->drawn, "scores") != ERR_OK) {
         sampler_free(s);
@@ -257,11 +258,24 @@ static void apply_top_k(struct sampler *s)
         if (s->score[v] < last) s->score[v] = -INFINITY;
 }
 
+static double top_of(const double *x, int64_t n)
+{
+    enum { LANES = 8 };
+    double top[LANES], best = -INFINITY;
+    int64_t i = 0;
+    for (int l = 0; l < LANES; l++) top[l] = -INFINITY;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++) top[l] = x[i + l] > top[l] ? x[i + l] : top[l];
+    for (; i < n; i++) best = x[i] > best ? x[i] : best;
+    for (int l = 0; l < LANES; l++) best = top[l] > best ? top[l] : best;
+    return best;
+}
+
 /* Unnormalised probabilities of what is left; returns their sum. */
 static double weigh(struct sampler *s)
 {
-    s->best = softmax_top(s->score, s->vocab);
-    s->total = softmax_weights(s->score, s->vocab, s->best, s->weight, s->sum);
+    s->best = top_of(s->score, s->vocab);
+    s->total = s->kernels->softmax_weights(s->vocab, s->score, s->best, s->weight, s->sum);
     return s->total;
 }
 
@@ -333,9 +347,9 @@ static uint32_t inverse_cdf(struct sampler *s, double u)
 {
     double goal = u * weigh(s), sum = 0;
     int64_t v = 0;
-    while (s->vocab - v > SOFTMAX_BLOCK && sum + s->sum[v / SOFTMAX_BLOCK] <= goal) {
-        sum += s->sum[v / SOFTMAX_BLOCK];
-        v += SOFTMAX_BLOCK;
+    while (s->vocab - v > KERNEL_WEIGHTS && sum + s->sum[v / KERNEL_WEIGHTS] <= goal) {
+        sum += s->sum[v / KERNEL_WEIGHTS];
+        v += KERNEL_WEIGHTS;
     }
     for (; v < s->vocab && sum <= goal; v++) sum += s->weight[v];
     while (s->weight[v - 1] == 0)
@@ -357,27 +371,27 @@ const double *sampler_scores(const struct sampler *s)
     return s->score;
 }
 
-double sampler_logprob(const float *logits, int64_t vocab, uint32_t id)
+double sampler_logprob(const struct sampler *s, const float *logits, uint32_t id)
 {
-    enum { PIECE = 16 * SOFTMAX_BLOCK };
-    double x[PIECE], weight[PIECE], sum[PIECE / SOFTMAX_BLOCK], top = -INFINITY, total = 0;
+    enum { PIECE = 16 * KERNEL_WEIGHTS };
+    double x[PIECE], weight[PIECE], sum[PIECE / KERNEL_WEIGHTS], top = -INFINITY, total = 0;
     for (int twice = 0; twice < 2; twice++)
-        for (int64_t v = 0; v < vocab; v += PIECE) {
-            int64_t n = vocab - v < PIECE ? vocab - v : PIECE;
+        for (int64_t v = 0; v < s->vocab; v += PIECE) {
+            int64_t n = s->vocab - v < PIECE ? s->vocab - v : PIECE;
             for (int64_t i = 0; i < n; i++) x[i] = logits[v + i];
             if (twice == 0) {
-                double highest = softmax_top(x, n);
+                double highest = top_of(x, n);
                 top = highest > top ? highest : top;
                 continue;
             }
-            (void)softmax_weights(x, n, top, weight, sum);
-            for (int64_t b = 0; b * SOFTMAX_BLOCK < n; b++) total += sum[b];
+            (void)s->kernels->softmax_weights(n, x, top, weight, sum);
+            for (int64_t b = 0; b * KERNEL_WEIGHTS < n; b++) total += sum[b];
         }
     return logits[id] - top - log(total);
 }
 
 double sampler_drawn_logprob(const struct sampler *s, const float *logits, uint32_t id)
 {
-    if (!s->plain) return sampler_logprob(logits, s->vocab, id);
+    if (!s->plain) return sampler_logprob(s, logits, id);
     return logits[id] - s->best - log(s->total);
 }

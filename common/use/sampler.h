@@ -16,13 +16,15 @@
  * have names: "huggingface" (the default) and "llama.cpp". Arithmetic is in double precision.
  *
  * Sources: transformers generation/logits_process.py; llama.cpp common/sampling.cpp. Owner:
- * sampler_new's caller, sampler_free. A sampler is used by one thread at a time. */
+ * sampler_new's caller, sampler_free; the kernels are borrowed. A sampler is used by one thread at
+ * a time. */
 #ifndef GRAFT_USE_SAMPLER_H
 #define GRAFT_USE_SAMPLER_H
 
 #include <stdint.h>
 #include "common/base/err.h"
 #include "common/base/opts.h"
+#include "kernels/kernels.h"
 
 struct sampler_cfg {
     double temperature;
@@ -40,8 +42,8 @@ struct sampler;
 
 /* ERR_USAGE: an unknown stage, a stage named twice, or an option whose stage the chain leaves out.
  */
-enum err sampler_new(struct errctx *e, const struct sampler_cfg *cfg, int64_t vocab,
-                     struct sampler **out) MUST_USE;
+enum err sampler_new(struct errctx *e, const struct kernels *k, const struct sampler_cfg *cfg,
+                     int64_t vocab, struct sampler **out) MUST_USE;
 void sampler_free(struct sampler *s);
 /* Never draws this id: a hole in a vocabulary, a score without a token. */
 void sampler_exclude(struct sampler *s, uint32_t id);
@@ -56,7 +58,7 @@ enum err sampler_draw(struct errctx *e, struct sampler *s, const float *logits,
 const double *sampler_scores(const struct sampler *s);
 
 /* log softmax(logits)[id]: what the model itself gives the token, in nats. */
-double sampler_logprob(const float *logits, int64_t vocab, uint32_t id);
+double sampler_logprob(const struct sampler *s, const float *logits, uint32_t id);
 /* The same of the id that the last draw gave from these logits. */
 double sampler_drawn_logprob(const struct sampler *s, const float *logits, uint32_t id);
 

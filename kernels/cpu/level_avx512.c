@@ -18,6 +18,7 @@
 #include "kernels/cpu/reduce.inc"
 #include "kernels/cpu/rope.inc"
 #include "kernels/cpu/skinny.inc"
+#include "kernels/cpu/softmax.inc"
 
 void cpu_fill_avx512(struct kernels *k)
 {
@@ -34,4 +35,5 @@ void cpu_fill_avx512(struct kernels *k)
     reduce_fill(k);
     rope_fill(k);
     skinny_fill(k);
+    softmax_fill(k);
 }

@@ -105,7 +105,7 @@ mutant penalty-of-negatives common/use/sampler.c 's->score[id] / s->cfg.repetiti
 mutant top-k-of-equals common/use/sampler.c 'if (s->score[v] < last)' 'if (s->score[v] <= last)' unit/test_sampler
 mutant scores-not-numbers common/use/sampler.c 'bad |= !(logits[v] < INFINITY);' 'bad |= 0;' unit/test_sampler
 mutant min-p common/use/sampler.c 'if (s->weight[v] < s->cfg.min_p)' 'if (s->weight[v] > s->cfg.min_p)' unit/test_sampler
-mutant exp-of-octaves common/use/softmax.c '(words)shifted << 52' '(words)shifted << 51' unit/test_sampler
+mutant exp-of-octaves kernels/cpu/softmax.inc '(doubles_bits)shifted << 52' '(doubles_bits)shifted << 51' unit/test_sampler
 mutant draw-of-zero common/use/sampler.c 'sum <= goal; v++' 'sum < goal; v++' unit/test_sampler
 
 # ---- text ----

@@ -10,11 +10,29 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/base/pool.h"
 #include "common/base/rng.h"
 #include "common/use/sampler.h"
-#include "common/use/softmax.h"
 
 enum { MOST = 64 };
+
+static struct pool *pool;
+static struct kernels kernels;
+
+static int open_kernels(void **state)
+{
+    struct errctx e = ERRCTX_INIT;
+    (void)state;
+    return pool_new(&e, 1, &pool) != ERR_OK || kernels_open(&e, "cpu", pool, &kernels) != ERR_OK;
+}
+
+static int close_kernels(void **state)
+{
+    (void)state;
+    kernels_close(&kernels);
+    pool_free(pool);
+    return 0;
+}
 
 static size_t read_numbers(const json_t *array, double *out)
 {
@@ -64,7 +82,7 @@ static void check_case(const json_t *c)
 
     struct errctx e = ERRCTX_INIT;
     struct sampler *s;
-    assert_int_equal(sampler_new(&e, &cfg, (int64_t)n, &s), ERR_OK);
+    assert_int_equal(sampler_new(&e, &kernels, &cfg, (int64_t)n, &s), ERR_OK);
     for (int twice = 0; twice < 2; twice++) { /* a sampler has no memory of its last draw */
         assert_int_equal(sampler_draw(&e, s, logits, history, past, 0.5, &id), ERR_OK);
         memcpy(got, sampler_scores(s), n * sizeof *got);
@@ -96,7 +114,7 @@ static uint32_t draw(const struct sampler_cfg *cfg, const float *logits, size_t 
     struct errctx e = ERRCTX_INIT;
     struct sampler *s;
     uint32_t id = UINT32_MAX;
-    assert_int_equal(sampler_new(&e, cfg, (int64_t)n, &s), ERR_OK);
+    assert_int_equal(sampler_new(&e, &kernels, cfg, (int64_t)n, &s), ERR_OK);
     assert_int_equal(sampler_draw(&e, s, logits, NULL, 0, u, &id), ERR_OK);
     sampler_free(s);
     return id;
@@ -141,16 +159,16 @@ static void frequencies(void **state)
     struct sampler *s;
     struct rng_key key = rng_key_make(5, RNG_TEST);
     double count[N] = {0}, chi = 0;
-    assert_int_equal(sampler_new(&e, &cfg, N, &s), ERR_OK);
+    assert_int_equal(sampler_new(&e, &kernels, &cfg, N, &s), ERR_OK);
     for (uint32_t i = 0; i < DRAWS; i++) {
         uint32_t id = 0;
         double u = rng_uniform(key, i, 0, 0, 0);
         assert_int_equal(sampler_draw(&e, s, logits, NULL, 0, u, &id), ERR_OK);
-        assert_true(sampler_drawn_logprob(s, logits, id) == sampler_logprob(logits, N, id));
+        assert_true(sampler_drawn_logprob(s, logits, id) == sampler_logprob(s, logits, id));
         count[id]++;
     }
     for (uint32_t id = 0; id < N; id++) {
-        double expected = DRAWS * exp(sampler_logprob(logits, N, id));
+        double expected = DRAWS * exp(sampler_logprob(s, logits, id));
         chi += (count[id] - expected) * (count[id] - expected) / expected;
     }
     assert_true(chi < 24.3);
@@ -159,7 +177,7 @@ static void frequencies(void **state)
         uint32_t id = 0;
         assert_int_equal(sampler_draw(&e, s, logits, NULL, 0, i / 100.0, &id), ERR_OK);
         assert_true(id != 2);
-        assert_true(sampler_drawn_logprob(s, logits, id) == sampler_logprob(logits, N, id));
+        assert_true(sampler_drawn_logprob(s, logits, id) == sampler_logprob(s, logits, id));
     }
     sampler_free(s);
 }
@@ -184,7 +202,7 @@ static void excluded_is_never_drawn(void **state)
     struct sampler *s;
     uint32_t id;
     for (cfg.temperature = 0; cfg.temperature <= 1; cfg.temperature++) {
-        assert_int_equal(sampler_new(&e, &cfg, 3, &s), ERR_OK);
+        assert_int_equal(sampler_new(&e, &kernels, &cfg, 3, &s), ERR_OK);
         sampler_exclude(s, 1);
         assert_int_equal(sampler_draw(&e, s, logits, NULL, 0, 0.9, &id), ERR_OK);
         assert_int_equal(id, 2);
@@ -200,21 +218,19 @@ static void excluded_is_never_drawn(void **state)
 static void weights_are_exponentials(void **state)
 {
     (void)state;
-    enum { N = 5 * SOFTMAX_BLOCK + 7 };
+    enum { N = 5 * KERNEL_WEIGHTS + 7 };
     struct rng_key key = rng_key_make(6, RNG_TEST);
-    double x[N], weight[N], sum[N / SOFTMAX_BLOCK + 1];
+    double x[N], weight[N], sum[N / KERNEL_WEIGHTS + 1];
     const double tops[] = {0, 3, -1e4};
     for (uint32_t i = 0; i < N; i++)
-        x[i] = i / SOFTMAX_BLOCK == 2 || i % 11 == 10
+        x[i] = i / KERNEL_WEIGHTS == 2 || i % 11 == 10
                    ? -INFINITY
                    : -exp(14 * rng_uniform(key, i, 0, 0, 0) - 7); /* to e^-1096 */
     x[5] = 0;
-    assert_true(softmax_top(x, N) == 0);
-    assert_true(softmax_top(x, 0) == -INFINITY);
     for (size_t t = 0; t < ARRAY_LEN(tops); t++) {
         double y[N], total = 0;
         for (int i = 0; i < N; i++) y[i] = x[i] + tops[t];
-        double got = softmax_weights(y, N, tops[t], weight, sum);
+        double got = kernels.softmax_weights(N, y, tops[t], weight, sum);
         for (int i = 0; i < N; i++) {
             double expected = y[i] - tops[t] < -708 ? 0 : exp(y[i] - tops[t]);
             assert_true(fabs(weight[i] - expected) <= 0x1p-51 * expected);
@@ -233,7 +249,7 @@ static void bad_numbers(void **state)
     struct errctx e = ERRCTX_INIT;
     struct sampler *s;
     uint32_t id;
-    assert_int_equal(sampler_new(&e, &cfg, 2, &s), ERR_OK);
+    assert_int_equal(sampler_new(&e, &kernels, &cfg, 2, &s), ERR_OK);
     const float bad[][2] = {{NAN, 0}, {0, INFINITY}, {-INFINITY, -INFINITY}};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         assert_int_equal(sampler_draw(&e, s, bad[i], NULL, 0, 0.5, &id), ERR_INPUT);
@@ -251,19 +267,19 @@ static void bad_chains(void **state)
     for (size_t i = 0; i < ARRAY_LEN(chains); i++) {
         struct errctx e = ERRCTX_INIT;
         cfg.chain = chains[i];
-        assert_int_equal(sampler_new(&e, &cfg, 2, &s), ERR_USAGE);
+        assert_int_equal(sampler_new(&e, &kernels, &cfg, 2, &s), ERR_USAGE);
         assert_null(s);
     }
     struct errctx e = ERRCTX_INIT;
     cfg = SAMPLER_CFG;
     cfg.chain = "temperature,top-k";
     cfg.top_p = 0.9;
-    assert_int_equal(sampler_new(&e, &cfg, 2, &s), ERR_USAGE);
+    assert_int_equal(sampler_new(&e, &kernels, &cfg, 2, &s), ERR_USAGE);
     assert_non_null(strstr(e.message, "--top-p has no effect"));
     e = ERRCTX_INIT;
     cfg = SAMPLER_CFG;
     cfg.temperature = 1e-9;
-    assert_int_equal(sampler_new(&e, &cfg, 2, &s), ERR_USAGE);
+    assert_int_equal(sampler_new(&e, &kernels, &cfg, 2, &s), ERR_USAGE);
 }
 
 int main(void)
@@ -279,5 +295,5 @@ int main(void)
         cmocka_unit_test(bad_numbers),
         cmocka_unit_test(bad_chains),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_kernels, close_kernels);
 }
