@@ -108,9 +108,8 @@ static inline void attention_span(const struct attention_args *a, int64_t b, int
     if (*first > *last) *first = *last;
 }
 
-/* The plain forms, in double (ref/act.c). */
+/* The plain form, in double (ref/act.c). */
 double act_value(enum activation act, double x);
-double act_derivative(enum activation act, double x);
 
 /* The matrices of attention on the host (ref/attention.c): asserts shapes. */
 struct attention_views {

@@ -29,7 +29,7 @@ double act_value(enum activation act, double x)
     return x;
 }
 
-double act_derivative(enum activation act, double x)
+static double act_derivative(enum activation act, double x)
 {
     switch (act) {
     case ACT_NONE:
