@@ -231,6 +231,9 @@ void model_free(struct model *m)
     param_table_fini(&m->params);
     if (m->tokenizer) tokenizer_spec_fini(m->tokenizer);
     mem_free(m->tokenizer);
+    if (m->embedding) embedding_fini(m->embedding);
+    mem_free(m->embedding);
+    mp_fini(&m->about);
     mem_free(m);
 }
 
@@ -281,6 +284,11 @@ void model_refresh(struct model *m)
 const struct model_config *model_config_of(const struct model *m)
 {
     return &m->c;
+}
+
+const struct embedding *model_embedding(const struct model *m)
+{
+    return m->embedding;
 }
 
 const struct tokenizer_spec *model_tokenizer(const struct model *m)

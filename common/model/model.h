@@ -10,6 +10,7 @@
 
 #include "common/model/batch.h"
 #include "common/model/config.h"
+#include "common/model/embedding.h"
 #include "common/model/linear.h"
 #include "common/model/params.h"
 #include "common/model/plan.h"
@@ -55,6 +56,8 @@ enum err model_save(struct errctx *e, const struct model *m, struct run *run, co
 
 const struct model_config *model_config_of(const struct model *m);
 const struct tokenizer_spec *model_tokenizer(const struct model *m); /* NULL without */
+/* How it makes a vector of a text; NULL when nobody has said so. */
+const struct embedding *model_embedding(const struct model *m);
 const struct param_table *model_params(const struct model *m);
 struct kernels *model_kernels(const struct model *m);
 /* Content id of the stream it was loaded from (zero for a created one). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model_file.c: a model from and to its stream: meta {"config", "tokenizer"}, the parameters in the
- * table's order, the tokenizer's tensors behind the prefix "tokenizer.".
+/* model_file.c: a model from and to its stream: meta {"config", "tokenizer", "embedding", "about"},
+ * the last two only where they are known; the parameters in the table's order, the tokenizer's
+ * tensors behind the prefix "tokenizer.".
  *
  * Loading reads piece by piece into place, so that a model is in memory once; only the tokenizer's
  * tensors are gathered first. Everything in the stream must be understood: an unknown key, a
@@ -174,7 +175,7 @@ static enum err read_tensors(struct errctx *e, struct loader *l, struct stream_r
 static enum err read_config(struct errctx *e, const char *name, const struct stream_begin *b,
                             struct model_config *c)
 {
-    static const char *const known[] = {"config", "tokenizer"};
+    static const char *const known[] = {"config", "tokenizer", "embedding", "about"};
     for (size_t i = 0; i < b->meta.as.list.count; i += 2) {
         const char *key = b->meta.as.list.items[i].as.bytes.data;
         bool found = false;
@@ -208,6 +209,22 @@ static enum err read_tokenizer(struct errctx *e, struct loader *l)
     return ERR_OK;
 }
 
+/* What it is for, and what is said about it: kept as it is for whoever writes the model again. */
+static enum err read_notes(struct errctx *e, struct loader *l)
+{
+    struct model *m = l->m;
+    const struct mp_value *about = mp_get(&l->held.begin.meta, "about");
+    const struct mp_value *embedding = mp_get(&l->held.begin.meta, "embedding");
+    if (about && about->type != MP_MAP)
+        return err_set(e, ERR_INPUT, "'%s': meta key 'about' is not a map", l->name);
+    if (about) TRY(mp_copy(e, about, &m->about));
+    if (!embedding) return ERR_OK;
+    TRY(mem_new(e, &m->embedding, 1, sizeof *m->embedding, "model"));
+    if (embedding_from_meta(e, embedding, m->embedding) != ERR_OK)
+        return err_prefix(e, "'%s'", l->name);
+    return ERR_OK;
+}
+
 static enum err load(struct errctx *e, struct loader *l, struct stream_reader *r, struct kernels *k,
                      const struct model_use *use)
 {
@@ -218,6 +235,7 @@ static enum err load(struct errctx *e, struct loader *l, struct stream_reader *r
     if (use->fit) use->fit(&fitted, &c);
     TRY(model_new(e, k, &c, &fitted, &l->m));
     TRY(mp_copy(e, &b->meta, &l->held.begin.meta));
+    TRY(read_notes(e, l));
     TRY(match_tensors(e, l, b));
     TRY(read_tensors(e, l, r, b));
     TRY(read_tokenizer(e, l));
@@ -275,6 +293,18 @@ static enum err write_model(struct errctx *e, const struct model *m, struct stre
     return ERR_OK;
 }
 
+static enum err describe_notes(struct errctx *e, const struct model *m, struct stream_begin *b)
+{
+    struct mp_value map = {0};
+    if (m->about.type == MP_MAP) TRY(mp_set(e, &b->meta, "about", &m->about));
+    if (!m->embedding) return ERR_OK;
+    mp_map_init(&map);
+    if (embedding_to_meta(e, m->embedding, &map) == ERR_OK)
+        (void)!mp_set(e, &b->meta, "embedding", &map);
+    mp_fini(&map);
+    return e->code;
+}
+
 static enum err describe(struct errctx *e, const struct model *m, struct stream_begin *b,
                          int64_t *first_tokenizer)
 {
@@ -284,6 +314,7 @@ static enum err describe(struct errctx *e, const struct model *m, struct stream_
         (void)!mp_set(e, &b->meta, "config", &config);
     mp_fini(&config);
     TRY(e->code);
+    TRY(describe_notes(e, m, b));
     for (int64_t i = 0; i < m->params.count; i++) {
         const struct param *p = &m->params.items[i];
         TRY(stream_begin_tensor(e, b, p->name, DTYPE_F32, p->dims, p->shape));

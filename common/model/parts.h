@@ -88,6 +88,8 @@ struct model {
     struct model_use use;
     struct param_table params;
     struct tokenizer_spec *tokenizer; /* owned, or NULL */
+    struct embedding *embedding;      /* owned, or NULL */
+    struct mp_value about;            /* a map, or nil */
     uint8_t id[16];
 
     struct buf weights, weights16, gradients; /* flat */
