@@ -222,7 +222,7 @@ rule_mutants() {
         for test in "${@:5}"; do
             case $test in
             *.bats*) test=${test%%:*} ;;
-            *) test=tests/$test.c ;;
+            *) test=tests/${test%%:*}.c ;;
             esac
             [ -e "$test" ] || echo "$at: $1: there is no $test"
         done

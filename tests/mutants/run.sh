@@ -27,16 +27,21 @@ build() { # TEST...: quietly; the log is in ../make.log
     for test in "$@"; do
         case $test in
         *.bats*) targets+=(all) ;;
-        *) targets+=("build/tests/$test") ;;
+        *) targets+=("build/tests/${test%%:*}") ;;
         esac
     done
     make -j"$(nproc)" O=build CFLAGS='-O2 -g' "${targets[@]}" >../make.log 2>&1
 }
 
-passes() { # TEST: a test program, or FILE.bats[:FILTER]
+passes() { # TEST: a test program, with its arguments behind a colon, or FILE.bats[:FILTER]
+    local arguments=()
     case $1 in
     *.bats:*) timeout -k 10 "$limit" bats -f "${1#*:}" "${1%%:*}" ;;
     *.bats) timeout -k 10 "$limit" bats "$1" ;;
+    *:*)
+        read -r -a arguments <<<"${1#*:}"
+        timeout -k 10 "$limit" "build/tests/${1%%:*}" "${arguments[@]}"
+        ;;
     *) timeout -k 10 "$limit" "build/tests/$1" ;;
     esac >../test.log 2>&1 </dev/null
 }

@@ -5,26 +5,27 @@
 
 # ---- kernels ----
 
-mutant norm-mean-of-product kernels/ref/norm.c 'product /= (double)C;' ';' kernels/test_kernels
-mutant silu-slope kernels/ref/act.c 'return s + x * s * (1 - s);' 'return s;' kernels/test_kernels
-mutant gelu-constant kernels/ref/act.c 'cubic = 0.044715' 'cubic = 0.04415' kernels/test_kernels
-mutant softcap-slope kernels/ref/attention.c '*slope *= 1 - t * t;' ';' kernels/test_kernels
+mutant norm-mean-of-product kernels/ref/norm.c 'product /= (double)C;' ';' 'kernels/test_kernels:test norm_backward'
+mutant silu-slope kernels/ref/act.c 'return s + x * s * (1 - s);' 'return s;' 'kernels/test_kernels:test act_backward'
+mutant gelu-constant kernels/ref/act.c 'cubic = 0.044715' 'cubic = 0.04415' 'kernels/test_kernels:test act_forward'
+mutant softcap-slope kernels/ref/attention.c '*slope *= 1 - t * t;' ';' 'kernels/test_kernels:test attention_backward'
 mutant attention-value-gradient kernels/ref/attention.c 'sum[D + d] += p * view_get(vdout' 'sum[D + d] += ds * view_get(vdout' \
-    kernels/test_kernels
+    'kernels/test_kernels:test attention_backward'
 mutant attention-sees-the-future kernels/internal.h '*last = position + 1;' '*last = position + 2;' \
     unit/test_model_parity unit/test_model_decoder
 mutant attention-window kernels/internal.h '*first = position + 1 - a->window;' '*first = position - a->window;' \
-    unit/test_model_parity kernels/test_kernels unit/test_model_decoder
+    unit/test_model_parity 'kernels/test_kernels:test attention_forward' unit/test_model_decoder
 mutant fast-norm-backward kernels/cpu/norm.inc 'vf p = vf_set(vf_sum(product) / (float)a->C);' \
-    'vf p = vf_set(vf_sum(product));' kernels/test_kernels
-mutant fast-loss-gradient kernels/cpu/cross_entropy.inc '/ sum - 1) * weight * slope' '/ sum) * weight * slope' kernels/test_kernels
-mutant fast-rope-back kernels/cpu/rope.inc 'if (a->inverse) si = vf_sub(vf_set(0), si);' ';' kernels/test_kernels
-mutant fast-rank-of-equals kernels/cpu/cross_entropy.inc 'if (v < t)' 'if (v < 0)' kernels/test_kernels
+    'vf p = vf_set(vf_sum(product));' 'kernels/test_kernels:test norm_backward'
+mutant fast-loss-gradient kernels/cpu/cross_entropy.inc '/ sum - 1) * weight * slope' '/ sum) * weight * slope' \
+    'kernels/test_kernels:test cross_entropy' 'kernels/test_kernels:test cross_entropy_gradient'
+mutant fast-rope-back kernels/cpu/rope.inc 'if (a->inverse) si = vf_sub(vf_set(0), si);' ';' 'kernels/test_kernels:test rope'
+mutant fast-rank-of-equals kernels/cpu/cross_entropy.inc 'if (v < t)' 'if (v < 0)' 'kernels/test_kernels:test cross_entropy'
 mutant adam-correction kernels/ref/optimiser.c 'pow(a->beta2, (double)a->step)' 'pow(a->beta1, (double)a->step)' \
-    kernels/test_kernels unit/test_adamw
-mutant dropout-scale kernels/ref/dropout.c 'float kept = 1 / (1 - a->p);' 'float kept = 1;' kernels/test_kernels
+    'kernels/test_kernels:test adamw' unit/test_adamw
+mutant dropout-scale kernels/ref/dropout.c 'float kept = 1 / (1 - a->p);' 'float kept = 1;' 'kernels/test_kernels:test dropout'
 mutant embedding-gradient kernels/ref/embed.c '(float)(row[ids[n] * C + c] + (double)scale' '(float)((double)scale' \
-    kernels/test_kernels
+    'kernels/test_kernels:test embed_backward'
 
 # ---- gradients and the step ----
 
