@@ -125,7 +125,12 @@ static void demand_same(const struct seen *a, const struct seen *b)
     fuzz_demand(a->frames == b->frames, "the same frames");
     /* Threads read on behind a frame that turns out to be damaged. */
     fuzz_demand(a->error.code != ERR_OK || a->table == b->table, "the same table");
-    fuzz_demand(a->error.code == b->error.code && !strcmp(a->error.message, b->error.message),
+    /* What it might be instead is told from the bytes that are there: of a pipe, the first ones. */
+    static const char guessed[] = "not a graft stream";
+    size_t n = strncmp(a->error.message, guessed, sizeof guessed - 1) == 0
+                   ? sizeof guessed - 1
+                   : sizeof a->error.message;
+    fuzz_demand(a->error.code == b->error.code && !strncmp(a->error.message, b->error.message, n),
                 "the same fault");
 }
 
