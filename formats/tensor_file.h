@@ -33,7 +33,7 @@ struct tensor_file {
         char *path; /* as it was given or named by an index, for messages */
         const uint8_t *data;
         size_t bytes;
-    } *files; /* more than one with an index of shards */
+    } * files; /* more than one with an index of shards */
     size_t files_count;
     void *owned; /* the opener's */
 };

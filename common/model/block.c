@@ -20,9 +20,14 @@ static const struct slot {
     [SLOT_NORMED1] = {"input of qkv", 0, 1, -1},
     [SLOT_MEAN1] = {"norm statistics", 0, 4, 8},
     [SLOT_RSTD1] = {"norm statistics", 0, 4, 8},
+    [SLOT_RAW] = {"queries, keys, values before their norms", 1, 2, 7},
+    [SLOT_RAW_RSTD] = {"norm statistics", 1, 2, 7},
     [SLOT_QKV] = {"queries, keys, values", 1, 2, 6},
     [SLOT_LSE] = {"attention log-sum-exp", 2, 2, 6},
     [SLOT_ATT] = {"attention output", 2, 3, 6},
+    [SLOT_BRANCH1] = {"branch before its norm", 3, 3, 5},
+    [SLOT_BRANCH1_MEAN] = {"norm statistics", 3, 3, 5},
+    [SLOT_BRANCH1_RSTD] = {"norm statistics", 3, 3, 5},
     [SLOT_DROPPED] = {"branch before dropout", 3, 6, -1},
     [SLOT_MID] = {"stream after attention", 3, 6, 4},
     [SLOT_X1] = {"stream after norm1", 4, 7, -1},
@@ -31,8 +36,12 @@ static const struct slot {
     [SLOT_RSTD2] = {"norm statistics", 4, 7, 4},
     [SLOT_UP] = {"MLP before activation", 5, 6, 3},
     [SLOT_H] = {"MLP after activation", 5, 6, -1},
+    [SLOT_BRANCH2] = {"branch before its norm", 6, 6, 0},
+    [SLOT_BRANCH2_MEAN] = {"norm statistics", 6, 6, 0},
+    [SLOT_BRANCH2_RSTD] = {"norm statistics", 6, 6, 0},
     [SLOT_SUM] = {"stream after the MLP", 6, 7, 0},
     [SLOT_B_STREAM] = {"gradient of the inner stream", 0, 8, -1},
+    [SLOT_B_NORM] = {"gradient of a branch before its norm", 0, 5, -1},
     [SLOT_B_BRANCH] = {"gradient of a branch", 0, 5, -1},
     [SLOT_B_H] = {"MLP after activation, again", 1, 1, -1},
     [SLOT_B_DH] = {"gradient of the MLP", 1, 3, -1},
@@ -69,6 +78,23 @@ static int64_t slot_columns(const struct block_memory *m, enum block_slot s, enu
     case SLOT_QKV:
     case SLOT_B_DQKV:
         return qkv_columns(c);
+    case SLOT_RAW:
+        return c->qk_norm ? qkv_columns(c) : 0;
+    case SLOT_RAW_RSTD:
+        *t = DTYPE_F32;
+        return m->training && c->qk_norm ? c->heads + c->kv_heads : 0;
+    case SLOT_BRANCH1:
+    case SLOT_BRANCH2:
+    case SLOT_B_NORM:
+        return c->norm_branch ? c->width : 0;
+    case SLOT_BRANCH1_MEAN:
+    case SLOT_BRANCH2_MEAN:
+        *t = DTYPE_F32;
+        return m->training && c->norm_branch && c->norm == NORM_LAYER ? 1 : 0;
+    case SLOT_BRANCH1_RSTD:
+    case SLOT_BRANCH2_RSTD:
+        *t = DTYPE_F32;
+        return m->training && c->norm_branch ? 1 : 0;
     case SLOT_LSE:
     case SLOT_B_DELTA:
         *t = DTYPE_F32;
@@ -78,15 +104,17 @@ static int64_t slot_columns(const struct block_memory *m, enum block_slot s, enu
         return c->heads * c->head_size;
     case SLOT_DROPPED:
         *t = DTYPE_F32;
-        return m->training && m->dropout ? c->width : 0;
+        return (m->training && m->dropout) || c->norm_branch ? c->width : 0;
     case SLOT_MID:
         *t = DTYPE_F32;
         return c->width;
     case SLOT_X1:
     case SLOT_SUM:
-    case SLOT_B_STREAM:
         *t = DTYPE_F32;
         return c->norm_post ? c->width : 0;
+    case SLOT_B_STREAM:
+        *t = DTYPE_F32;
+        return c->norm_post || c->parallel ? c->width : 0;
     case SLOT_UP:
         return c->gated ? 2 * c->mlp : m->training ? c->mlp : 0;
     case SLOT_H:
@@ -166,20 +194,25 @@ static struct mat mat_from_row(struct mat m, int64_t row)
     return m;
 }
 
+static float weight_offset(const struct model_config *c)
+{
+    return c->norm_plus_one ? 1 : 0;
+}
+
 void norm_apply(const struct pass *p, const struct norm *n, int64_t N, struct mat x, struct mat y,
                 struct buf mean, struct buf rstd)
 {
     const struct model_config *c = p->config;
-    p->k->norm_forward(p->k, c->norm, N, c->width, x, n->weight, 0, n->bias, (float)c->norm_eps, y,
-                       mean, rstd);
+    p->k->norm_forward(p->k, c->norm, N, c->width, x, n->weight, weight_offset(c), n->bias,
+                       (float)c->norm_eps, y, mean, rstd);
 }
 
 void norm_apply_backward(const struct pass *p, const struct norm *n, int64_t N, struct mat dy,
                          struct mat x, struct buf mean, struct buf rstd, struct mat dx, bool add)
 {
     const struct model_config *c = p->config;
-    p->k->norm_backward(p->k, c->norm, N, c->width, dy, x, n->weight, 0, mean, rstd, dx, add,
-                        n->dweight, n->dbias);
+    p->k->norm_backward(p->k, c->norm, N, c->width, dy, x, n->weight, weight_offset(c), mean, rstd,
+                        dx, add, n->dweight, n->dbias);
 }
 
 void dropout_apply(const struct pass *p, uint32_t place, struct mat x, struct mat y)
@@ -218,18 +251,41 @@ static void product(const struct pass *p, const struct linear *l, struct mat x, 
         linear_forward(p->k, l, p->N, p->grains, x, y, act, before, residual);
 }
 
-/* y = x + drop(l(branch)) */
-static void join(const struct pass *p, const struct linear *l, uint32_t place, struct mat branch,
-                 struct mat dropped, struct mat x, struct mat y)
+/* The norm of a branch, and where what it reads and its statistics are kept. */
+struct branch_norm {
+    const struct norm *norm;
+    enum block_slot raw, mean, rstd;
+};
+
+static struct branch_norm attention_norm(const struct block *b)
 {
-    const struct mat none = {0};
-    if (p->dropout > 0) {
-        product(p, l, branch, dropped, ACT_NONE, none, none);
-        dropout_apply(p, place, dropped, dropped);
-        p->k->add(p->k, p->N, p->config->width, x, dropped, y);
-    } else {
+    return (struct branch_norm){&b->attention_norm, SLOT_BRANCH1, SLOT_BRANCH1_MEAN,
+                                SLOT_BRANCH1_RSTD};
+}
+
+static struct branch_norm mlp_norm(const struct block *b)
+{
+    return (struct branch_norm){&b->mlp_norm, SLOT_BRANCH2, SLOT_BRANCH2_MEAN, SLOT_BRANCH2_RSTD};
+}
+
+/* y = x + drop([norm](l(branch))); without y only what the backward pass wants is done. */
+static void join(const struct pass *p, const struct linear *l, uint32_t place,
+                 struct branch_norm norm, const struct buf *s, struct mat branch, struct mat x,
+                 struct mat y)
+{
+    const struct mat none = {0}, dropped = slot_mat(p, s, SLOT_DROPPED);
+    const bool normed = p->config->norm_branch, wanted = buf_present(y.buf);
+    if (!normed && !wanted) return;
+    if (!normed && !(p->dropout > 0)) {
         product(p, l, branch, y, ACT_NONE, none, x);
+        return;
     }
+    const struct mat raw = normed ? slot_mat(p, s, norm.raw) : dropped;
+    product(p, l, branch, raw, ACT_NONE, none, none);
+    if (normed) norm_apply(p, norm.norm, p->N, raw, dropped, s[norm.mean], s[norm.rstd]);
+    if (!wanted) return;
+    if (p->dropout > 0) dropout_apply(p, place, dropped, dropped);
+    p->k->add(p->k, p->N, p->config->width, x, dropped, y);
 }
 
 /* An F32 stream as a product reads it. */
@@ -242,8 +298,15 @@ static struct mat as_activation(const struct pass *p, struct mat stream, struct 
 
 /* ------------------------------------------------------------------ forward */
 
-static struct attention_args attention_of(const struct pass *p, const struct buf *s,
-                                          struct mat cache)
+/* Tokens that a query of the layer sees, 0: all. */
+static int64_t window_of(const struct model_config *c, int layer)
+{
+    const bool without = c->window_every > 0 && (layer + 1) % c->window_every == 0;
+    return without ? 0 : c->window;
+}
+
+static struct attention_args attention_of(const struct pass *p, const struct block *b,
+                                          const struct buf *s, struct mat cache)
 {
     const struct model_config *c = p->config;
     const int64_t q = c->heads * c->head_size, kv = c->kv_heads * c->head_size;
@@ -265,7 +328,8 @@ static struct attention_args attention_of(const struct pass *p, const struct buf
                                    .kv_len = p->kv_len,
                                    .q_offset = p->q_offset,
                                    .scale = (float)c->attention_scale,
-                                   .window = c->window,
+                                   .softcap = (float)c->attention_softcap,
+                                   .window = window_of(c, b->layer),
                                    .causal = c->causal};
 }
 
@@ -274,8 +338,50 @@ static void rotate(const struct pass *p, struct mat qkv, bool inverse)
     const struct model_config *c = p->config;
     if (c->position != POSITION_ROPE) return;
     /* Queries and keys stand side by side: heads of one width. */
-    p->k->rope(p->k, p->N, c->heads + c->kv_heads, c->head_size, c->rope_dims, p->position,
-               p->cosine, p->sine, qkv, inverse);
+    p->k->rope(p->k, p->N, c->heads + c->kv_heads, c->head_size, c->rope_dims, p->angle, p->cosine,
+               p->sine, qkv, inverse);
+}
+
+/* The norms of heads: queries' first, then keys'. Their statistics lie head by head. */
+static struct mat head_of(const struct pass *p, struct mat m, int64_t h)
+{
+    return mat_columns(m, h * p->config->head_size);
+}
+
+static struct buf head_rstd(const struct pass *p, const struct buf *s, int64_t h)
+{
+    const size_t bytes = (size_t)p->capacity * sizeof(float);
+    if (!buf_present(s[SLOT_RAW_RSTD])) return s[SLOT_RAW_RSTD];
+    return buf_at(s[SLOT_RAW_RSTD], (size_t)h * bytes, bytes);
+}
+
+static void norm_heads(const struct pass *p, const struct block *b, const struct buf *s,
+                       struct mat raw, struct mat qkv)
+{
+    const struct model_config *c = p->config;
+    const int64_t both = c->heads + c->kv_heads;
+    const struct buf absent = {0};
+    for (int64_t h = 0; h < both; h++)
+        p->k->norm_forward(p->k, NORM_RMS, p->N, c->head_size, head_of(p, raw, h),
+                           (h < c->heads ? &b->q_norm : &b->k_norm)->weight, weight_offset(c),
+                           absent, (float)c->norm_eps, head_of(p, qkv, h), absent,
+                           head_rstd(p, s, h));
+    p->k->convert(p->k, p->N, c->kv_heads * c->head_size, head_of(p, raw, both),
+                  head_of(p, qkv, both));
+}
+
+static void norm_heads_backward(const struct pass *p, const struct block *b, const struct buf *s,
+                                struct mat dqkv)
+{
+    const struct model_config *c = p->config;
+    const struct mat raw = slot_mat(p, s, SLOT_RAW);
+    const struct buf absent = {0};
+    for (int64_t h = 0; h < c->heads + c->kv_heads; h++) {
+        const struct norm *n = h < c->heads ? &b->q_norm : &b->k_norm;
+        p->k->norm_backward(p->k, NORM_RMS, p->N, c->head_size, head_of(p, dqkv, h),
+                            head_of(p, raw, h), n->weight, weight_offset(c), absent,
+                            head_rstd(p, s, h), head_of(p, dqkv, h), false, n->dweight, absent);
+    }
 }
 
 static void append_to_cache(const struct pass *p, struct mat qkv, struct mat cache)
@@ -290,11 +396,12 @@ static void append_to_cache(const struct pass *p, struct mat qkv, struct mat cac
 static void attend(const struct pass *p, const struct block *b, const struct buf *s, struct mat x,
                    struct mat cache)
 {
-    const struct mat none = {0}, qkv = slot_mat(p, s, SLOT_QKV);
-    product(p, &b->qkv, x, qkv, ACT_NONE, none, none);
+    const struct mat none = {0}, qkv = slot_mat(p, s, SLOT_QKV), raw = slot_mat(p, s, SLOT_RAW);
+    product(p, &b->qkv, x, p->config->qk_norm ? raw : qkv, ACT_NONE, none, none);
+    if (p->config->qk_norm) norm_heads(p, b, s, raw, qkv);
     rotate(p, qkv, false);
     if (buf_present(cache.buf)) append_to_cache(p, qkv, cache);
-    const struct attention_args a = attention_of(p, s, cache);
+    const struct attention_args a = attention_of(p, b, s, cache);
     zero_padding(p, a.out);
     p->k->attention_forward(p->k, &a);
 }
@@ -329,22 +436,22 @@ static void run(const struct pass *p, const struct block *b, const struct buf *s
                 struct mat y, struct mat cache, bool again)
 {
     const struct mat normed1 = slot_mat(p, s, SLOT_NORMED1), normed2 = slot_mat(p, s, SLOT_NORMED2);
-    const struct mat mid = slot_mat(p, s, SLOT_MID), dropped = slot_mat(p, s, SLOT_DROPPED);
-    const struct mat att = slot_mat(p, s, SLOT_ATT);
+    const struct mat mid = slot_mat(p, s, SLOT_MID), att = slot_mat(p, s, SLOT_ATT);
     if (!p->config->norm_post) {
         norm_apply(p, &b->norm1, p->N, x, normed1, s[SLOT_MEAN1], s[SLOT_RSTD1]);
         attend(p, b, s, normed1, cache);
-        join(p, &b->out, attention_place(b), att, dropped, x, mid);
-        norm_apply(p, &b->norm2, p->N, mid, normed2, s[SLOT_MEAN2], s[SLOT_RSTD2]);
+        join(p, &b->out, attention_place(b), attention_norm(b), s, att, x, mid);
+        norm_apply(p, &b->norm2, p->N, p->config->parallel ? x : mid, normed2, s[SLOT_MEAN2],
+                   s[SLOT_RSTD2]);
         const struct mat h = expand(p, b, s, normed2);
-        if (!again) join(p, &b->down, mlp_place(b), h, dropped, mid, y);
+        join(p, &b->down, mlp_place(b), mlp_norm(b), s, h, mid, y);
     } else {
         const struct mat x1 = slot_mat(p, s, SLOT_X1), sum = slot_mat(p, s, SLOT_SUM);
         attend(p, b, s, as_activation(p, x, normed1), cache);
-        join(p, &b->out, attention_place(b), att, dropped, x, mid);
+        join(p, &b->out, attention_place(b), attention_norm(b), s, att, x, mid);
         norm_apply(p, &b->norm1, p->N, mid, x1, s[SLOT_MEAN1], s[SLOT_RSTD1]);
         const struct mat h = expand(p, b, s, as_activation(p, x1, normed2));
-        join(p, &b->down, mlp_place(b), h, dropped, x1, sum);
+        join(p, &b->down, mlp_place(b), mlp_norm(b), s, h, x1, sum);
         /* Again: only the statistics are wanted; x1 has been read. */
         norm_apply(p, &b->norm2, p->N, sum, again ? x1 : y, s[SLOT_MEAN2], s[SLOT_RSTD2]);
     }
@@ -363,16 +470,21 @@ void block_again(const struct pass *p, const struct block *b, const struct buf *
 
 /* ------------------------------------------------------------------ backward */
 
-/* The gradient of a branch's output from that of the stream it joined. */
+/* The gradient of a branch's last product from that of the stream it joined. */
 static struct mat branch_gradient(const struct pass *p, const struct buf *s, uint32_t place,
-                                  struct mat dstream)
+                                  struct branch_norm norm, struct mat dstream)
 {
-    const struct mat d = slot_mat(p, s, SLOT_B_BRANCH);
-    if (p->dropout > 0) {
-        dropout_apply(p, place, dstream, d);
-        return d;
-    }
-    return as_activation(p, dstream, d);
+    const struct mat branch = slot_mat(p, s, SLOT_B_BRANCH);
+    struct mat d = branch;
+    if (p->dropout > 0)
+        dropout_apply(p, place, dstream, branch);
+    else
+        d = as_activation(p, dstream, branch);
+    if (!p->config->norm_branch) return d;
+    const struct mat before = slot_mat(p, s, SLOT_B_NORM);
+    norm_apply_backward(p, norm.norm, p->N, d, slot_mat(p, s, norm.raw), s[norm.mean], s[norm.rstd],
+                        before, false);
+    return before;
 }
 
 /* From the gradient of down's output to that of up's output, which is returned. */
@@ -404,11 +516,12 @@ static struct mat attend_backward(const struct pass *p, const struct block *b, c
     const struct mat none = {0}, datt = slot_mat(p, s, SLOT_B_DATT),
                      dqkv = slot_mat(p, s, SLOT_B_DQKV);
     linear_backward(p->k, &b->out, p->N, p->grains, slot_mat(p, s, SLOT_ATT), d, datt, none);
-    const struct attention_args a = attention_of(p, s, none);
+    const struct attention_args a = attention_of(p, b, s, none);
     zero_padding(p, dqkv);
     p->k->attention_backward(p->k, &a, datt, s[SLOT_B_DELTA], dqkv, mat_columns(dqkv, q),
                              mat_columns(dqkv, q + kv));
     rotate(p, dqkv, true);
+    if (c->qk_norm) norm_heads_backward(p, b, s, dqkv);
     return dqkv;
 }
 
@@ -419,14 +532,18 @@ void block_backward(const struct pass *p, const struct block *b, const struct bu
     const struct mat normed = slot_mat(p, s, SLOT_B_NORMED);
     struct mat d;
     if (!p->config->norm_post) {
-        const struct mat dnormed = slot_mat(p, s, SLOT_B_DNORMED);
-        d = contract_backward(p, b, s, branch_gradient(p, s, mlp_place(b), dx));
-        norm_apply(p, &b->norm2, p->N, mid, normed, none.buf, none.buf);
+        const bool parallel = p->config->parallel;
+        const struct mat dnormed = slot_mat(p, s, SLOT_B_DNORMED), from = parallel ? x : mid;
+        const struct mat by_mlp = parallel ? slot_mat(p, s, SLOT_B_STREAM) : dx;
+        d = contract_backward(p, b, s, branch_gradient(p, s, mlp_place(b), mlp_norm(b), dx));
+        norm_apply(p, &b->norm2, p->N, from, normed, none.buf, none.buf);
         linear_backward(p->k, &b->up, p->N, p->grains, normed, d, dnormed, none);
-        norm_apply_backward(p, &b->norm2, p->N, dnormed, mid, s[SLOT_MEAN2], s[SLOT_RSTD2], dx,
-                            true);
+        norm_apply_backward(p, &b->norm2, p->N, dnormed, from, s[SLOT_MEAN2], s[SLOT_RSTD2], by_mlp,
+                            !parallel);
 
-        d = attend_backward(p, b, s, branch_gradient(p, s, attention_place(b), dx));
+        d = attend_backward(p, b, s,
+                            branch_gradient(p, s, attention_place(b), attention_norm(b), dx));
+        if (parallel) p->k->add(p->k, p->N, p->config->width, dx, by_mlp, dx);
         norm_apply(p, &b->norm1, p->N, x, normed, none.buf, none.buf);
         linear_backward(p->k, &b->qkv, p->N, p->grains, normed, d, dnormed, none);
         norm_apply_backward(p, &b->norm1, p->N, dnormed, x, s[SLOT_MEAN1], s[SLOT_RSTD1], dx, true);
@@ -434,13 +551,14 @@ void block_backward(const struct pass *p, const struct block *b, const struct bu
         const struct mat inner = slot_mat(p, s, SLOT_B_STREAM), sum = slot_mat(p, s, SLOT_SUM);
         norm_apply_backward(p, &b->norm2, p->N, dx, sum, s[SLOT_MEAN2], s[SLOT_RSTD2], inner,
                             false);
-        d = contract_backward(p, b, s, branch_gradient(p, s, mlp_place(b), inner));
+        d = contract_backward(p, b, s, branch_gradient(p, s, mlp_place(b), mlp_norm(b), inner));
         norm_apply(p, &b->norm1, p->N, mid, normed, none.buf, none.buf);
         linear_backward(p->k, &b->up, p->N, p->grains, normed, d, dx, inner);
 
         norm_apply_backward(p, &b->norm1, p->N, dx, mid, s[SLOT_MEAN1], s[SLOT_RSTD1], inner,
                             false);
-        d = attend_backward(p, b, s, branch_gradient(p, s, attention_place(b), inner));
+        d = attend_backward(p, b, s,
+                            branch_gradient(p, s, attention_place(b), attention_norm(b), inner));
         linear_backward(p->k, &b->qkv, p->N, p->grains, as_activation(p, x, normed), d, dx, inner);
     }
 }

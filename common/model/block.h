@@ -8,13 +8,17 @@
  *
  *   pre-norm    mid = x + drop(out(attention(qkv(norm1(x)))))
  *               y = mid + drop(down(act(up(norm2(mid)))))
+ *   parallel    the same with norm2(x) for norm2(mid)
  *   post-norm   mid = x + drop(out(attention(qkv(x)))),  x1 = norm1(mid)
  *               sum = x1 + drop(down(act(up(x1)))),      y = norm2(sum)
  *
+ * With norm_branch a branch is normed before it joins the stream, with qk_norm each head's query and
+ * key before they are rotated.
+ *
  * A block's memory is declared by block_declare as {name, bytes, lifetime} and planned with all
  * others' (arena.h). Kept for the backward pass: x, qkv, att, lse, mid, up (before the activation),
- * sum, and the norms' statistics; norm outputs and activations are cheap and computed again. With
- * `recompute` only x is kept. */
+ * sum, what the norms of branches and heads read, and the norms' statistics; norm outputs and
+ * activations are cheap and computed again. With `recompute` only x is kept. */
 #ifndef GRAFT_MODEL_BLOCK_H
 #define GRAFT_MODEL_BLOCK_H
 
@@ -28,6 +32,8 @@ struct norm {
 
 struct block {
     struct norm norm1, norm2;
+    struct norm attention_norm, mlp_norm; /* of the branches (norm_branch) */
+    struct norm q_norm, k_norm;           /* of heads (qk_norm) */
     struct linear qkv, out, up, down;
     int layer;
 };
@@ -37,10 +43,15 @@ enum block_slot {
     SLOT_NORMED1, /* what qkv reads */
     SLOT_MEAN1,
     SLOT_RSTD1,
+    SLOT_RAW, /* qkv before the norm of heads; with qk_norm only, as the next */
+    SLOT_RAW_RSTD,
     SLOT_QKV,
     SLOT_LSE,
     SLOT_ATT,
-    SLOT_DROPPED, /* a branch before it joins the stream, with dropout */
+    SLOT_BRANCH1, /* out's output before the norm of the branch; with norm_branch only */
+    SLOT_BRANCH1_MEAN,
+    SLOT_BRANCH1_RSTD,
+    SLOT_DROPPED, /* a branch before it joins the stream, with dropout or its norm */
     SLOT_MID,
     SLOT_X1,      /* post-norm only */
     SLOT_NORMED2, /* what up reads */
@@ -48,10 +59,15 @@ enum block_slot {
     SLOT_RSTD2,
     SLOT_UP,
     SLOT_H,
+    SLOT_BRANCH2, /* down's likewise */
+    SLOT_BRANCH2_MEAN,
+    SLOT_BRANCH2_RSTD,
     SLOT_SUM, /* post-norm only */
     SLOT_FORWARD_COUNT,
-    SLOT_B_STREAM = SLOT_FORWARD_COUNT, /* post-norm: gradient of mid and sum */
-    SLOT_B_BRANCH,                      /* gradient of a branch: dropout, or rounded to the dtype */
+    /* post-norm: gradient of mid and sum; parallel: of x by way of the MLP */
+    SLOT_B_STREAM = SLOT_FORWARD_COUNT,
+    SLOT_B_NORM,   /* gradient of a branch before its norm */
+    SLOT_B_BRANCH, /* gradient of a branch: dropout, or rounded to the dtype */
     SLOT_B_H,
     SLOT_B_DH,
     SLOT_B_NORMED,
@@ -100,6 +116,7 @@ struct pass {
     int64_t rows;
     const int32_t *q_start, *q_len, *kv_start, *kv_len, *q_offset;
     struct buf position;     /* I32 [N] */
+    struct buf angle;        /* I32 [N]: rows of cosine and sine (rope.h); may be `position` */
     struct buf cosine, sine; /* rope */
     /* Decoding: keys and values of row b are appended to `cache` (rows of 2 G D) at cache_row[b],
      * and read from there. */

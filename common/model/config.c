@@ -18,7 +18,7 @@
 #include "common/base/mem.h"
 #include "common/model/params.h"
 
-enum field_type { FIELD_INT, FIELD_REAL, FIELD_BOOL, FIELD_CHOICE, FIELD_NAME };
+enum field_type { FIELD_INT, FIELD_REAL, FIELD_BOOL, FIELD_CHOICE, FIELD_NAME, FIELD_NUMBERS };
 
 struct field {
     const char *key;
@@ -26,10 +26,13 @@ struct field {
     size_t offset;
     int64_t min, max;           /* FIELD_INT */
     const char *const *choices; /* FIELD_CHOICE: names of 0, 1, ..., ended by NULL */
+    bool rare;                  /* not written where it is 0 */
 };
 
 static const char *const norm_names[] = {"layer", "rms", NULL};
 static const char *const position_names[] = {"learned", "rope", "none", NULL};
+static const char *const scaling_names[] = {"none",   "linear",   "dynamic", "yarn",
+                                            "llama3", "longrope", NULL};
 static const char *const act_names[] = {"none", "gelu", "gelu_tanh", "silu", "relu", "tanh", NULL};
 
 #define AT(member) offsetof(struct model_config, member)
@@ -45,16 +48,33 @@ static const struct field fields[] = {
     {"context", FIELD_INT, AT(context), 1, 1 << 24, NULL},
     {"norm", FIELD_CHOICE, AT(norm), 0, 0, norm_names},
     {"norm_post", FIELD_BOOL, AT(norm_post), 0, 0, NULL},
+    {"norm_branch", FIELD_BOOL, AT(norm_branch), 0, 0, NULL, true},
+    {"norm_plus_one", FIELD_BOOL, AT(norm_plus_one), 0, 0, NULL, true},
     {"norm_eps", FIELD_REAL, AT(norm_eps), 0, 0, NULL},
+    {"embed_scale", FIELD_REAL, AT(embed_scale), 0, 0, NULL, true},
+    {"parallel", FIELD_BOOL, AT(parallel), 0, 0, NULL, true},
     {"embed_norm", FIELD_BOOL, AT(embed_norm), 0, 0, NULL},
     {"final_norm", FIELD_BOOL, AT(final_norm), 0, 0, NULL},
     {"position", FIELD_CHOICE, AT(position), 0, 0, position_names},
     {"position_offset", FIELD_INT, AT(position_offset), 0, 1 << 16, NULL},
     {"rope_theta", FIELD_REAL, AT(rope_theta), 0, 0, NULL},
     {"rope_dims", FIELD_INT, AT(rope_dims), 0, 1 << 12, NULL},
+    {"rope_scaling", FIELD_CHOICE, AT(rope_scaling), 0, 0, scaling_names, true},
+    {"rope_factor", FIELD_REAL, AT(rope_factor), 0, 0, NULL, true},
+    {"rope_original", FIELD_INT, AT(rope_original), 0, 1 << 24, NULL, true},
+    {"rope_low", FIELD_REAL, AT(rope_low), 0, 0, NULL, true},
+    {"rope_high", FIELD_REAL, AT(rope_high), 0, 0, NULL, true},
+    {"rope_attention", FIELD_REAL, AT(rope_attention), 0, 0, NULL, true},
+    {"rope_exact", FIELD_BOOL, AT(rope_exact), 0, 0, NULL, true},
+    {"rope_short", FIELD_NUMBERS, AT(rope_short), 0, 0, NULL, true},
+    {"rope_long", FIELD_NUMBERS, AT(rope_long), 0, 0, NULL, true},
     {"causal", FIELD_BOOL, AT(causal), 0, 0, NULL},
     {"window", FIELD_INT, AT(window), 0, 1 << 24, NULL},
+    {"window_every", FIELD_INT, AT(window_every), 0, 4096, NULL, true},
     {"attention_scale", FIELD_REAL, AT(attention_scale), 0, 0, NULL},
+    {"qk_norm", FIELD_BOOL, AT(qk_norm), 0, 0, NULL, true},
+    {"attention_softcap", FIELD_REAL, AT(attention_softcap), 0, 0, NULL, true},
+    {"logit_softcap", FIELD_REAL, AT(logit_softcap), 0, 0, NULL, true},
     {"qkv_bias", FIELD_BOOL, AT(qkv_bias), 0, 0, NULL},
     {"out_bias", FIELD_BOOL, AT(out_bias), 0, 0, NULL},
     {"mlp_bias", FIELD_BOOL, AT(mlp_bias), 0, 0, NULL},
@@ -86,7 +106,8 @@ static const struct field *field_find(const char *key, size_t len)
 
 /* The enums that a choice is stored in are all of one int's size. */
 _Static_assert(sizeof(enum norm_kind) == sizeof(int) && sizeof(enum position_kind) == sizeof(int) &&
-                   sizeof(enum activation) == sizeof(int),
+                   sizeof(enum activation) == sizeof(int) &&
+                   sizeof(enum rope_scaling) == sizeof(int),
                "choices are ints");
 
 static enum err set_name(struct errctx *e, struct model_config *c, const struct field *f,
@@ -116,6 +137,18 @@ static enum err set_int(struct errctx *e, struct model_config *c, const struct f
         return err_set(e, ERR_INPUT, "configuration: '%s' is %lld, out of the range %lld..%lld",
                        f->key, (long long)v, (long long)f->min, (long long)f->max);
     memcpy(place(c, f), &v, sizeof v);
+    return ERR_OK;
+}
+
+static enum err add_number(struct errctx *e, struct model_config *c, const struct field *f,
+                           double v)
+{
+    struct config_numbers *n = place(c, f);
+    if (n->count == CONFIG_NUMBERS)
+        return err_set(e, ERR_INPUT, "configuration: '%s' has more than %d numbers", f->key,
+                       CONFIG_NUMBERS);
+    if (!isfinite(v)) return err_set(e, ERR_INPUT, "configuration: '%s' is not finite", f->key);
+    n->items[n->count++] = v;
     return ERR_OK;
 }
 
@@ -161,6 +194,62 @@ enum err model_config_preset(struct errctx *e, const char *arch, struct model_co
     return ERR_OK;
 }
 
+/* Fields that exclude or need each other. */
+static enum err check_kinds(struct errctx *e, const struct model_config *c, enum err code)
+{
+    if (c->norm_post && (c->norm_branch || c->parallel))
+        return err_set(e, code, "configuration: norm_post excludes norm_branch and parallel");
+    if (c->window_every != 0 && c->window == 0)
+        return err_set(e, code, "configuration: window_every belongs to a window");
+    if (c->embed_scale < 0 || c->attention_softcap < 0 || c->logit_softcap < 0)
+        return err_set(
+            e, code,
+            "configuration: embed_scale, attention_softcap and logit_softcap must not be "
+            "below 0");
+    return ERR_OK;
+}
+
+static bool has_divisors(const struct model_config *c, const struct config_numbers *n)
+{
+    bool all = n->count == c->rope_dims / 2;
+    for (int64_t i = 0; i < n->count; i++) all = all && n->items[i] > 0;
+    return all;
+}
+
+static enum err check_scaling(struct errctx *e, const struct model_config *c, enum err code)
+{
+    const enum rope_scaling s = c->rope_scaling;
+    const bool original = s == ROPE_DYNAMIC || s >= ROPE_YARN;
+    if (s != ROPE_PLAIN && c->position != POSITION_ROPE)
+        return err_set(e, code, "configuration: rope_scaling belongs to rope positions only");
+    if (s == ROPE_DYNAMIC && c->rope_dims < 4)
+        return err_set(e, code, "configuration: rope_scaling dynamic needs 4 rope_dims at least");
+    if ((s == ROPE_PLAIN || s == ROPE_LONGROPE) != (c->rope_factor == 0) || c->rope_factor < 0)
+        return err_set(e, code,
+                       "configuration: rope_factor must be above 0 with rope_scaling linear, "
+                       "dynamic, yarn and llama3, and 0 else");
+    if (original != (c->rope_original > 0))
+        return err_set(e, code,
+                       "configuration: rope_original must be above 0 with rope_scaling dynamic, "
+                       "yarn, llama3 and longrope, and 0 else");
+    if ((s == ROPE_YARN || s == ROPE_LLAMA3) != (c->rope_low > 0 && c->rope_high > c->rope_low))
+        return err_set(e, code,
+                       "configuration: rope_low must be above 0 and rope_high above it with "
+                       "rope_scaling yarn and llama3, both 0 else");
+    if ((c->rope_attention != 0 && s != ROPE_YARN && s != ROPE_LONGROPE) || c->rope_attention < 0 ||
+        (c->rope_exact && s != ROPE_YARN))
+        return err_set(e, code,
+                       "configuration: rope_attention belongs to yarn and longrope, rope_exact to "
+                       "yarn");
+    if (s == ROPE_LONGROPE ? !has_divisors(c, &c->rope_short) || !has_divisors(c, &c->rope_long)
+                           : c->rope_short.count != 0 || c->rope_long.count != 0)
+        return err_set(e, code,
+                       "configuration: longrope needs %lld numbers above 0 in rope_short and "
+                       "rope_long, which nothing else has",
+                       (long long)c->rope_dims / 2);
+    return ERR_OK;
+}
+
 /* What a configuration that came from anywhere must fulfil, beyond the ranges of single fields. */
 static enum err check(struct errctx *e, const struct model_config *c, enum err code)
 {
@@ -195,6 +284,8 @@ static enum err check(struct errctx *e, const struct model_config *c, enum err c
     if (!(c->init_std >= 0)) return err_set(e, code, "configuration: init_std must not be below 0");
     if (c->window != 0 && !c->causal)
         return err_set(e, code, "configuration: window belongs to causal attention only");
+    TRY(check_kinds(e, c, code));
+    TRY(check_scaling(e, c, code));
     /* The table rejects what does not fit into memory's addresses. */
     struct param_table t;
     TRY(param_table_build(e, c, &t));
@@ -221,6 +312,27 @@ enum err model_config_finish(struct errctx *e, struct model_config *c)
     return check(e, c, ERR_USAGE);
 }
 
+static bool is_zero(const struct model_config *c, const struct field *f)
+{
+    static const size_t sizes[] = {sizeof(int64_t), sizeof(double), sizeof(bool), sizeof(int), 1,
+                                   sizeof(int64_t)};
+    static const char zero[sizeof(int64_t)];
+    return memcmp(place_const(c, f), zero, sizes[f->type]) == 0;
+}
+
+static enum err numbers_to_meta(struct errctx *e, struct mp_value *map, const char *key,
+                                const struct config_numbers *n)
+{
+    struct mp_value list;
+    mp_array_init(&list);
+    enum err r = ERR_OK;
+    for (int64_t i = 0; i < n->count && r == ERR_OK; i++)
+        r = mp_append(e, &list, &(struct mp_value){.type = MP_REAL, .as.real = n->items[i]});
+    if (r == ERR_OK) r = mp_set(e, map, key, &list);
+    mp_fini(&list);
+    return r;
+}
+
 enum err model_config_to_meta(struct errctx *e, const struct model_config *c, struct mp_value *map)
 {
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
@@ -230,6 +342,7 @@ enum err model_config_to_meta(struct errctx *e, const struct model_config *c, st
         double d;
         bool b;
         int choice;
+        if (f->rare && is_zero(c, f)) continue;
         switch (f->type) {
         case FIELD_INT:
             memcpy(&n, at, sizeof n);
@@ -250,6 +363,9 @@ enum err model_config_to_meta(struct errctx *e, const struct model_config *c, st
         case FIELD_NAME:
             TRY(mp_set_string(e, map, f->key, at));
             break;
+        case FIELD_NUMBERS:
+            TRY(numbers_to_meta(e, map, f->key, at));
+            break;
         }
     }
     return ERR_OK;
@@ -262,6 +378,8 @@ static enum err field_from_meta(struct errctx *e, const struct mp_value *map, co
     double d;
     bool b;
     const char *text;
+    const struct mp_value *list;
+    if (f->rare && !mp_get(map, f->key)) return ERR_OK;
     switch (f->type) {
     case FIELD_INT:
         TRY(mp_get_int(e, map, f->key, f->min, f->max, &n));
@@ -277,6 +395,15 @@ static enum err field_from_meta(struct errctx *e, const struct mp_value *map, co
     case FIELD_NAME:
         TRY(mp_get_string(e, map, f->key, &text));
         return set_name(e, c, f, text);
+    case FIELD_NUMBERS:
+        TRY(mp_get_list(e, map, f->key, MP_ARRAY, &list));
+        for (size_t i = 0; i < list->as.list.count; i++) {
+            const struct mp_value *item = &list->as.list.items[i];
+            if (item->type != MP_REAL)
+                return err_set(e, ERR_INPUT, "'%s' is not a list of numbers", f->key);
+            TRY(add_number(e, c, f, item->as.real));
+        }
+        return ERR_OK;
     }
     return ERR_OK;
 }
@@ -301,8 +428,10 @@ enum err model_config_from_meta(struct errctx *e, const struct mp_value *map,
 static enum err field_from_json(struct errctx *e, const json_t *v, const struct field *f,
                                 struct model_config *c)
 {
-    static const char *const wanted[] = {"an integer", "a number", "true or false", "a string",
-                                         "a string"};
+    static const char *const wanted[] = {"an integer", "a number", "true or false",
+                                         "a string",   "a string", "a list of numbers"};
+    const json_t *item;
+    size_t i;
     bool b;
     if (f->type == FIELD_INT && json_is_integer(v)) return set_int(e, c, f, json_integer_value(v));
     if (f->type == FIELD_REAL && json_is_number(v)) return set_real(e, c, f, json_number_value(v));
@@ -313,6 +442,16 @@ static enum err field_from_json(struct errctx *e, const json_t *v, const struct 
     }
     if ((f->type == FIELD_CHOICE || f->type == FIELD_NAME) && json_is_string(v))
         return set_name(e, c, f, json_string_value(v));
+    if (f->type == FIELD_NUMBERS && json_is_array(v)) {
+        json_array_foreach((json_t *)(uintptr_t)v, i, item)
+        {
+            if (!json_is_number(item))
+                return err_set(e, ERR_INPUT, "configuration: '%s' is not %s", f->key,
+                               wanted[f->type]);
+            TRY(add_number(e, c, f, json_number_value(item)));
+        }
+        return ERR_OK;
+    }
     return err_set(e, ERR_INPUT, "configuration: '%s' is not %s", f->key, wanted[f->type]);
 }
 

@@ -223,10 +223,9 @@ static void run(struct decoder *d, struct pass *p, int64_t N, int64_t rows, bool
                        .kv_len = d->kv_len,
                        .q_offset = d->q_offset,
                        .position = d->work.slots[MODEL_POSITION],
-                       .cosine = m->cosine,
-                       .sine = m->sine,
                        .skinny = skinny,
                        .cache_row = d->cache_row};
+    model_set_angles(m, p, d->work.slots);
     embed_tokens(m, p, d->work.slots, stream(d, 0));
     for (int64_t l = 0; l < m->c.layers; l++) {
         workspace_enter(m->k, &m->c, &d->work, PART_FORWARD, l);
@@ -266,6 +265,7 @@ static void logits_of(struct decoder *d, struct pass *p, int64_t first, int64_t 
         k->sync(k);
         k->download(k, logits.buf, out + at * m->c.vocab,
                     (size_t)part * (size_t)m->c.vocab * sizeof *out);
+        cap_logits(m, part * m->c.vocab, out + at * m->c.vocab);
     }
 }
 

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* embed.c: the stream's beginning: x = drop(norm(tokens[id] + positions[place] + types[type])),
- * each part where the configuration has it, and its backward pass: rows of gradient added to rows
- * of the tables in token order. */
+/* embed.c: the stream's beginning: x = drop(norm(scale tokens[id] + positions[place] +
+ * types[type])), each part where the configuration has it, and its backward pass: rows of gradient
+ * added to rows of the tables in token order. */
 #include "common/model/parts.h"
+
+static float scale_of(const struct model *m)
+{
+    return m->c.embed_scale > 0 ? (float)m->c.embed_scale : 1;
+}
 
 void embed_tokens(const struct model *m, const struct pass *p, const struct buf *slots,
                   struct mat y)
@@ -10,7 +15,7 @@ void embed_tokens(const struct model *m, const struct pass *p, const struct buf 
     struct kernels *k = p->k;
     const int64_t C = m->c.width;
     const struct mat sum = m->c.embed_norm ? mat_rows(slots[MODEL_EMBEDDED], DTYPE_F32, C) : y;
-    k->embed_forward(k, p->N, C, slots[MODEL_IDS], m->tokens, 1, sum, false);
+    k->embed_forward(k, p->N, C, slots[MODEL_IDS], m->tokens, scale_of(m), sum, false);
     if (buf_present(m->positions.buf))
         k->embed_forward(k, p->N, C, slots[MODEL_PLACE], m->positions, 1, sum, true);
     if (buf_present(m->types.buf))
@@ -34,7 +39,8 @@ void embed_tokens_backward(const struct model *m, const struct pass *p, const st
                             mat_rows(slots[MODEL_EMBEDDED], DTYPE_F32, C), slots[MODEL_EMBED_MEAN],
                             slots[MODEL_EMBED_RSTD], d, false);
     }
-    if (buf_present(m->dtokens)) k->embed_backward(k, p->N, C, slots[MODEL_IDS], d, 1, m->dtokens);
+    if (buf_present(m->dtokens))
+        k->embed_backward(k, p->N, C, slots[MODEL_IDS], d, scale_of(m), m->dtokens);
     if (buf_present(m->dpositions))
         k->embed_backward(k, p->N, C, slots[MODEL_PLACE], d, 1, m->dpositions);
     if (buf_present(m->dtypes)) k->embed_backward(k, p->N, C, slots[MODEL_TYPE], d, 1, m->dtypes);

@@ -7,6 +7,7 @@
 #include "common/base/asan.h"
 #include "common/base/mem.h"
 #include "common/model/parts.h"
+#include "common/model/rope.h"
 
 /* When a tensor of the model is alive. */
 enum span {
@@ -28,6 +29,9 @@ static const struct spec {
 } specs[MODEL_SLOT_COUNT] = {
     [MODEL_IDS] = {"batch", SPAN_ALL, 0, 0},
     [MODEL_POSITION] = {"batch", SPAN_ALL, 0, 0},
+    [MODEL_ANGLE] = {"batch", SPAN_ALL, 0, 0},
+    [MODEL_COSINE] = {"angles", SPAN_ALL, 0, 0},
+    [MODEL_SINE] = {"angles", SPAN_ALL, 0, 0},
     [MODEL_PLACE] = {"batch", SPAN_ALL, 0, 0},
     [MODEL_TYPE] = {"batch", SPAN_ALL, 0, 0},
     [MODEL_ORDINAL] = {"batch", SPAN_ALL, 0, 0},
@@ -74,6 +78,11 @@ static size_t row_bytes(const struct model_config *c, const struct model_use *us
     case MODEL_LOSS:
     case MODEL_RANK:
         return 4;
+    case MODEL_ANGLE:
+        return rope_by_length(c) ? 4 : 0;
+    case MODEL_COSINE:
+    case MODEL_SINE:
+        return rope_by_pass(c) ? (size_t)c->rope_dims / 2 * f32 : 0;
     case MODEL_PLACE:
         return c->position == POSITION_LEARNED ? 4 : 0;
     case MODEL_TYPE:

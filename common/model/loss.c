@@ -11,6 +11,7 @@
  * A grain's pieces follow from its scored places and the shapes alone, and each piece is a grain of
  * the products; as many whole pieces as fit into `chunk` rows go into one call. So neither chunk
  * nor micro-batch shows in the bits. */
+#include <math.h>
 #include <string.h>
 
 #include "common/model/parts.h"
@@ -124,6 +125,7 @@ static void score(struct model *m, struct mat x, bool gradient, bool ranks)
             .target = numbers_from(m->work.slots[MODEL_TARGET], at),
             .weight = numbers_from(m->work.slots[MODEL_WEIGHT], at),
             .loss = numbers_from(m->work.slots[MODEL_LOSS], at),
+            .softcap = (float)m->c.logit_softcap,
             .rank = ranks ? numbers_from(m->work.slots[MODEL_RANK], at) : absent,
             .gradient = gradient ? dlogits : none};
         k->cross_entropy(k, &a);
@@ -216,6 +218,12 @@ struct mat model_hidden(const struct model *m)
     return mat_rows(m->work.slots[MODEL_FINAL], DTYPE_F32, m->c.width);
 }
 
+void cap_logits(const struct model *m, int64_t n, float *logits)
+{
+    const float cap = (float)m->c.logit_softcap;
+    for (int64_t i = 0; cap > 0 && i < n; i++) logits[i] = cap * tanhf(logits[i] / cap);
+}
+
 enum err model_logits(struct errctx *e, struct model *m, const struct batch *b, int64_t n,
                       const int32_t *index, float *out)
 {
@@ -238,6 +246,7 @@ enum err model_logits(struct errctx *e, struct model *m, const struct batch *b, 
         linear_forward(k, &m->head, padded, grid, x, logits, ACT_NONE, none, none);
         k->sync(k);
         k->download(k, logits.buf, out + at * V, (size_t)part * (size_t)V * sizeof *out);
+        cap_logits(m, part * V, out + at * V);
     }
     return ERR_OK;
 }

@@ -10,6 +10,7 @@
 
 #include "common/base/mem.h"
 #include "common/model/parts.h"
+#include "common/model/rope.h"
 
 /* ------------------------------------------------------------------ binding parts to memory */
 
@@ -88,6 +89,10 @@ static void bind_parts(struct model *m)
     for (int64_t l = 0; l < m->c.layers; l++)
         m->blocks[l] = (struct block){.norm1 = bind_norm(m, (int)l, "norm1"),
                                       .norm2 = bind_norm(m, (int)l, "norm2"),
+                                      .attention_norm = bind_norm(m, (int)l, "attention.norm"),
+                                      .mlp_norm = bind_norm(m, (int)l, "mlp.norm"),
+                                      .q_norm = bind_norm(m, (int)l, "attention.q_norm"),
+                                      .k_norm = bind_norm(m, (int)l, "attention.k_norm"),
                                       .qkv = bind_linear(m, (int)l, "attention.qkv"),
                                       .out = bind_linear(m, (int)l, "attention.out"),
                                       .up = bind_linear(m, (int)l, "mlp.up"),
@@ -97,11 +102,9 @@ static void bind_parts(struct model *m)
 
 /* ------------------------------------------------------------------ memory */
 
-/* Angles as transformers computes them: inverse frequencies and products rounded to F32, because
- * checkpoints were trained with these. */
 static enum err make_angles(struct errctx *e, struct model *m)
 {
-    const int64_t half = m->c.rope_dims / 2, n = m->c.context * half;
+    const int64_t n = rope_rows(&m->c) * (m->c.rope_dims / 2);
     float *cosine = NULL, *sine = NULL;
     if (m->c.position != POSITION_ROPE) return ERR_OK;
     const size_t bytes = (size_t)n * sizeof(float);
@@ -109,15 +112,7 @@ static enum err make_angles(struct errctx *e, struct model *m)
         mem_new(e, &sine, (size_t)n, sizeof *sine, "angles") == ERR_OK &&
         m->k->alloc(m->k, e, bytes, &m->cosine) == ERR_OK &&
         m->k->alloc(m->k, e, bytes, &m->sine) == ERR_OK) {
-        for (int64_t i = 0; i < half; i++) {
-            const float frequency =
-                (float)(1 / pow(m->c.rope_theta, 2.0 * (double)i / (double)m->c.rope_dims));
-            for (int64_t t = 0; t < m->c.context; t++) {
-                const float angle = (float)t * frequency;
-                cosine[t * half + i] = (float)cos((double)angle);
-                sine[t * half + i] = (float)sin((double)angle);
-            }
-        }
+        rope_tables(&m->c, cosine, sine);
         m->k->upload(m->k, m->cosine, cosine, bytes);
         m->k->upload(m->k, m->sine, sine, bytes);
     }
@@ -148,7 +143,7 @@ static enum err sizes_of(struct errctx *e, const struct model_config *c,
     if (use->training) s->gradients = s->weights;
     s->lookup = (size_t)lookup_rows(c, use) * (size_t)c->width * sizeof(float);
     if (c->position == POSITION_ROPE)
-        s->angles = (size_t)c->context * (size_t)c->rope_dims *
+        s->angles = (size_t)rope_rows(c) * (size_t)c->rope_dims *
                     sizeof(float); /* two tables of half the width */
     return ERR_OK;
 }

@@ -89,11 +89,17 @@ enum err param_table_build(struct errctx *e, const struct model_config *c, struc
     for (b.layer = 0; b.layer < c->layers && e->code == ERR_OK; b.layer++) {
         put_norm(&b, c, "norm1");
         put_linear(&b, "attention.qkv", qkv, C, c->qkv_bias, PARAM_MATRIX);
+        if (c->qk_norm) {
+            put(&b, "attention.q_norm.weight", c->head_size, 0, PARAM_NORM);
+            put(&b, "attention.k_norm.weight", c->head_size, 0, PARAM_NORM);
+        }
         put_linear(&b, "attention.out", C, c->heads * c->head_size, c->out_bias,
                    PARAM_RESIDUAL_MATRIX);
+        if (c->norm_branch) put_norm(&b, c, "attention.norm");
         put_norm(&b, c, "norm2");
         put_linear(&b, "mlp.up", c->gated ? 2 * c->mlp : c->mlp, C, c->mlp_bias, PARAM_MATRIX);
         put_linear(&b, "mlp.down", C, c->mlp, c->mlp_bias, PARAM_RESIDUAL_MATRIX);
+        if (c->norm_branch) put_norm(&b, c, "mlp.norm");
     }
     b.layer = -1;
     if (c->final_norm) put_norm(&b, c, "norm");
@@ -124,7 +130,8 @@ void param_init(const struct model_config *c, const struct param *p, uint64_t se
 {
     double std = c->init_std;
     if (p->role == PARAM_BIAS || p->role == PARAM_NORM) {
-        for (int64_t i = 0; i < p->elements; i++) out[i] = p->role == PARAM_NORM ? 1.0f : 0.0f;
+        const float start = p->role == PARAM_NORM && !c->norm_plus_one ? 1.0f : 0.0f;
+        for (int64_t i = 0; i < p->elements; i++) out[i] = start;
         return;
     }
     /* The residual stream sums 2 L outputs: each starts smaller, so that the sum's variance does

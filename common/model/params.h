@@ -9,10 +9,13 @@
  *   embed.norm.{weight,bias} [C]
  *   layers.L.norm1.{weight,bias} [C]                          before attention (post-norm: behind)
  *   layers.L.attention.qkv.{weight [(H + 2 G) D, C], bias}    rows: q, k, v
+ *   layers.L.attention.{q_norm,k_norm}.weight [D]             (qk_norm)
  *   layers.L.attention.out.{weight [C, H D], bias}
+ *   layers.L.attention.norm.{weight,bias} [C]                 (norm_branch)
  *   layers.L.norm2.{weight,bias} [C]
  *   layers.L.mlp.up.{weight [F or 2 F, C], bias}              gated: rows gate, up
  *   layers.L.mlp.down.{weight [C, F], bias}
+ *   layers.L.mlp.norm.{weight,bias} [C]                       (norm_branch)
  *   norm.{weight,bias} [C]
  *   head.dense.{weight [C, C], bias}, head.norm.{weight,bias} (mlm_head)
  *   head.weight [V, C]                                        (untied)

@@ -12,9 +12,12 @@ enum model_slot {
     /* the batch, I32 or U32 [N] */
     MODEL_IDS,
     MODEL_POSITION, /* within the row */
+    MODEL_ANGLE,    /* row of the angles' tables, where it depends on more than the position */
     MODEL_PLACE,    /* row of the position table, -1: padding */
     MODEL_TYPE,
     MODEL_ORDINAL,
+    MODEL_COSINE, /* angles of this pass, a row for each token (rope_by_pass) */
+    MODEL_SINE,
     MODEL_EMBEDDED, /* before the norm of the embeddings */
     MODEL_EMBED_MEAN,
     MODEL_EMBED_RSTD,
@@ -139,6 +142,11 @@ void embed_tokens(const struct model *m, const struct pass *p, const struct buf 
                   struct mat y);
 void embed_tokens_backward(const struct model *m, const struct pass *p, const struct buf *slots,
                            struct mat dx);
+
+/* loss.c: capped as the configuration says, on the host. */
+void cap_logits(const struct model *m, int64_t n, float *logits);
+/* angles.c: pass.angle, cosine and sine for the pass's rows, which end at kv_len each. */
+void model_set_angles(const struct model *m, struct pass *p, const struct buf *slots);
 
 /* loss.c: the head's map of n hidden states (activations), up to what its decoder reads. Returns
  * that. */

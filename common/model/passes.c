@@ -88,12 +88,11 @@ enum err model_forward(struct errctx *e, struct model *m, const struct batch *b,
                             .kv_len = b->row_length,
                             .q_offset = m->zeros,
                             .position = m->work.slots[MODEL_POSITION],
-                            .cosine = m->cosine,
-                            .sine = m->sine,
                             .dropout = (float)m->dropout,
                             .key = rng_key_make(m->use.seed, RNG_DROPOUT),
                             .step = step,
                             .ordinal = m->work.slots[MODEL_ORDINAL]};
+    model_set_angles(m, &m->pass, m->work.slots);
     const struct pass *p = &m->pass;
     embed_tokens(m, p, m->work.slots, stream(m, 0));
     for (int64_t l = 0; l < m->c.layers; l++) {
