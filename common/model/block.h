@@ -12,8 +12,8 @@
  *   post-norm   mid = x + drop(out(attention(qkv(x)))),  x1 = norm1(mid)
  *               sum = x1 + drop(down(act(up(x1)))),      y = norm2(sum)
  *
- * With norm_branch a branch is normed before it joins the stream, with qk_norm each head's query and
- * key before they are rotated.
+ * With norm_branch a branch is normed before it joins the stream, with qk_norm each head's query
+ * and key before they are rotated.
  *
  * A block's memory is declared by block_declare as {name, bytes, lifetime} and planned with all
  * others' (arena.h). Kept for the backward pass: x, qkv, att, lse, mid, up (before the activation),
