@@ -10,6 +10,7 @@ code with less of its rounding.
 Made with torch 2.15 and transformers 5.23:  python3 tests/parity/make_model_cases.py > tests/parity/model_cases.json
 """
 import json
+import math
 import sys
 
 import numpy as np
@@ -35,12 +36,12 @@ def uniform(stream, count):
     return (words >> np.uint64(40)).astype(np.float64) / 2**23 - 1
 
 
-def weights(number, name, shape):
+def weights(number, name, shape, plus_one=False):
     u = uniform(number, int(np.prod(shape))).reshape(shape)
     if name.endswith(".bias"):
         return np.float32(0.2 * u)
     if "norm" in name:
-        return np.float32(1 + 0.3 * u)
+        return np.float32((0 if plus_one else 1) + 0.3 * u)
     return np.float32((0.9 if name.startswith(("embed.", "head.weight")) else 0.3) * u)
 
 
@@ -73,10 +74,16 @@ def table(c):
         p = f"layers.{l}."
         t += norm(p + "norm1")
         t += lin(p + "attention.qkv", (c["heads"] + 2 * c["kv_heads"]) * D, C, c["qkv_bias"])
+        if c.get("qk_norm"):
+            t += [(p + "attention.q_norm.weight", (D,)), (p + "attention.k_norm.weight", (D,))]
         t += lin(p + "attention.out", C, c["heads"] * D, c["out_bias"])
+        if c.get("norm_branch"):
+            t += norm(p + "attention.norm")
         t += norm(p + "norm2")
         t += lin(p + "mlp.up", (2 if c["gated"] else 1) * c["mlp"], C, c["mlp_bias"])
         t += lin(p + "mlp.down", C, c["mlp"], c["mlp_bias"])
+        if c.get("norm_branch"):
+            t += norm(p + "mlp.norm")
     if c.get("final_norm"):
         t += norm("norm")
     if c.get("mlm_head"):
@@ -88,7 +95,7 @@ def table(c):
     return t
 
 
-# ---- the peer's parameters behind each name: [(parameter, transposed)], rows joined ----
+# ---- the peer's parameters behind each name: [(parameter, transposed or its rows)], joined ----
 
 def of_gpt2(model, name):
     t = model.transformer
@@ -117,11 +124,34 @@ def of_llama(model, name):
     if path == ["norm"]:
         return [(m.norm.weight, False)]
     l = m.layers[int(path[1])]
-    parts = {"norm1": [l.input_layernorm], "norm2": [l.post_attention_layernorm],
-             "attention.qkv": [l.self_attn.q_proj, l.self_attn.k_proj, l.self_attn.v_proj],
-             "attention.out": [l.self_attn.o_proj], "mlp.up": [l.mlp.gate_proj, l.mlp.up_proj],
-             "mlp.down": [l.mlp.down_proj]}[".".join(path[2:])]
+    name, a = ".".join(path[2:]), l.self_attn
+    branches = hasattr(l, "pre_feedforward_layernorm")
+    parts = {"norm1": lambda: [l.input_layernorm],
+             "norm2": lambda: [l.pre_feedforward_layernorm if branches else l.post_attention_layernorm],
+             "attention.norm": lambda: [l.post_attention_layernorm],
+             "mlp.norm": lambda: [l.post_feedforward_layernorm],
+             "attention.qkv": lambda: [a.qkv_proj] if hasattr(a, "qkv_proj") else [a.q_proj, a.k_proj, a.v_proj],
+             "attention.q_norm": lambda: [a.q_norm], "attention.k_norm": lambda: [a.k_norm],
+             "attention.out": lambda: [a.o_proj],
+             "mlp.up": lambda: [l.mlp.gate_up_proj] if hasattr(l.mlp, "gate_up_proj") else [l.mlp.gate_proj, l.mlp.up_proj],
+             "mlp.down": lambda: [l.mlp.down_proj]}[name]()
     return [(getattr(p, kind), False) for p in parts]
+
+
+def of_neox(model, name):
+    m = model.gpt_neox
+    *path, kind = name.split(".")
+    whole = {"embed.tokens": m.embed_in, "head": model.lm_head, "norm": m.final_layer_norm}
+    if ".".join(path) in whole:
+        return [(getattr(whole[".".join(path)], kind), False)]
+    l = m.layers[int(path[1])]
+    if path[2:] == ["attention", "qkv"]:  # each head's query, key and value lie together
+        D = WIDTH // HEADS
+        return [(getattr(l.attention.query_key_value, kind), slice((3 * h + part) * D, (3 * h + part + 1) * D))
+                for part in range(3) for h in range(HEADS)]
+    part = {"norm1": l.input_layernorm, "norm2": l.post_attention_layernorm, "attention.out": l.attention.dense,
+            "mlp.up": l.mlp.dense_h_to_4h, "mlp.down": l.mlp.dense_4h_to_h}[".".join(path[2:])]
+    return [(getattr(part, kind), False)]
 
 
 def of_bert(model, name):
@@ -147,10 +177,11 @@ def of_bert(model, name):
 BASE = dict(vocab=VOCAB, layers=LAYERS, width=WIDTH, heads=HEADS, context=CONTEXT)
 
 
-def llama_like(name, config, model_class, tied=False, kv=2, head=8, bias=False, mlp=44, theta=10000.0, window=0, eps=1e-5):
+def llama_like(name, config, model_class, tied=False, kv=2, head=8, bias=False, mlp=44, theta=10000.0, window=0, eps=1e-5,
+               **more):
     c = dict(BASE, arch="llama", kv_heads=kv, head_size=head, mlp=mlp, norm="rms", norm_eps=eps, position="rope",
              rope_theta=theta, causal=True, qkv_bias=bias, out_bias=False, mlp_bias=False, gated=True, tied=tied,
-             final_norm=True, window=window)
+             final_norm=True, window=window, **more)
     return dict(name=name, config=c, model=model_class(config), of=of_llama)
 
 
@@ -176,6 +207,47 @@ def cases():
     yield llama_like("qwen2", tf.Qwen2Config(**l, num_key_value_heads=2, rms_norm_eps=1e-6, tie_word_embeddings=True,
                                              use_sliding_window=False),
                      tf.Qwen2ForCausalLM, tied=True, bias=True, eps=1e-6)
+    yield llama_like("qwen3", tf.Qwen3Config(**l, num_key_value_heads=2, head_dim=8, rms_norm_eps=1e-6,
+                                             tie_word_embeddings=True, use_sliding_window=False),
+                     tf.Qwen3ForCausalLM, tied=True, eps=1e-6, qk_norm=True)
+    gemma = dict(num_key_value_heads=1, head_dim=12, rms_norm_eps=1e-6, tie_word_embeddings=True)
+    own = dict(tied=True, kv=1, head=12, eps=1e-6, norm_plus_one=True, embed_scale=math.sqrt(WIDTH), act="gelu_tanh")
+    yield llama_like("gemma", tf.GemmaConfig(**l, **gemma), tf.GemmaForCausalLM, **own)
+    yield llama_like("gemma 2", tf.Gemma2Config(**l, **gemma, sliding_window=9, query_pre_attn_scalar=10,
+                                                attn_logit_softcapping=3.0, final_logit_softcapping=5.0),
+                     tf.Gemma2ForCausalLM, **own, norm_branch=True, window=9, window_every=2,
+                     attention_scale=1 / math.sqrt(10), attention_softcap=3.0, logit_softcap=5.0)
+    for side_by_side in (True, False):
+        n = dict(BASE, arch="gpt2", kv_heads=HEADS, head_size=8, mlp=4 * WIDTH, norm="layer", norm_eps=1e-5,
+                 position="rope", rope_theta=10000.0, rope_dims=4, causal=True, qkv_bias=True, out_bias=True,
+                 mlp_bias=True, gated=False, tied=False, final_norm=True, act="gelu", parallel=side_by_side)
+        x = tf.GPTNeoXConfig(**{**l, "intermediate_size": 4 * WIDTH}, use_parallel_residual=side_by_side,
+                             tie_word_embeddings=False, attention_dropout=0, hidden_dropout=0,
+                             rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5))
+        yield dict(name=f"neox, parallel {side_by_side}", config=n, model=tf.GPTNeoXForCausalLM(x), of=of_neox)
+    scalings = [("linear", dict(factor=3.0), dict(rope_factor=3.0)),
+                ("dynamic", dict(factor=2.0), dict(rope_factor=2.0, rope_original=24)),
+                ("yarn", dict(factor=4.0, original_max_position_embeddings=16),
+                 dict(rope_factor=4.0, rope_original=16, rope_low=1.0, rope_high=32.0,
+                      rope_attention=0.1 * math.log(4) + 1)),
+                ("llama3", dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                original_max_position_embeddings=32),
+                 dict(rope_factor=8.0, rope_original=32, rope_low=1.0, rope_high=4.0))]
+    for kind, theirs, ours in scalings:
+        few = dict(l, max_position_embeddings=24) if kind == "dynamic" else l
+        yield llama_like(f"llama, rope {kind}",
+                         tf.LlamaConfig(**few, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-5, tie_word_embeddings=False,
+                                        rope_parameters=dict(rope_type=kind, rope_theta=50.0, **theirs)),
+                         tf.LlamaForCausalLM, head=16, theta=50.0, rope_scaling=kind, **ours)
+    short, long = [1.0, 1.1, 1.3, 1.5], [1.0, 2.0, 3.5, 6.0]
+    yield llama_like("phi3, longrope",
+                     tf.Phi3Config(**l, num_key_value_heads=2, rms_norm_eps=1e-5, tie_word_embeddings=False,
+                                   resid_pdrop=0, embd_pdrop=0, attention_dropout=0, pad_token_id=0, bos_token_id=0,
+                                   eos_token_id=0, original_max_position_embeddings=24,
+                                   rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, short_factor=short,
+                                                        long_factor=long, original_max_position_embeddings=24)),
+                     tf.Phi3ForCausalLM, rope_scaling="longrope", rope_original=24, rope_short=short, rope_long=long,
+                     rope_attention=math.sqrt(1 + math.log(64 / 24) / math.log(24)))
     c = dict(BASE, arch="bert", kv_heads=HEADS, head_size=8, mlp=4 * WIDTH, norm="layer", norm_post=True, norm_eps=1e-12,
              embed_norm=True, final_norm=False, position="learned", causal=False, qkv_bias=True, out_bias=True,
              mlp_bias=True, gated=False, tied=True, types=2, mlm_head=True)
@@ -183,20 +255,24 @@ def cases():
                       intermediate_size=4 * WIDTH, max_position_embeddings=CONTEXT, hidden_dropout_prob=0,
                       attention_probs_dropout_prob=0, attn_implementation="eager")
     bert = tf.BertForMaskedLM(b)
-    bert.bert.embeddings.word_embeddings.padding_idx = None  # else token 0 gets no gradient
     yield dict(name="bert", config=c, model=bert, of=of_bert)
+
+
+def part_of(tensor, how):
+    """As the table has it: the tensor, transposed (True), or some rows of it."""
+    return tensor[how] if isinstance(how, slice) else tensor.T if how else tensor
 
 
 def put(case):
     """Graft's weights into the peer; every peer parameter must be met."""
     met = set()
     for number, (name, shape) in enumerate(table(case["config"])):
-        value, row = torch.from_numpy(weights(number, name, shape)), 0
-        for parameter, transposed in case["of"](case["model"], name):
-            rows = parameter.shape[1 if transposed else 0]
-            part = value[row:row + rows]
+        value = torch.from_numpy(weights(number, name, shape, case["config"].get("norm_plus_one", False)))
+        row = 0
+        for parameter, how in case["of"](case["model"], name):
+            rows = part_of(parameter, how).shape[0]
             with torch.no_grad():
-                parameter.copy_(part.T if transposed else part)
+                part_of(parameter, how).copy_(value[row:row + rows])
             met.add(id(parameter))
             row += rows
         assert row == shape[0], name
@@ -207,6 +283,7 @@ def put(case):
 def run(case):
     model, bert = case["model"], case["config"]["arch"] == "bert"
     put(case)
+    model.get_input_embeddings().padding_idx = None  # else that token gets no gradient
     model.double().eval()
     logits, losses, total, spread = [], [], 0, []
     for row, n in enumerate(LENGTHS):
@@ -226,7 +303,7 @@ def run(case):
     total.backward()
     gradients = []
     for number, (name, shape) in enumerate(table(case["config"])):
-        parts = [p.grad.T if t else p.grad for p, t in case["of"](model, name)]
+        parts = [part_of(p.grad, how) for p, how in case["of"](model, name)]
         flat = torch.cat(parts).flatten()
         places = sorted({int(x) % flat.numel() for x in mix(np.arange(6) + 77 * number)} | {int(flat.abs().argmax())})
         gradients.append(dict(name=name, norm=flat.norm().item(), elements=[[i, flat[i].item()] for i in places]))

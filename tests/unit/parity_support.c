@@ -65,6 +65,7 @@ uint64_t parity_random(uint64_t stream, uint64_t i)
 void parity_weights(struct model *m)
 {
     const struct param_table *t = model_params(m);
+    const bool plus_one = model_config_of(m)->norm_plus_one;
     float *w = support_numbers(m, model_weights(m));
     for (int64_t i = 0; i < t->count; i++) {
         const struct param *p = &t->items[i];
@@ -73,7 +74,7 @@ void parity_weights(struct model *m)
         for (int64_t j = 0; j < p->elements; j++) {
             const double u = (double)(parity_random((uint64_t)i, (uint64_t)j) >> 40) / 8388608 - 1;
             w[p->offset + j] = (float)(p->role == PARAM_BIAS   ? 0.2 * u
-                                       : p->role == PARAM_NORM ? 1 + 0.3 * u
+                                       : p->role == PARAM_NORM ? (plus_one ? 0 : 1) + 0.3 * u
                                        : table                 ? 0.9 * u
                                                                : 0.3 * u);
         }

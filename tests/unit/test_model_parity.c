@@ -142,7 +142,7 @@ static void check_case(struct support *s, const json_t *root, const json_t *test
 static void as_transformers(void **state)
 {
     (void)state;
-    parity_each("tests/parity/model_cases.json", 7, check_case);
+    parity_each("tests/parity/model_cases.json", 17, check_case);
 }
 
 int main(void)
