@@ -49,18 +49,16 @@ static double largest_difference(const float *a, const float *b, int64_t n)
     return most;
 }
 
-static void cached_is_uncached(const char *arch, int64_t window, enum dtype dtype, double tolerance)
+static void cached_is_uncached(const struct model_config *c, enum dtype dtype, double tolerance)
 {
     struct errctx e = ERRCTX_INIT;
     struct support s;
     struct decoder *d;
-    struct model_config c = support_config_wide(arch);
-    c.window = window;
     const struct model_use use = {.dtype = dtype, .tokens = 64};
     static float want[T * V], got[V];
     uint32_t ids[T];
     support_open(&s, "cpu", 2);
-    struct model *m = support_model(&s, &c, &use);
+    struct model *m = support_model(&s, c, &use);
     whole_row(m, 1, want);
     ids_of(1, T, ids);
     assert_int_equal(decoder_new(&e, m, 3, T, &d), ERR_OK);
@@ -87,11 +85,31 @@ static void cached_is_uncached(const char *arch, int64_t window, enum dtype dtyp
 static void cache(void **state)
 {
     (void)state;
-    cached_is_uncached("gpt2", 0, DTYPE_F32, 5e-5);
-    cached_is_uncached("llama", 0, DTYPE_F32, 5e-5);
-    cached_is_uncached("llama", 7, DTYPE_F32, 5e-5);
+    struct errctx e = ERRCTX_INIT;
+    struct model_config c = support_config_wide("gpt2");
+    cached_is_uncached(&c, DTYPE_F32, 5e-5);
+    c = support_config_wide("llama");
+    cached_is_uncached(&c, DTYPE_F32, 5e-5);
     /* logits of about 3, each from activations rounded to 8 bits in another order */
-    cached_is_uncached("llama", 0, DTYPE_BF16, 0.1);
+    cached_is_uncached(&c, DTYPE_BF16, 0.1);
+    c.window = 7;
+    cached_is_uncached(&c, DTYPE_F32, 5e-5);
+    c.window_every = 2;
+    c.qk_norm = c.norm_branch = c.norm_plus_one = true;
+    c.attention_softcap = 3;
+    c.logit_softcap = 4;
+    c.embed_scale = 2;
+    assert_int_equal(model_config_finish(&e, &c), ERR_OK);
+    cached_is_uncached(&c, DTYPE_F32, 5e-5);
+    c = support_config_wide("llama");
+    c.parallel = true;
+    c.rope_scaling = ROPE_YARN;
+    c.rope_factor = 2;
+    c.rope_original = 8;
+    c.rope_low = 1;
+    c.rope_high = 32;
+    assert_int_equal(model_config_finish(&e, &c), ERR_OK);
+    cached_is_uncached(&c, DTYPE_F32, 5e-5);
 }
 
 /* A prompt in two calls is the prompt in one, to rounding. */
