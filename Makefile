@@ -76,11 +76,13 @@ LINK_FLAGS = -pthread -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 # Only these files may use more than the baseline of the architecture; kernels/dispatch.c asks the processor first.
 AVX2   := -mavx2 -mfma -mf16c -mprfchw
 AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq
-AMX    := $(AVX512) -mavx512bf16 -mamx-tile -mamx-bf16
+BF16   := $(AVX512) -mavx512bf16
+AMX    := $(BF16) -mamx-tile -mamx-bf16
 # The reference kernels and what compares with them never leave the thread that called them: no race to look for there,
 # and what they write is looked at by those who read it.
 unwatched = $(if $(filter thread,$(SANITIZE)),$(if $(filter kernels/ref/% tests/kernels/%,$1),-fno-sanitize=thread))
-isa     = $(if $(filter %_avx2.c,$1),$(AVX2))$(if $(filter %_avx512.c,$1),$(AVX512))$(if $(filter %_amx.c,$1),$(AMX))
+isa     = $(if $(filter %_avx2.c,$1),$(AVX2))$(if $(filter %_avx512.c,$1),$(AVX512))$(if $(filter %_avx512bf16.c,$1),$(BF16))\
+          $(if $(filter %_amx.c,$1),$(AMX))
 
 # ---- targets that need no compiler, or see to it themselves ----
 

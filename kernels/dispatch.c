@@ -5,7 +5,7 @@
  *     ref  ->  avx2 (AVX2, FMA, F16C)  ->  avx512 (F, BW, VL, DQ)  ->  avx512bf16  ->  amx (BF16)
  *
  * The environment's GRAFT_CPU caps the level, to test and measure older machines. The only #ifdef
- * of the kernels is here. */
+ * of the kernels is here, but for one instruction in cpu/vec_avx512.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,8 +71,10 @@ static void level_fill(struct kernels *k, enum level level)
     if (level == LEVEL_REF) return;
     if (level == LEVEL_AVX2)
         cpu_fill_avx2(k);
-    else
+    else if (level == LEVEL_AVX512)
         cpu_fill_avx512(k);
+    else
+        cpu_fill_avx512_narrow(k);
     if (level == LEVEL_AVX512BF16) cpu_fill_avx512bf16(k);
     if (level == LEVEL_AMX) cpu_fill_amx(k);
     if (level == LEVEL_AMX) cpu_fill_skinny_amx(k);

@@ -218,14 +218,15 @@ struct kernels {
     /* ---- pointwise, (N, C) ---- */
     void (*act_forward)(struct kernels *k, enum activation act, int64_t N, int64_t C, struct mat x,
                         struct mat y);
-    /* dx = act'(x) dy; dx may be dy. */
+    /* dx = act'(x) dy, and, when y is present, y = act(x), which costs little beside it; dx may be
+     * dy, y may be x. */
     void (*act_backward)(struct kernels *k, enum activation act, int64_t N, int64_t C, struct mat x,
-                         struct mat dy, struct mat dx);
-    /* x (N, 2 F) = [gate | up]: y (N, F) = act(gate) * up. dx (N, 2 F) may be x. */
+                         struct mat dy, struct mat dx, struct mat y);
+    /* x (N, 2 F) = [gate | up]: y (N, F) = act(gate) * up. Backward dx (N, 2 F) may be x, y dy. */
     void (*gate_forward)(struct kernels *k, enum activation act, int64_t N, int64_t F, struct mat x,
                          struct mat y);
     void (*gate_backward)(struct kernels *k, enum activation act, int64_t N, int64_t F,
-                          struct mat x, struct mat dy, struct mat dx);
+                          struct mat x, struct mat dy, struct mat dx, struct mat y);
     void (*add)(struct kernels *k, int64_t N, int64_t C, struct mat a, struct mat b,
                 struct mat y); /* y may be a or b */
     void (*scale)(struct kernels *k, int64_t N, int64_t C, float s, struct mat x);

@@ -43,7 +43,6 @@ static const struct slot {
     [SLOT_B_STREAM] = {"gradient of the inner stream", 0, 8, -1},
     [SLOT_B_NORM] = {"gradient of a branch before its norm", 0, 5, -1},
     [SLOT_B_BRANCH] = {"gradient of a branch", 0, 5, -1},
-    [SLOT_B_H] = {"MLP after activation, again", 1, 1, -1},
     [SLOT_B_DH] = {"gradient of the MLP", 1, 3, -1},
     [SLOT_B_NORMED] = {"norm output, again", 3, 7, -1},
     [SLOT_B_DNORMED] = {"gradient of a norm output", 3, 8, -1},
@@ -118,7 +117,6 @@ static int64_t slot_columns(const struct block_memory *m, enum block_slot s, enu
     case SLOT_UP:
         return c->gated ? 2 * c->mlp : m->training ? c->mlp : 0;
     case SLOT_H:
-    case SLOT_B_H:
     case SLOT_B_DH:
         return c->mlp;
     case SLOT_B_BRANCH:
@@ -493,18 +491,16 @@ static struct mat contract_backward(const struct pass *p, const struct block *b,
 {
     const struct model_config *c = p->config;
     const struct mat none = {0}, up = slot_mat(p, s, SLOT_UP);
-    const struct mat h = slot_mat(p, s, SLOT_B_H), dh = slot_mat(p, s, SLOT_B_DH);
+    const struct mat dh = slot_mat(p, s, SLOT_B_DH);
+    linear_backward_input(p->k, &b->down, p->N, p->grains, d, dh, none);
+    /* h once more, beside its gradient: each goes where the other came from. */
+    const struct mat h = c->gated ? dh : up, dup = c->gated ? up : dh;
     if (c->gated)
-        p->k->gate_forward(p->k, c->act, p->N, c->mlp, up, h);
+        p->k->gate_backward(p->k, c->act, p->N, c->mlp, up, dh, dup, h);
     else
-        p->k->act_forward(p->k, c->act, p->N, c->mlp, up, h);
-    linear_backward(p->k, &b->down, p->N, p->grains, h, d, dh, none);
-    if (c->gated) {
-        p->k->gate_backward(p->k, c->act, p->N, c->mlp, up, dh, up);
-        return up;
-    }
-    p->k->act_backward(p->k, c->act, p->N, c->mlp, up, dh, dh);
-    return dh;
+        p->k->act_backward(p->k, c->act, p->N, c->mlp, up, dh, dup, h);
+    linear_backward_weight(p->k, &b->down, p->N, p->grains, h, d);
+    return dup;
 }
 
 /* From the gradient of out's output to that of qkv's output, which is returned. */

@@ -68,7 +68,6 @@ enum block_slot {
     SLOT_B_STREAM = SLOT_FORWARD_COUNT,
     SLOT_B_NORM,   /* gradient of a branch before its norm */
     SLOT_B_BRANCH, /* gradient of a branch: dropout, or rounded to the dtype */
-    SLOT_B_H,
     SLOT_B_DH,
     SLOT_B_NORMED,
     SLOT_B_DNORMED,

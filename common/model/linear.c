@@ -24,17 +24,28 @@ void linear_forward(struct kernels *k, const struct linear *l, int64_t N, struct
 void linear_backward(struct kernels *k, const struct linear *l, int64_t N, struct grid grains,
                      struct mat x, struct mat dy, struct mat dx, struct mat residual)
 {
-    if (buf_present(dx.buf)) {
-        const struct gemm_args a = {.M = N,
-                                    .N = l->in,
-                                    .K = l->out,
-                                    .A = dy,
-                                    .B = l->weight,
-                                    .C = dx,
-                                    .residual = residual,
-                                    .rows = grains};
-        k->gemm(k, &a);
-    }
+    linear_backward_input(k, l, N, grains, dy, dx, residual);
+    linear_backward_weight(k, l, N, grains, x, dy);
+}
+
+void linear_backward_input(struct kernels *k, const struct linear *l, int64_t N, struct grid grains,
+                           struct mat dy, struct mat dx, struct mat residual)
+{
+    if (!buf_present(dx.buf)) return;
+    const struct gemm_args a = {.M = N,
+                                .N = l->in,
+                                .K = l->out,
+                                .A = dy,
+                                .B = l->weight,
+                                .C = dx,
+                                .residual = residual,
+                                .rows = grains};
+    k->gemm(k, &a);
+}
+
+void linear_backward_weight(struct kernels *k, const struct linear *l, int64_t N,
+                            struct grid grains, struct mat x, struct mat dy)
+{
     if (buf_present(l->dweight)) {
         const struct gemm_args a = {.M = l->out,
                                     .N = l->in,

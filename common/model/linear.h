@@ -24,6 +24,11 @@ void linear_forward(struct kernels *k, const struct linear *l, int64_t N, struct
  */
 void linear_backward(struct kernels *k, const struct linear *l, int64_t N, struct grid grains,
                      struct mat x, struct mat dy, struct mat dx, struct mat residual);
+/* One half of it each. */
+void linear_backward_input(struct kernels *k, const struct linear *l, int64_t N, struct grid grains,
+                           struct mat dy, struct mat dx, struct mat residual);
+void linear_backward_weight(struct kernels *k, const struct linear *l, int64_t N,
+                            struct grid grains, struct mat x, struct mat dy);
 /* For decoding: M sequences, one token each. */
 void linear_decode(struct kernels *k, const struct linear *l, int64_t M, struct mat x, struct mat y,
                    enum activation act, struct mat residual);

@@ -150,7 +150,7 @@ static void head_backward(struct model *m, int64_t n)
                             m->work.slots[MODEL_HEAD_MEAN], m->work.slots[MODEL_HEAD_RSTD], dacted,
                             false);
         k->act_backward(k, m->c.act, n, C, activation(m, m->work.slots, MODEL_DENSE), dacted,
-                        dacted);
+                        dacted, none);
         linear_backward(k, &m->dense, n, pieces, activation(m, m->work.slots, MODEL_SCORED), dacted,
                         dscored, none);
     }

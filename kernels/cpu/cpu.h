@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cpu.h: the fast host backend. What is written once for vectors (NAME.inc) is compiled for each
- * level by level_avx2.c and level_avx512.c; what needs no vectors of its own (the matrix product
- * around its blocks) is gemm.c. */
+ * level by level_avx2.c, level_avx512.c and level_avx512bf16.c; what needs no vectors of its own
+ * (the matrix product around its blocks) is gemm.c. */
 #ifndef GRAFT_KERNELS_CPU_CPU_H
 #define GRAFT_KERNELS_CPU_CPU_H
 
@@ -29,10 +29,16 @@ struct tile_ops {
     void (*skinny)(struct kernels *k, const struct gemm_args *a);
 };
 
+/* Where element (i, j) of a matrix lies, or NULL. */
+static inline unsigned char *view_at(const struct view *v, int64_t i, int64_t j)
+{
+    return v->p ? v->p + (i * v->row + j * v->col) * (v->dtype == DTYPE_F32 ? 4 : 2) : NULL;
+}
+
 /* The part of a matrix that begins at (i, j). */
 static inline struct view view_part(struct view v, int64_t i, int64_t j)
 {
-    if (v.p) v.p += (i * v.row + j * v.col) * (int64_t)dtype_size(v.dtype);
+    v.p = view_at(&v, i, j);
     return v;
 }
 
@@ -59,6 +65,7 @@ static inline int64_t least(int64_t a, int64_t b)
 
 void cpu_fill_avx2(struct kernels *k);
 void cpu_fill_avx512(struct kernels *k);
+void cpu_fill_avx512_narrow(struct kernels *k);
 /* On top of it: products of BF16 by AVX512-BF16, by AMX. */
 void cpu_fill_avx512bf16(struct kernels *k);
 void cpu_fill_amx(struct kernels *k);

@@ -22,7 +22,7 @@ enum {
     TILE_M = 128,   /* most rows and columns of a tile */
     TILE_N = 1024,
     TILE_LEAST = 32, /* least rows, where that makes enough tiles */
-    TILES = 16,      /* tiles worth having, to share out */
+    TILES = 3,       /* tiles worth having, to share out, for each thread */
     STRIP = 384,     /* columns */
     LONG = 2048,     /* a depth to be cut into stretches where its panels do not fit */
     STRETCH = 512,   /* of the depth, where C can hold partial sums */
@@ -133,10 +133,28 @@ static void wait_for(const struct gemm_job *job, const struct tile *t, int64_t r
     end->from = from;
     end->from_ld = u->cols;
     end->bias = job->bias ? job->bias + j : NULL;
-    end->before = view_part(job->before, i, j);
-    end->residual = view_part(job->residual, i, j);
-    end->to = view_part(job->C, i, j);
+    end->before.p = view_at(&job->before, i, j);
+    end->residual.p = view_at(&job->residual, i, j);
+    end->to.p = view_at(&job->C, i, j);
     w->next = 0;
+}
+
+static void ahead_add(const struct view *v, int64_t i, int64_t j, int64_t cols, struct waiting *w)
+{
+    int64_t size = v->dtype == DTYPE_F32 ? 4 : 2;
+    if (!v->p) return;
+    for (int64_t at = 0; at < cols * size && w->aheads < AHEAD_MOST; at += 64)
+        w->ahead[w->aheads++] = (struct ahead){view_at(v, i, j) + at, v->row * size};
+}
+
+/* What will be touched when the block at (i, j) of C is finished. */
+static void aheads_set(const struct gemm_job *job, int64_t i, int64_t j, struct waiting *w)
+{
+    int64_t cols = job->unit->cols;
+    w->aheads = 0;
+    ahead_add(&job->C, i, j, cols, w);
+    ahead_add(&job->before, i, j, cols, w);
+    if (job->residual.p != job->C.p) ahead_add(&job->residual, i, j, cols, w);
 }
 
 static void waiting_rest(struct waiting *w)
@@ -167,9 +185,7 @@ static void block_run(const struct gemm_job *job, const struct tile *t, int64_t 
     }
     c.to = w->end.from == room->complete[0] ? room->complete[1] : room->complete[0];
     c.to_ld = u->cols;
-    struct view to = view_part(job->C, t->i + r, t->j + s);
-    w->ahead = to.p;
-    w->ahead_step = (size_t)to.row * dtype_size(to.dtype);
+    aheads_set(job, t->i + r, t->j + s, w);
     w->ahead_rows = rows;
     u->block(a, b, depth, c, w);
     waiting_rest(w);
@@ -233,7 +249,9 @@ static void tile_task(void *ctx, int64_t task, int thread)
     }
     bool add = !first || job->a->beta != 0;
     if (first && job->through_room && add) ops->widen(to, t.m, t.n, t.sums, t.ld);
-    struct waiting w = {.end.act = job->a->act, .finish = job->finish};
+    struct waiting w = {
+        .end = {.act = job->a->act, .before = job->before, .residual = job->residual, .to = job->C},
+        .finish = job->finish};
     int64_t depth = job->k1 - job->k0;
     int64_t chunk = round_up(tasks_of(depth, tasks_of(depth + 1, u->chunk)), u->step);
     if (u->begin) u->begin();
@@ -259,14 +277,15 @@ static void tile_task(void *ctx, int64_t task, int thread)
 static void tiles_set(struct gemm_job *job, int64_t M, int64_t N)
 {
     const struct product_unit *u = job->unit;
+    const int64_t wanted = TILES * (int64_t)state_of(job->k)->threads;
     job->tile_m = TILE_M;
     job->across = tasks_of(N, TILE_N);
     job->tile_n = round_up(tasks_of(N, job->across), u->cols);
     job->across = tasks_of(N, job->tile_n);
-    while (job->tile_m > TILE_LEAST && tasks_of(M, job->tile_m) * job->across < TILES)
+    while (job->tile_m > TILE_LEAST && tasks_of(M, job->tile_m) * job->across < wanted)
         job->tile_m /= 2;
     job->down = tasks_of(M, job->tile_m);
-    while (job->tile_n > u->cols && job->down * job->across < TILES / 2) {
+    while (job->tile_n > u->cols && job->down * job->across < wanted / 2) {
         job->tile_n = round_up(job->tile_n / 2, u->cols);
         job->across = tasks_of(N, job->tile_n);
     }

@@ -30,6 +30,13 @@ struct sums {
     int64_t to_ld;
 };
 
+/* 64 bytes of each line of a matrix that will be read or written soon. */
+struct ahead {
+    const unsigned char *p;
+    int64_t step; /* from one line to the next */
+};
+enum { AHEAD_MOST = 6 };
+
 /* The block before, whose sums are complete but for what follows them, of which the lines before
  * `next` are done; and where the lines of the present block will go. A unit that computes beside
  * the vectors does some lines of it at each step of its own block: its time hides theirs. */
@@ -37,9 +44,8 @@ struct waiting {
     struct tile_end end; /* rows 0: nothing waits */
     finish_lines *finish;
     int64_t next;
-    const unsigned char *ahead; /* lines asked for, to be written */
-    size_t ahead_step;
-    int64_t ahead_rows;
+    struct ahead ahead[AHEAD_MOST]; /* the first one is C's */
+    int64_t aheads, ahead_rows;
 };
 
 struct product_unit {
@@ -66,12 +72,13 @@ struct product_unit {
 
 enum { CHUNK_MOST = 512, SIZE_MOST = 6 }; /* of any unit */
 
-/* Does at most `lines` more lines. */
+/* Does at most `lines` more lines, and asks for those of the present block. */
 static inline void waiting_some(struct waiting *w, int64_t lines)
 {
-    int64_t first = w->next, last = first + lines;
-    for (int64_t i = first; i < least(last, w->ahead_rows); i++)
-        __builtin_prefetch(w->ahead + (size_t)i * w->ahead_step, 1, 3);
+    int64_t first = w->next, last = first + lines, rows = least(last, w->ahead_rows);
+    for (int64_t a = 0; a < w->aheads; a++)
+        for (int64_t i = first; i < rows; i++)
+            __builtin_prefetch(w->ahead[a].p + i * w->ahead[a].step, 1, 3);
     if (first < w->end.rows) w->finish(&w->end, first, least(last, w->end.rows));
     w->next = last;
 }

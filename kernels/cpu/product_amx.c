@@ -194,7 +194,7 @@ static inline void round_some(struct waiting *w, int64_t lines)
     int64_t last = least(w->next + lines, w->end.rows);
     for (; w->next < last; w->next++) {
         if (w->next < w->ahead_rows)
-            __builtin_prefetch(w->ahead + (size_t)w->next * w->ahead_step, 1, 3);
+            __builtin_prefetch(w->ahead->p + w->next * w->ahead->step, 1, 3);
         finish_part(&w->end, w->next, 0, ~0u);
     }
 }

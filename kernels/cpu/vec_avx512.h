@@ -54,9 +54,12 @@ static inline vf vf_widen(__m256i h)
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
 }
-/* To nearest, ties to even; NaN stays NaN. */
+/* To nearest, ties to even; NaN stays NaN. The instruction takes denormals as zero. */
 static inline __m256i vf_narrow(vf x)
 {
+#ifdef __AVX512BF16__
+    return (__m256i)_mm512_cvtneps_pbh(x);
+#else
     __m512i u = _mm512_castps_si512(x), high = _mm512_srli_epi32(u, 16);
     __m512i bias =
         _mm512_add_epi32(_mm512_and_si512(high, _mm512_set1_epi32(1)), _mm512_set1_epi32(0x7fff));
@@ -64,6 +67,7 @@ static inline __m256i vf_narrow(vf x)
     __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
     rounded = _mm512_mask_or_epi32(rounded, nan, high, _mm512_set1_epi32(0x40));
     return _mm512_cvtepi32_epi16(rounded);
+#endif
 }
 static inline vf vf_load_bf16(const uint16_t *p)
 {

@@ -66,13 +66,17 @@ static void act_forward(struct kernels *k, enum activation act, int64_t N, int64
 }
 
 static void act_backward(struct kernels *k, enum activation act, int64_t N, int64_t C, struct mat x,
-                         struct mat dy, struct mat dx)
+                         struct mat dy, struct mat dx, struct mat y)
 {
     (void)k;
     struct view vx = view_of(x, N, C), vdy = view_of(dy, N, C), vdx = view_of(dx, N, C);
+    struct view vy = view_of(y, N, C);
     for (int64_t n = 0; n < N; n++)
-        for (int64_t c = 0; c < C; c++)
-            view_put(vdx, n, c, act_derivative(act, view_get(vx, n, c)) * view_get(vdy, n, c));
+        for (int64_t c = 0; c < C; c++) {
+            double from = view_get(vx, n, c);
+            view_put(vdx, n, c, act_derivative(act, from) * view_get(vdy, n, c));
+            if (vy.p) view_put(vy, n, c, act_value(act, from));
+        }
 }
 
 static void gate_forward(struct kernels *k, enum activation act, int64_t N, int64_t F, struct mat x,
@@ -86,15 +90,17 @@ static void gate_forward(struct kernels *k, enum activation act, int64_t N, int6
 }
 
 static void gate_backward(struct kernels *k, enum activation act, int64_t N, int64_t F,
-                          struct mat x, struct mat dy, struct mat dx)
+                          struct mat x, struct mat dy, struct mat dx, struct mat y)
 {
     (void)k;
     struct view vx = view_of(x, N, 2 * F), vdy = view_of(dy, N, F), vdx = view_of(dx, N, 2 * F);
+    struct view vy = view_of(y, N, F);
     for (int64_t n = 0; n < N; n++)
         for (int64_t f = 0; f < F; f++) {
             double gate = view_get(vx, n, f), up = view_get(vx, n, F + f), d = view_get(vdy, n, f);
             view_put(vdx, n, f, act_derivative(act, gate) * up * d);
             view_put(vdx, n, F + f, act_value(act, gate) * d);
+            if (vy.p) view_put(vy, n, f, act_value(act, gate) * up);
         }
 }
 

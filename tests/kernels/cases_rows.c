@@ -262,7 +262,7 @@ static const struct op norm_backward = {.name = "norm_backward",
 /* ---- activations ---- */
 
 enum { AF_X, AF_Y };
-enum { AB_X, AB_Y, AB_DY, AB_DX };
+enum { AB_X, AB_Y, AB_DY, AB_DX, AB_AGAIN };
 
 static void act_setup(struct problem *p, int64_t width)
 {
@@ -277,6 +277,7 @@ static void act_back_setup(struct problem *p, int64_t width)
     p->a[AB_Y].role = ROOM;
     array_add(p, "dy", IN, s->x, s->N, s->C, UNIFORM);
     array_add(p, "dx", OUT, s->x, s->N, width * s->C, ZERO);
+    array_add(p, "y again", OUT, s->x, s->N, s->C, ZERO);
     p->a[AB_Y].gradient = AB_DY;
     p->a[AB_X].gradient = AB_DX;
 }
@@ -318,12 +319,14 @@ static void gate_forward_whole(struct kernels *k, struct problem *p)
 static void act_backward_call(struct kernels *k, struct problem *p, int64_t first, int64_t last)
 {
     k->act_backward(k, p->s->act, last - first, p->s->C, mat_from(p, AB_X, first),
-                    mat_from(p, AB_DY, first), mat_from(p, AB_DX, first));
+                    mat_from(p, AB_DY, first), mat_from(p, AB_DX, first),
+                    mat_from(p, AB_AGAIN, first));
 }
 static void gate_backward_call(struct kernels *k, struct problem *p, int64_t first, int64_t last)
 {
     k->gate_backward(k, p->s->act, last - first, p->s->C, mat_from(p, AB_X, first),
-                     mat_from(p, AB_DY, first), mat_from(p, AB_DX, first));
+                     mat_from(p, AB_DY, first), mat_from(p, AB_DX, first),
+                     mat_from(p, AB_AGAIN, first));
 }
 
 /* V: inputs up to 26 instead of 1. */
