@@ -250,8 +250,8 @@ void mp_array_init(struct mp_value *v)
     *v = (struct mp_value){.type = MP_ARRAY};
 }
 
-static enum err set_bytes(struct errctx *e, struct mp_value *v, enum mp_type type, const void *data,
-                          size_t n)
+enum err mp_bytes(struct errctx *e, struct mp_value *v, enum mp_type type, const void *data,
+                  size_t n)
 {
     char *copy;
     TRY(mem_new(e, &copy, n + 1, 1, "a msgpack value"));
@@ -305,9 +305,9 @@ static enum err from_object(struct errctx *e, const msgpack_object *o, struct mp
         *v = (struct mp_value){.type = MP_REAL, .as.real = o->via.f64};
         return ERR_OK;
     case MSGPACK_OBJECT_STR:
-        return set_bytes(e, v, MP_STRING, o->via.str.ptr, o->via.str.size);
+        return mp_bytes(e, v, MP_STRING, o->via.str.ptr, o->via.str.size);
     case MSGPACK_OBJECT_BIN:
-        return set_bytes(e, v, MP_BINARY, o->via.bin.ptr, o->via.bin.size);
+        return mp_bytes(e, v, MP_BINARY, o->via.bin.ptr, o->via.bin.size);
     case MSGPACK_OBJECT_ARRAY:
     case MSGPACK_OBJECT_MAP:
         return list_from_objects(e, o, v);
@@ -339,7 +339,7 @@ enum err mp_copy(struct errctx *e, const struct mp_value *from, struct mp_value 
     *to = *from;
     if (from->type == MP_STRING || from->type == MP_BINARY) {
         to->type = MP_NIL;
-        return set_bytes(e, to, from->type, from->as.bytes.data, from->as.bytes.len);
+        return mp_bytes(e, to, from->type, from->as.bytes.data, from->as.bytes.len);
     }
     if (from->type != MP_ARRAY && from->type != MP_MAP) return ERR_OK;
     *to = (struct mp_value){.type = from->type};
@@ -400,9 +400,8 @@ struct mp_value *mp_get(const struct mp_value *map, const char *key)
     return NULL;
 }
 
-/* Puts *value, taken over, under key. */
-static enum err set_take(struct errctx *e, struct mp_value *map, const char *key,
-                         struct mp_value *value)
+enum err mp_set_take(struct errctx *e, struct mp_value *map, const char *key,
+                     struct mp_value *value)
 {
     struct mp_value *old = mp_get(map, key);
     if (old) {
@@ -412,7 +411,7 @@ static enum err set_take(struct errctx *e, struct mp_value *map, const char *key
     }
     struct mp_value name;
     enum err code = list_reserve(e, map, 2);
-    if (code == ERR_OK) code = set_bytes(e, &name, MP_STRING, key, strlen(key));
+    if (code == ERR_OK) code = mp_bytes(e, &name, MP_STRING, key, strlen(key));
     if (code != ERR_OK) {
         mp_fini(value);
         return code;
@@ -427,50 +426,58 @@ enum err mp_set(struct errctx *e, struct mp_value *map, const char *key,
 {
     struct mp_value v;
     TRY(mp_copy(e, value, &v));
-    return set_take(e, map, key, &v);
+    return mp_set_take(e, map, key, &v);
 }
 
 enum err mp_set_int(struct errctx *e, struct mp_value *map, const char *key, int64_t i)
 {
     struct mp_value v = {.type = MP_INT, .as.i = i};
     if (i >= 0) v = (struct mp_value){.type = MP_UINT, .as.u = (uint64_t)i};
-    return set_take(e, map, key, &v);
+    return mp_set_take(e, map, key, &v);
 }
 
 enum err mp_set_real(struct errctx *e, struct mp_value *map, const char *key, double real)
 {
     struct mp_value v = {.type = MP_REAL, .as.real = real};
-    return set_take(e, map, key, &v);
+    return mp_set_take(e, map, key, &v);
 }
 
 enum err mp_set_bool(struct errctx *e, struct mp_value *map, const char *key, bool b)
 {
     struct mp_value v = {.type = MP_BOOL, .as.boolean = b};
-    return set_take(e, map, key, &v);
+    return mp_set_take(e, map, key, &v);
 }
 
 enum err mp_set_string(struct errctx *e, struct mp_value *map, const char *key, const char *s)
 {
     struct mp_value v;
-    TRY(set_bytes(e, &v, MP_STRING, s, strlen(s)));
-    return set_take(e, map, key, &v);
+    TRY(mp_bytes(e, &v, MP_STRING, s, strlen(s)));
+    return mp_set_take(e, map, key, &v);
 }
 
 enum err mp_set_binary(struct errctx *e, struct mp_value *map, const char *key, const void *data,
                        size_t n)
 {
     struct mp_value v;
-    TRY(set_bytes(e, &v, MP_BINARY, data, n));
-    return set_take(e, map, key, &v);
+    TRY(mp_bytes(e, &v, MP_BINARY, data, n));
+    return mp_set_take(e, map, key, &v);
+}
+
+enum err mp_append_take(struct errctx *e, struct mp_value *array, struct mp_value *value)
+{
+    enum err code = list_reserve(e, array, 1);
+    if (code == ERR_OK)
+        array->as.list.items[array->as.list.count++] = *value;
+    else
+        mp_fini(value);
+    return code;
 }
 
 enum err mp_append(struct errctx *e, struct mp_value *array, const struct mp_value *value)
 {
     struct mp_value v;
-    TRY(list_reserve(e, array, 1));
     TRY(mp_copy(e, value, &v));
-    array->as.list.items[array->as.list.count++] = v;
-    return ERR_OK;
+    return mp_append_take(e, array, &v);
 }
 
 /* ------------------------------------------------------------------ typed reads */

@@ -75,6 +75,13 @@ enum err mp_set_string(struct errctx *e, struct mp_value *map, const char *key,
 enum err mp_set_binary(struct errctx *e, struct mp_value *map, const char *key, const void *v,
                        size_t n) MUST_USE;
 enum err mp_append(struct errctx *e, struct mp_value *array, const struct mp_value *value) MUST_USE;
+/* A new string (UTF-8, the caller knows) or binary of n bytes, copied. */
+enum err mp_bytes(struct errctx *e, struct mp_value *v, enum mp_type type, const void *data,
+                  size_t n) MUST_USE;
+/* As mp_set and mp_append, but *value is taken over, also on failure. */
+enum err mp_set_take(struct errctx *e, struct mp_value *map, const char *key,
+                     struct mp_value *value) MUST_USE;
+enum err mp_append_take(struct errctx *e, struct mp_value *array, struct mp_value *value) MUST_USE;
 
 /* Packing by hand: msgpack-c's packer on a byte buffer with a sticky error (look at e->code once at
  * the end). */

@@ -7,16 +7,21 @@
 
 static const struct {
     const char *name;
-    size_t size;
+    int unit; /* elements in a unit */
+    size_t unit_bytes;
     bool is_float;
 } dtypes[DTYPE_COUNT] = {
-    [DTYPE_NONE] = {"none", 0, false}, [DTYPE_F64] = {"F64", 8, true},
-    [DTYPE_F32] = {"F32", 4, true},    [DTYPE_F16] = {"F16", 2, true},
-    [DTYPE_BF16] = {"BF16", 2, true},  [DTYPE_I64] = {"I64", 8, false},
-    [DTYPE_I32] = {"I32", 4, false},   [DTYPE_I16] = {"I16", 2, false},
-    [DTYPE_I8] = {"I8", 1, false},     [DTYPE_U64] = {"U64", 8, false},
-    [DTYPE_U32] = {"U32", 4, false},   [DTYPE_U16] = {"U16", 2, false},
-    [DTYPE_U8] = {"U8", 1, false},     [DTYPE_BOOL] = {"BOOL", 1, false},
+    [DTYPE_NONE] = {"none", 1, 0, false},     [DTYPE_F64] = {"F64", 1, 8, true},
+    [DTYPE_F32] = {"F32", 1, 4, true},        [DTYPE_F16] = {"F16", 1, 2, true},
+    [DTYPE_BF16] = {"BF16", 1, 2, true},      [DTYPE_I64] = {"I64", 1, 8, false},
+    [DTYPE_I32] = {"I32", 1, 4, false},       [DTYPE_I16] = {"I16", 1, 2, false},
+    [DTYPE_I8] = {"I8", 1, 1, false},         [DTYPE_U64] = {"U64", 1, 8, false},
+    [DTYPE_U32] = {"U32", 1, 4, false},       [DTYPE_U16] = {"U16", 1, 2, false},
+    [DTYPE_U8] = {"U8", 1, 1, false},         [DTYPE_BOOL] = {"BOOL", 1, 1, false},
+    [DTYPE_Q8_0] = {"Q8_0", 32, 34, false},   [DTYPE_Q4_0] = {"Q4_0", 32, 18, false},
+    [DTYPE_Q4_1] = {"Q4_1", 32, 20, false},   [DTYPE_Q5_0] = {"Q5_0", 32, 22, false},
+    [DTYPE_Q5_1] = {"Q5_1", 32, 24, false},   [DTYPE_Q4_K] = {"Q4_K", 256, 144, false},
+    [DTYPE_Q5_K] = {"Q5_K", 256, 176, false}, [DTYPE_Q6_K] = {"Q6_K", 256, 210, false},
 };
 
 static bool dtype_valid(enum dtype t)
@@ -39,12 +44,44 @@ enum dtype dtype_from_name(const char *name, size_t len)
 
 size_t dtype_size(enum dtype t)
 {
-    return dtype_valid(t) ? dtypes[t].size : 0;
+    return dtype_is_blocks(t) ? 0 : dtype_unit_bytes(t);
 }
 
 bool dtype_is_float(enum dtype t)
 {
     return dtype_valid(t) && dtypes[t].is_float;
+}
+
+bool dtype_is_blocks(enum dtype t)
+{
+    return dtype_unit(t) > 1;
+}
+
+int dtype_unit(enum dtype t)
+{
+    return dtype_valid(t) ? dtypes[t].unit : 1;
+}
+
+size_t dtype_unit_bytes(enum dtype t)
+{
+    return dtype_valid(t) ? dtypes[t].unit_bytes : 0;
+}
+
+bool dtype_bytes(enum dtype t, int64_t elements, size_t *bytes)
+{
+    const int unit = dtype_unit(t);
+    if (elements < 0 || elements % unit) return false;
+    return !__builtin_mul_overflow((uint64_t)(elements / unit), dtype_unit_bytes(t), bytes) &&
+           *bytes <= INT64_MAX;
+}
+
+bool dtype_shape_bytes(enum dtype t, int dims, const int64_t *shape, size_t *bytes)
+{
+    int64_t elements = 1;
+    if ((dims > 0 ? shape[dims - 1] : 1) % dtype_unit(t)) return false;
+    for (int i = 0; i < dims; i++)
+        if (shape[i] < 0 || __builtin_mul_overflow(elements, shape[i], &elements)) return false;
+    return dtype_bytes(t, elements, bytes);
 }
 
 float f16_to_f32(uint16_t h)

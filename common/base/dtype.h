@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dtype.h: element types, by the names that safetensors gives them, and the conversions of 16-bit
- * floats. Everything is little-endian. bf16 rounds to nearest even; NaN stays NaN. */
+ * floats. Everything is little-endian. bf16 rounds to nearest even; NaN stays NaN.
+ *
+ * The block-quantised types, by the names that GGUF gives them, have no single elements: a block of
+ * 32 or 256 neighbours of one row stands in a fixed number of bytes (base/blocks.h). Sizes are
+ * therefore counted in units: a unit is a block, or of the other types an element. */
 #ifndef GRAFT_BASE_DTYPE_H
 #define GRAFT_BASE_DTYPE_H
 
@@ -24,6 +28,14 @@ enum dtype {
     DTYPE_U16,
     DTYPE_U8,
     DTYPE_BOOL,
+    DTYPE_Q8_0,
+    DTYPE_Q4_0,
+    DTYPE_Q4_1,
+    DTYPE_Q5_0,
+    DTYPE_Q5_1,
+    DTYPE_Q4_K,
+    DTYPE_Q5_K,
+    DTYPE_Q6_K,
     DTYPE_COUNT
 };
 
@@ -31,9 +43,19 @@ enum dtype {
 const char *dtype_name(enum dtype t);
 /* DTYPE_NONE when the name is not known; `len` bytes of `name` are read. */
 enum dtype dtype_from_name(const char *name, size_t len);
-/* Bytes of one element. */
+/* Bytes of one element; 0 of a block-quantised type, which has none. */
 size_t dtype_size(enum dtype t);
 bool dtype_is_float(enum dtype t);
+
+bool dtype_is_blocks(enum dtype t);
+/* Elements and bytes of a unit: a block, or one element. 1 and 0 for DTYPE_NONE. */
+int dtype_unit(enum dtype t);
+size_t dtype_unit_bytes(enum dtype t);
+/* Bytes of so many elements, which must be whole units: false if they are not, if they are
+ * negative, or if the bytes are more than INT64_MAX. */
+bool dtype_bytes(enum dtype t, int64_t elements, size_t *bytes);
+/* The same of a shape, whose last dimension must be whole units (a scalar has none: dims == 0). */
+bool dtype_shape_bytes(enum dtype t, int dims, const int64_t *shape, size_t *bytes);
 
 static inline float bf16_to_f32(uint16_t h)
 {
