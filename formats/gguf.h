@@ -13,10 +13,10 @@
  * Everything is little-endian. Source: the format's page in ggml and its readers in C and Python.
  * Tensor types that graft has none for (Q2_K, IQ4_NL, MXFP4, ..) are refused by their name.
  *
- * Values and their types. `meta` of the open file holds plain values, as mp_get_int and its like read
- * them; `types` has the same keys: "u8" "i8" "u16" "i16" "u32" "i32" "u64" "i64" "f32" "f64" "bool"
- * "str", "[u32]" for an array of these, and for an array of arrays the list of its elements' types.
- * A string that is not UTF-8 is MP_BINARY. */
+ * Values and their types. `meta` of the open file holds plain values, as mp_get_int and its like
+ * read them; `types` has the same keys: "u8" "i8" "u16" "i16" "u32" "i32" "u64" "i64" "f32" "f64"
+ * "bool" "str", "[u32]" for an array of these, and for an array of arrays the list of its elements'
+ * types. A string that is not UTF-8 is MP_BINARY. */
 #ifndef GRAFT_FORMATS_GGUF_H
 #define GRAFT_FORMATS_GGUF_H
 

@@ -18,8 +18,8 @@
 #include "formats/tensor_file.h"
 
 /* Opens FILE.safetensors, or a file that ends with ".json" as an index, whose shards lie beside it:
- * their names are plain ones. Shards hold exactly the tensors that the index says they hold. meta is
- * __metadata__; of shards, what they agree on. On failure nothing is open. */
+ * their names are plain ones. Shards hold exactly the tensors that the index says they hold. meta
+ * is __metadata__; of shards, what they agree on. On failure nothing is open. */
 enum err safetensors_open(struct errctx *e, const char *path, struct tensor_file *f) MUST_USE;
 
 #endif

@@ -217,6 +217,9 @@ static enum err check_column(struct errctx *e, const struct stream_field *f)
 {
     uint64_t cell = dtype_size(f->dtype);
     TRY(check_name(e, f->name));
+    if (dtype_is_blocks(f->dtype))
+        return err_set(e, ERR_INPUT, "column '%s': type %s is one of tensors only", f->name,
+                       dtype_name(f->dtype));
     if (stream_field_ragged(f)) return ERR_OK;
     for (int i = 0; i < f->dims; i++)
         if (f->shape[i] < 1 || __builtin_mul_overflow(cell, (uint64_t)f->shape[i], &cell) ||
@@ -231,6 +234,9 @@ static enum err check_tensor(struct errctx *e, const struct stream_field *f)
 {
     uint64_t bytes = dtype_size(f->dtype);
     TRY(check_name(e, f->name));
+    if (dtype_is_blocks(f->dtype))
+        return err_set(e, ERR_INPUT, "tensor '%s': type %s is not carried", f->name,
+                       dtype_name(f->dtype));
     for (int i = 0; i < f->dims; i++)
         if (f->shape[i] < 0 || __builtin_mul_overflow(bytes, (uint64_t)f->shape[i], &bytes) ||
             bytes > INT64_MAX / 2)

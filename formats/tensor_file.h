@@ -52,9 +52,9 @@ void tensor_file_close(struct tensor_file *f);
 /* NULL when absent. */
 const struct tensor_entry *tensor_file_find(const struct tensor_file *f, const char *name);
 
-/* Bytes [from, from + n) of a tensor's data have been used for now: pages that hold nothing else are
- * given back, and read again from the file should anybody look. So that a file larger than memory
- * goes through a process that stays small. */
+/* Bytes [from, from + n) of a tensor's data have been used for now: pages that hold nothing else
+ * are given back, and read again from the file should anybody look. So that a file larger than
+ * memory goes through a process that stays small. */
 void tensor_file_release(const struct tensor_file *f, const struct tensor_entry *t, size_t from,
                          size_t n);
 
