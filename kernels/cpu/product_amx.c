@@ -66,29 +66,36 @@ static void lines_ahead(struct view v, int64_t first, int64_t lines, int64_t len
         line_ahead(line_of(v, i), (size_t)length * sizeof(uint16_t));
 }
 
-/* A step of the depth of rows i .. + 32: [32 rows][step]. */
-static void load_rows(struct view a, int64_t i, int64_t rows, int64_t k, int64_t depth,
-                      __m512i out[STEP])
+/* Rows in blocks of 32, a block's steps of the depth `step` elements apart, its rows within a step
+ * `row`. Where rows are lines, these are read along their whole length; else a step of all rows
+ * lies along 32 lines. */
+static void pack_lines(struct view a, int64_t rows, int64_t depth, uint16_t *to, int64_t row,
+                       int64_t step)
 {
-    if (a.trans) {
-        load_columns(a, k, depth, i, rows, out);
-        return;
+    int64_t deep = tasks_of(depth, STEP) * STEP, whole = tasks_of(rows, STEP) * STEP;
+    for (int64_t i = 0; i < whole; i++) {
+        uint16_t *out = to + i / STEP * STEP * deep + i % STEP * row;
+        if (i + 1 < rows) line_ahead(line_of(a, i + 1), (size_t)depth * sizeof(uint16_t));
+        for (int64_t k = 0; k < depth; k += STEP, out += step)
+            _mm512_storeu_si512(out, i < rows ? load_n(line_of(a, i) + k, depth - k)
+                                              : _mm512_setzero_si512());
     }
-    for (int64_t r = 0; r < STEP; r++)
-        out[r] = i + r < rows ? load_n(line_of(a, i + r) + k, depth - k) : _mm512_setzero_si512();
 }
 
-/* Line r of such a step goes to r * row, steps of a block follow each other by `step`. */
 static void pack_steps(struct view a, int64_t rows, int64_t depth, uint16_t *to, int64_t row,
                        int64_t step)
 {
     int64_t deep = tasks_of(depth, STEP) * STEP;
-    if (a.trans) lines_ahead(a, 0, depth, rows);
+    if (!a.trans) {
+        pack_lines(a, rows, depth, to, row, step);
+        return;
+    }
+    lines_ahead(a, 0, depth, rows);
     for (int64_t k = 0; k < depth; k += STEP) {
-        if (a.trans) lines_ahead(a, k + STEP, depth, rows);
+        lines_ahead(a, k + STEP, depth, rows);
         for (int64_t i = 0; i < rows; i += STEP) {
             __m512i lines[STEP];
-            load_rows(a, i, rows, k, depth, lines);
+            load_columns(a, k, depth, i, rows, lines);
             for (int64_t r = 0; r < STEP; r++)
                 _mm512_storeu_si512(to + i * deep + k / STEP * step + r * row, lines[r]);
         }

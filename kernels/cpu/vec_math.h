@@ -144,8 +144,7 @@ struct row {
 static inline struct row row_of(struct view v, int64_t n)
 {
     assert(v.col == 1 || !v.p);
-    return (struct row){v.p ? v.p + n * v.row * (int64_t)dtype_size(v.dtype) : NULL,
-                        v.dtype == DTYPE_BF16};
+    return (struct row){view_at(&v, n, 0), v.dtype == DTYPE_BF16};
 }
 static inline vf row_get(struct row r, int64_t i, int64_t n)
 {
