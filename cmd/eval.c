@@ -83,12 +83,9 @@ static enum err load_and_judge(struct errctx *e, struct stage *stage, struct ker
 
 static enum err print_plan(struct errctx *e, struct kernels *k)
 {
-    struct model_use use = use_of();
-    struct model_config config;
+    const struct model_use use = use_of();
     struct plan plan;
-    TRY(model_load_config(e, k, opts.model, &config));
-    evaluate_fit(&use, &config);
-    TRY(model_plan(e, &config, &use, common_thread_count(&opts.common), &plan));
+    TRY(model_plan_file(e, k, opts.model, &use, common_thread_count(&opts.common), &plan));
     plan_print(&plan, stdout);
     plan_fini(&plan);
     return ERR_OK;

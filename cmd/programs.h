@@ -47,6 +47,7 @@
     X("init", MODELS, "make a model with random weights")                                          \
     X("import", MODELS, "bring in tokenizers and models of other formats")                         \
     X("pretrain", LEARNING, "train a model on a stream of tokens")                                 \
+    X("extract-features", USING, "turn texts into vectors with a model")                           \
     X("generate", USING, "continue prompts with a model")                                          \
     X("eval", JUDGING, "judge a model on a stream of tokens")
 

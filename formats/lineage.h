@@ -83,6 +83,9 @@ struct run {
     struct run_slot *slots;
     size_t slots_count, slots_capacity;
     struct stream_writer *writer; /* of stream_writer_open; flushed while a pipe would block */
+    /* Called before that, so that what waits for company is computed and written. May be NULL. */
+    enum err (*before_wait)(struct errctx *e, void *ctx);
+    void *before_wait_ctx;
 };
 enum err run_init(struct errctx *e, struct run *run, const char *program,
                   const char *version) MUST_USE;

@@ -635,7 +635,9 @@ enum err stream_reader_stop(struct errctx *e, struct stream_reader *r)
 static enum err flush_writer(struct errctx *e, void *ctx)
 {
     const struct stream_reader *r = ctx;
-    return r->run && r->run->writer ? stream_writer_flush(e, r->run->writer) : ERR_OK;
+    if (!r->run || !r->run->writer) return ERR_OK;
+    if (r->run->before_wait) TRY(r->run->before_wait(e, r->run->before_wait_ctx));
+    return stream_writer_flush(e, r->run->writer);
 }
 
 static enum err first_begin(struct errctx *e, struct stream_reader *r)

@@ -11,6 +11,7 @@
 #include "common/base/io.h"
 #include "common/base/mem.h"
 #include "common/base/prog.h"
+#include "common/model/tokens_check.h"
 
 #define FIELD(f) offsetof(struct evaluate_cfg, f)
 
@@ -41,8 +42,6 @@ struct evaluation {
     struct evaluate_cfg cfg;
     uint32_t mask;   /* id, for pseudo-likelihood */
     int64_t unknown; /* id or -1 */
-    uint8_t tokenizer[16];
-    bool has_tokenizer;
 
     struct batch batch;
     int64_t *owner; /* [rows of the batch] index of the document */
@@ -147,8 +146,6 @@ enum err evaluation_new(struct errctx *e, struct model *m, const struct objectiv
     v->model = m;
     v->cfg = *cfg;
     v->started = prog_seconds();
-    v->has_tokenizer = model_tokenizer(m) != NULL;
-    if (v->has_tokenizer) tokenizer_spec_id(model_tokenizer(m), v->tokenizer);
     if (choose_objective(e, v, objective) != ERR_OK ||
         batch_init(e, &v->batch, cfg->micro_tokens, cfg->micro_tokens / 16) != ERR_OK) {
         evaluation_free(v);
@@ -269,34 +266,6 @@ static enum err append_pseudo(struct errctx *e, struct evaluation *v, const stru
 
 /* ---- reading ---- */
 
-static enum err check_stream(struct errctx *e, const struct evaluation *v,
-                             const struct stream_reader *input, const struct tokens_layout *l)
-{
-    if (v->has_tokenizer && memcmp(l->tokenizer, v->tokenizer, sizeof v->tokenizer) != 0)
-        return err_set(
-            e, ERR_INPUT,
-            "'%s' was made with another tokenizer than the model's: tokenize the text again with "
-            "'graft tokenize -t' and the model",
-            stream_reader_name(input));
-    if (l->vocab > model_config_of(v->model)->vocab)
-        return err_set(e, ERR_INPUT,
-                       "'%s' has a vocabulary of %" PRId64 ", the model one of %" PRId64,
-                       stream_reader_name(input), l->vocab, model_config_of(v->model)->vocab);
-    return ERR_OK;
-}
-
-static enum err check_length(struct errctx *e, const struct evaluation *v,
-                             const struct tokens_row *row, int64_t ordinal)
-{
-    int64_t context = model_config_of(v->model)->context;
-    if (row->n > context)
-        return err_set(e, ERR_INPUT,
-                       "row %" PRId64 " has %" PRId64 " tokens, the model's context is %" PRId64
-                       ": cut the documents with 'graft tokenize --length %" PRId64 "'",
-                       ordinal, row->n, context, context);
-    return ERR_OK;
-}
-
 static bool starts_special(const struct evaluation *v, const struct tokens_row *row)
 {
     const struct tokenizer_spec *spec = model_tokenizer(v->model);
@@ -320,7 +289,7 @@ static enum err read_row(struct errctx *e, struct evaluation *v, const struct to
 {
     int64_t document;
     double scored;
-    TRY(check_length(e, v, row, ordinal));
+    TRY(tokens_check_row(e, v->model, row, ordinal));
     TRY(find_document(e, v, row->doc, &document));
     if (v->objective) {
         TRY(next_row(e, v, row->n, document));
@@ -369,7 +338,7 @@ enum err evaluation_read(struct errctx *e, struct evaluation *v, struct stream_r
     enum stream_event event;
     int64_t before = v->rows, total = stream_reader_rows_total(input);
     TRY(tokens_layout_find(e, stream_reader_begin(input), stream_reader_name(input), &l));
-    TRY(check_stream(e, v, input, &l));
+    TRY(tokens_check_stream(e, v->model, stream_reader_name(input), &l));
     for (;;) {
         if (v->cfg.rows > 0 && v->rows >= v->cfg.rows) return stream_reader_drain(e, input);
         TRY(stream_reader_next(e, input, &event, &rows, &piece));

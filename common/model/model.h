@@ -75,10 +75,20 @@ void model_refresh(struct model *m);
 enum err model_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
                     int threads, struct plan *out) MUST_USE;
 
+/* The same for the model of a file, with use.fit. */
+enum err model_plan_file(struct errctx *e, struct kernels *k, const char *path,
+                         const struct model_use *use, int threads, struct plan *out) MUST_USE;
+
 /* One micro-batch forward, hidden states after the final norm stay in the arena. step keys dropout.
  */
 enum err model_forward(struct errctx *e, struct model *m, const struct batch *b,
                        uint32_t step) MUST_USE;
+
+/* The same through the first `layers` blocks only, without a loss afterwards. *hidden: the states
+ * (N, C) behind them, F32 or the use's dtype; behind the last block as model_hidden has them. A
+ * row's numbers do not depend on the other rows of the batch. */
+enum err model_forward_to(struct errctx *e, struct model *m, const struct batch *b, int64_t layers,
+                          struct mat *hidden) MUST_USE;
 
 /* Loss at the scored places after model_forward. Per-token losses and ranks, host arrays [N], may
  * be NULL; *sum += sum of weight * loss in token order (double). gradient: also runs the head's

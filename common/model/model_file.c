@@ -279,6 +279,16 @@ enum err model_load_config(struct errctx *e, struct kernels *k, const char *path
     return ERR_OK;
 }
 
+enum err model_plan_file(struct errctx *e, struct kernels *k, const char *path,
+                         const struct model_use *use, int threads, struct plan *out)
+{
+    struct model_config c;
+    struct model_use fitted = *use;
+    TRY(model_load_config(e, k, path, &c));
+    if (use->fit) use->fit(&fitted, &c);
+    return model_plan(e, &c, &fitted, threads, out);
+}
+
 /* ------------------------------------------------------------------ saving */
 
 static enum err write_model(struct errctx *e, const struct model *m, struct stream_writer *w,

@@ -66,7 +66,9 @@ static void enter(const struct model *m, enum model_part part, int64_t layer)
     workspace_enter(m->k, &m->c, &m->work, part, layer);
 }
 
-enum err model_forward(struct errctx *e, struct model *m, const struct batch *b, uint32_t step)
+/* Embeddings and blocks, before layer `layers`. */
+static enum err run_blocks(struct errctx *e, struct model *m, const struct batch *b, uint32_t step,
+                           int64_t layers)
 {
     m->batch = NULL;
     m->head_done = false;
@@ -95,16 +97,37 @@ enum err model_forward(struct errctx *e, struct model *m, const struct batch *b,
     model_set_angles(m, &m->pass, m->work.slots);
     const struct pass *p = &m->pass;
     embed_tokens(m, p, m->work.slots, stream(m, 0));
-    for (int64_t l = 0; l < m->c.layers; l++) {
+    for (int64_t l = 0; l < layers; l++) {
         enter(m, PART_FORWARD, l);
         block_forward(p, &m->blocks[l], m->work.buffers[l].forward, stream(m, l), stream(m, l + 1),
                       (struct mat){0});
     }
+    return ERR_OK;
+}
+
+enum err model_forward(struct errctx *e, struct model *m, const struct batch *b, uint32_t step)
+{
+    const struct pass *p = &m->pass;
+    TRY(run_blocks(e, m, b, step, m->c.layers));
     enter(m, PART_HEAD, 0);
     if (m->c.final_norm)
         norm_apply(p, &m->final_norm, p->N, stream(m, m->c.layers), model_hidden(m),
                    m->work.slots[MODEL_FINAL_MEAN], m->work.slots[MODEL_FINAL_RSTD]);
     m->batch = b;
+    return ERR_OK;
+}
+
+enum err model_forward_to(struct errctx *e, struct model *m, const struct batch *b, int64_t layers,
+                          struct mat *hidden)
+{
+    if (layers == m->c.layers) {
+        TRY(model_forward(e, m, b, 0));
+        *hidden = model_hidden(m);
+        return ERR_OK;
+    }
+    TRY(run_blocks(e, m, b, 0, layers));
+    enter(m, PART_FORWARD, layers);
+    *hidden = stream(m, layers);
     return ERR_OK;
 }
 

@@ -130,6 +130,7 @@ attempts() {
     attempts bash -c spooled
 }
 @test "import" { attempts graft-import -q --pattern gpt2 --special 'eos=<e>' ../x.tiktoken -o out; }
+@test "extract-features" { attempts graft-extract-features -q -j 2 -m ../a.model ../a.tokens -o out; }
 @test "eval" { attempts graft-eval -q -j 2 -m ../a.model ../a.tokens; }
 @test "generate" { attempts graft-generate -q -j 2 -m ../a.model -p document -n 4; }
 

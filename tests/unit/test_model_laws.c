@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_model_laws.c: what must not show in the bits of loss and gradients: threads, the cut into
- * micro-batches, recompute; and what must be close: bf16 to f32. For each architecture, on the
- * reference and on the CPU's kernels. */
+ * micro-batches, recompute, and of hidden states the other rows; and what must be close: bf16 to
+ * f32. For each architecture, on the reference and on the CPU's kernels. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -109,6 +109,62 @@ static void any_cut(void **state)
     }
 }
 
+/* Hidden states of row r of a batch, behind each number of blocks. */
+static void states_of(struct model *m, const struct batch *b, int64_t row, float *out)
+{
+    struct errctx e = ERRCTX_INIT;
+    const struct model_config *c = model_config_of(m);
+    const int64_t n = b->row_length[row] * c->width;
+    for (int64_t layer = 0; layer <= c->layers; layer++) {
+        struct mat h;
+        assert_int_equal(model_forward_to(&e, m, b, layer, &h), ERR_OK);
+        const size_t size = dtype_size(h.dtype);
+        const uint8_t *from = (const uint8_t *)support_numbers(m, h.buf);
+        memset(out + layer * n, 0, (size_t)n * sizeof *out);
+        memcpy(out + layer * n, from + (size_t)(b->row_start[row] * c->width) * size,
+               (size_t)n * size);
+    }
+}
+
+/* A row's numbers are the same alone and among others, whatever their lengths. */
+static void any_company(const char *device, enum dtype dtype, int arch)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct support s;
+    struct batch all, one;
+    const struct model_config c = support_config_wide(support_archs[arch]);
+    const struct model_use use = {.dtype = dtype, .tokens = 768};
+    support_open(&s, device, 2);
+    struct model *m = support_model(&s, &c, &use);
+    support_batch(&all, &c, 768, ARRAY_LEN(lengths), lengths, 40);
+    assert_int_equal(all.grains, 1);
+    for (size_t r = 0; r < ARRAY_LEN(lengths); r++) {
+        const size_t n = (size_t)((c.layers + 1) * lengths[r] * c.width);
+        float *a = malloc(n * sizeof *a), *b = malloc(n * sizeof *b);
+        support_batch(&one, &c, 768, 1, lengths + r, 40 + (int64_t)r);
+        states_of(m, &all, (int64_t)r, a);
+        states_of(m, &one, 0, b);
+        assert_memory_equal(a, b, n * sizeof *a);
+        assert_int_equal(e.code, ERR_OK);
+        batch_fini(&one);
+        free(a);
+        free(b);
+    }
+    batch_fini(&all);
+    model_free(m);
+    support_close(&s);
+}
+
+static void alone_and_in_company(void **state)
+{
+    (void)state;
+    for (int arch = 0; arch < 3; arch++) {
+        any_company("ref", DTYPE_F32, arch);
+        any_company("cpu", DTYPE_F32, arch);
+        any_company("cpu", DTYPE_BF16, arch);
+    }
+}
+
 static void any_threads(void **state)
 {
     (void)state;
@@ -210,11 +266,10 @@ static void close_to_reference(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(any_cut),
-                                       cmocka_unit_test(any_threads),
-                                       cmocka_unit_test(recomputed),
-                                       cmocka_unit_test(dropout_shows),
-                                       cmocka_unit_test(dropout_places_differ),
-                                       cmocka_unit_test(close_to_reference)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_cut),           cmocka_unit_test(alone_and_in_company),
+        cmocka_unit_test(any_threads),       cmocka_unit_test(recomputed),
+        cmocka_unit_test(dropout_shows),     cmocka_unit_test(dropout_places_differ),
+        cmocka_unit_test(close_to_reference)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* features.h: one vector for each row of tokens: a layer's hidden states, pooled.
+ *
+ *     tokens -> row_pass -> hidden states (T, C) of a row -> cls | mean | max | last -> [normalise]
+ *            -> a row of kind features: `x` F32 [C] and the columns of the tokens row that are not
+ *               about single tokens
+ *
+ *   cls   the first token's          last   the last one's
+ *   mean  of all tokens, special ones included, as sentence-transformers has it
+ *   max   of all tokens, number by number
+ *   normalise   x / max(|x|, 1e-12), Euclidean
+ *
+ * Layer 0 is what the embeddings give, layer L what block L does; the last one is taken behind the
+ * final norm, where the model has one (transformers' hidden_states). Sums are in double precision
+ * in the order of tokens.
+ *
+ * meta: "base" (id of the model), "layer", "pooling", "normalize", and what that of the tokens
+ * stream says besides the tokens themselves. */
+#ifndef GRAFT_USE_FEATURES_H
+#define GRAFT_USE_FEATURES_H
+
+#include "common/use/row_pass.h"
+
+enum features_pooling {
+    FEATURES_AUTO, /* mean */
+    FEATURES_CLS,
+    FEATURES_MEAN,
+    FEATURES_MAX,
+    FEATURES_LAST
+};
+
+struct features_cfg {
+    int pooling; /* enum features_pooling */
+    bool normalize;
+    int64_t layer; /* -1: the last */
+};
+extern const struct opt features_table[];
+#define FEATURES_CFG ((struct features_cfg){.layer = -1})
+
+/* The begin of the output for tokens that begin with `tokens`. ERR_USAGE: a layer that the model
+ * has not. */
+struct features;
+enum err features_new(struct errctx *e, struct model *m, const struct features_cfg *cfg,
+                      const struct stream_begin *tokens, struct stream_begin *begin,
+                      struct features **out) MUST_USE;
+void features_free(struct features *f);
+/* Where rows go; before the first. */
+void features_set_output(struct features *f, struct stream_writer *w);
+/* For row_pass_run, with the features as ctx. */
+enum err features_batch(struct errctx *e, void *features, const struct batch *b,
+                        const struct stream_rows *rows) MUST_USE;
+
+#endif
