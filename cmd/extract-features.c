@@ -78,6 +78,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
         .dtype = compute_dtype(&opts.compute), .fit = row_pass_fit, .fit_ctx = &opts.pass};
     struct compute compute;
     struct stage stage;
+    features_note_given(&opts.features, sets);
     enum err r = opts.common.plan ? stage_open_run(e, &stage, p, &opts.common)
                                   : stage_open(e, &stage, p, operands, &opts.common, STREAM_TOKENS);
     if (r == ERR_OK) {

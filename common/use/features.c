@@ -8,13 +8,19 @@
 
 #include "common/base/mem.h"
 #include "common/base/pool.h"
+#include "common/base/prog.h"
+#include "common/model/embedding.h"
 
 #define FIELD(f) offsetof(struct features_cfg, f)
 
 const struct opt features_table[] = {
-    {"pooling", 0, OPT_CHOICE, FIELD(pooling), "auto|cls|mean|max|last",
-     "how the vectors of a row's tokens become one; auto: mean"},
-    {"normalize", 0, OPT_FLAG, FIELD(normalize), NULL, "make each vector one of length 1"},
+    {"pooling", 0, OPT_STRING, FIELD(pooling), "NAME,...",
+     "how the vectors of a row's tokens become one: cls, max, mean, mean_sqrt_len, weighted_mean, "
+     "last "
+     "(default: as the model says, else mean)",
+     0},
+    {"normalize", 0, OPT_FLAG, FIELD(normalize), NULL,
+     "make each vector one of length 1 (default: as the model says)", OPT_NO_DEFAULT},
     {"layer", 0, OPT_INT, FIELD(layer), "N",
      "take the vectors behind block N, 0: of the embeddings (default: the last)", OPT_NO_DEFAULT,
      -1, 1e9},
@@ -23,12 +29,16 @@ const struct opt features_table[] = {
 struct features {
     struct model *model;
     struct features_cfg cfg;
+    unsigned pooling; /* bits of enum pooling */
+    int64_t longest;  /* tokens of a row that the model was meant for */
+    bool warned;
     const struct stream_begin *tokens;
     struct stream_writer *output;
     struct row_columns columns;
-    int64_t width;
-    double *sums; /* [threads, C] */
-    float *x;     /* [rows, C] */
+    int64_t width; /* C */
+    int64_t size;  /* of a vector */
+    double *sums;  /* [threads, size] */
+    float *x;      /* [rows, size] */
     uint8_t *hidden;
     size_t x_capacity, hidden_capacity;
     /* of the batch at hand */
@@ -38,10 +48,9 @@ struct features {
 
 /* ---- opening ---- */
 
-static const char *pooling_name(int pooling)
+void features_note_given(struct features_cfg *cfg, const struct opt_set *sets)
 {
-    static const char *const names[] = {"auto", "cls", "mean", "max", "last"};
-    return names[pooling];
+    cfg->normalize_given = opts_given(sets, "normalize");
 }
 
 static bool is_about_tokens(const char *key)
@@ -50,6 +59,22 @@ static bool is_about_tokens(const char *key)
     for (size_t i = 0; i < ARRAY_LEN(keys); i++)
         if (strcmp(key, keys[i]) == 0) return true;
     return false;
+}
+
+static enum err declare_pooling(struct errctx *e, const struct features *f, struct mp_value *meta)
+{
+    struct mp_value list;
+    mp_array_init(&list);
+    for (unsigned bit = 1; bit <= POOLING_LAST; bit <<= 1) {
+        struct mp_value name = {.type = MP_STRING};
+        if (!(f->pooling & bit)) continue;
+        name.as.bytes.data = (char *)(uintptr_t)pooling_name(bit);
+        name.as.bytes.len = strlen(name.as.bytes.data);
+        if (mp_append(e, &list, &name) != ERR_OK) break;
+    }
+    if (e->code == ERR_OK) (void)!mp_set(e, meta, "pooling", &list);
+    mp_fini(&list);
+    return e->code;
 }
 
 static enum err declare_meta(struct errctx *e, const struct features *f, struct mp_value *meta)
@@ -61,26 +86,52 @@ static enum err declare_meta(struct errctx *e, const struct features *f, struct 
     }
     TRY(mp_set_binary(e, meta, "base", model_id(f->model), 16));
     TRY(mp_set_int(e, meta, "layer", f->cfg.layer));
-    TRY(mp_set_string(e, meta, "pooling", pooling_name(f->cfg.pooling)));
+    TRY(declare_pooling(e, f, meta));
     return mp_set_bool(e, meta, "normalize", f->cfg.normalize);
 }
 
 static enum err declare(struct errctx *e, struct features *f, struct stream_begin *begin)
 {
     TRY(row_columns_pass(e, f->tokens, false, begin, &f->columns));
-    TRY(stream_begin_column(e, begin, "x", DTYPE_F32, 1, &f->width));
+    TRY(stream_begin_column(e, begin, "x", DTYPE_F32, 1, &f->size));
     begin->expect.rows = f->tokens->expect.rows;
     return declare_meta(e, f, &begin->meta);
 }
 
+static enum err parse_poolings(struct errctx *e, const char *text, unsigned *out)
+{
+    *out = 0;
+    for (;;) {
+        char name[32] = "";
+        const size_t n = strcspn(text, ",");
+        if (n < sizeof name) memcpy(name, text, n);
+        const unsigned bit = pooling_from_name(name);
+        if (!bit || (*out & bit))
+            return err_set(e, ERR_USAGE,
+                           bit ? "--pooling: '%.*s' twice"
+                               : "--pooling: '%.*s' is none of cls, max, mean, mean_sqrt_len, "
+                                 "weighted_mean, last",
+                           (int)n, text);
+        *out |= bit;
+        if (text[n] == 0) return ERR_OK;
+        text += n + 1;
+    }
+}
+
 static enum err resolve(struct errctx *e, struct features *f)
 {
+    const struct embedding *model = model_embedding(f->model);
     const int64_t layers = model_config_of(f->model)->layers;
     if (f->cfg.layer > layers)
         return err_set(e, ERR_USAGE, "--layer %" PRId64 ": the model has %" PRId64 " blocks",
                        f->cfg.layer, layers);
     if (f->cfg.layer < 0) f->cfg.layer = layers;
-    if (f->cfg.pooling == FEATURES_AUTO) f->cfg.pooling = FEATURES_MEAN;
+    f->pooling = model ? model->pooling : POOLING_MEAN;
+    if (f->cfg.pooling) TRY(parse_poolings(e, f->cfg.pooling, &f->pooling));
+    if (!f->cfg.normalize_given) f->cfg.normalize = model && model->normalize;
+    f->longest = model && model->max_length ? model->max_length : INT64_MAX;
+    for (unsigned bit = 1; bit <= POOLING_LAST; bit <<= 1)
+        f->size += f->pooling & bit ? f->width : 0;
     return ERR_OK;
 }
 
@@ -97,7 +148,7 @@ enum err features_new(struct errctx *e, struct model *m, const struct features_c
     f->width = model_config_of(m)->width;
     const size_t threads = (size_t)pool_threads(model_kernels(m)->pool);
     if (resolve(e, f) != ERR_OK || declare(e, f, begin) != ERR_OK ||
-        mem_new(e, &f->sums, threads * (size_t)f->width, sizeof *f->sums, "features") != ERR_OK) {
+        mem_new(e, &f->sums, threads * (size_t)f->size, sizeof *f->sums, "features") != ERR_OK) {
         features_free(f);
         return e->code;
     }
@@ -128,39 +179,57 @@ static double state(const struct features *f, int64_t token, int64_t c)
     return bf16_to_f32(((const uint16_t *)f->hidden)[at]);
 }
 
-static void pool_tokens(const struct features *f, int64_t first, int64_t n, double *x)
+/* One pooling of the tokens first .. first + n - 1. */
+static void pool_tokens(const struct features *f, unsigned how, int64_t first, int64_t n, double *x)
 {
-    const int64_t start = f->cfg.pooling == FEATURES_LAST ? first + n - 1 : first;
-    const bool one = f->cfg.pooling == FEATURES_LAST || f->cfg.pooling == FEATURES_CLS;
-    for (int64_t c = 0; c < f->width; c++) x[c] = state(f, start, c);
-    for (int64_t t = first + 1; !one && t < first + n; t++)
+    const int64_t last = how == POOLING_CLS ? first : first + n - 1;
+    const int64_t from = how == POOLING_LAST ? last : first;
+    double count = 0; /* of weights */
+    for (int64_t t = from; t <= last; t++) {
+        const double weight = how == POOLING_WEIGHTED_MEAN ? (double)(t - from + 1) : 1;
+        count += weight;
         for (int64_t c = 0; c < f->width; c++) {
             const double v = state(f, t, c);
-            if (f->cfg.pooling == FEATURES_MEAN)
-                x[c] += v;
+            if (t == from)
+                x[c] = weight * v;
+            else if (how != POOLING_MAX)
+                x[c] += weight * v;
             else if (v > x[c] || isnan(v))
                 x[c] = v;
         }
-    for (int64_t c = 0; c < f->width && f->cfg.pooling == FEATURES_MEAN; c++) x[c] /= (double)n;
+    }
+    if (how == POOLING_MAX) return;
+    if (how == POOLING_MEAN_SQRT) count = sqrt(count);
+    for (int64_t c = 0; c < f->width; c++) x[c] /= count;
 }
 
 static void pool_row(void *ctx, int64_t row, int thread)
 {
     struct features *f = ctx;
-    double *x = f->sums + thread * f->width, squares = 0;
-    pool_tokens(f, f->batch->row_start[row], f->batch->row_length[row], x);
-    for (int64_t c = 0; c < f->width; c++) squares += x[c] * x[c];
+    double *x = f->sums + thread * f->size, *at = x, squares = 0;
+    for (unsigned bit = 1; bit <= POOLING_LAST; bit <<= 1) {
+        if (!(f->pooling & bit)) continue;
+        pool_tokens(f, bit, f->batch->row_start[row], f->batch->row_length[row], at);
+        at += f->width;
+    }
+    for (int64_t c = 0; c < f->size; c++) squares += x[c] * x[c];
     const double length = f->cfg.normalize ? fmax(sqrt(squares), 1e-12) : 1;
-    for (int64_t c = 0; c < f->width; c++) f->x[row * f->width + c] = (float)(x[c] / length);
+    for (int64_t c = 0; c < f->size; c++) f->x[row * f->size + c] = (float)(x[c] / length);
 }
 
-static enum err check_row(struct errctx *e, const struct features *f, int64_t row)
+static enum err check_row(struct errctx *e, struct features *f, int64_t row)
 {
-    for (int64_t c = 0; c < f->width; c++)
-        if (!isfinite(f->x[row * f->width + c]))
+    for (int64_t c = 0; c < f->size; c++)
+        if (!isfinite(f->x[row * f->size + c]))
             return err_set(e, ERR_INPUT,
                            "row %" PRId64 ": what the model makes of it is not a finite number",
                            f->batch->row_ordinal[row]);
+    if (f->batch->row_length[row] > f->longest && !f->warned) {
+        f->warned = true;
+        prog_warn("row %" PRId64 " has %d tokens, the model makes vectors of at most %" PRId64
+                  ": cut the documents with 'graft tokenize --length %" PRId64 "'",
+                  f->batch->row_ordinal[row], f->batch->row_length[row], f->longest, f->longest);
+    }
     return ERR_OK;
 }
 
@@ -173,7 +242,7 @@ enum err features_batch(struct errctx *e, void *features, const struct batch *b,
     const size_t numbers = (size_t)b->tokens * (size_t)f->states.ld;
     const size_t bytes = numbers * dtype_size(f->states.dtype);
     TRY(mem_grow(e, &f->hidden, &f->hidden_capacity, bytes, 1, "hidden states"));
-    TRY(mem_grow(e, &f->x, &f->x_capacity, (size_t)(b->rows * f->width), sizeof *f->x, "features"));
+    TRY(mem_grow(e, &f->x, &f->x_capacity, (size_t)(b->rows * f->size), sizeof *f->x, "features"));
     k->sync(k);
     k->download(k, f->states.buf, f->hidden, bytes);
     f->batch = b;
@@ -181,7 +250,7 @@ enum err features_batch(struct errctx *e, void *features, const struct batch *b,
     for (int64_t r = 0; r < b->rows; r++) {
         TRY(check_row(e, f, r));
         row_columns_put(&f->columns, f->tokens, rows, r);
-        f->columns.cells[f->columns.count] = f->x + r * f->width;
+        f->columns.cells[f->columns.count] = f->x + r * f->size;
         TRY(stream_writer_row(e, f->output, f->columns.cells, f->columns.elements));
     }
     return ERR_OK;

@@ -1,44 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* features.h: one vector for each row of tokens: a layer's hidden states, pooled.
  *
- *     tokens -> row_pass -> hidden states (T, C) of a row -> cls | mean | max | last -> [normalise]
- *            -> a row of kind features: `x` F32 [C] and the columns of the tokens row that are not
- *               about single tokens
+ *     tokens -> row_pass -> hidden states (T, C) of a row -> pooling -> [normalise]
+ *            -> a row of kind features: `x` F32 [C, or C for each pooling] and the columns of the
+ *               tokens row that are not about single tokens
  *
- *   cls   the first token's          last   the last one's
- *   mean  of all tokens, special ones included, as sentence-transformers has it
- *   max   of all tokens, number by number
- *   normalise   x / max(|x|, 1e-12), Euclidean
+ * Poolings are those of common/model/embedding.h, several laid side by side in their order there.
+ * Normalise: x / max(|x|, 1e-12), Euclidean. What is not said is done as the model says of itself
+ * (meta "embedding"), where it says nothing by the mean, without normalising.
  *
  * Layer 0 is what the embeddings give, layer L what block L does; the last one is taken behind the
  * final norm, where the model has one (transformers' hidden_states). Sums are in double precision
  * in the order of tokens.
  *
- * meta: "base" (id of the model), "layer", "pooling", "normalize", and what that of the tokens
- * stream says besides the tokens themselves. */
+ * meta: "base" (id of the model), "layer", "pooling" (list of names), "normalize", and what that of
+ * the tokens stream says besides the tokens themselves. */
 #ifndef GRAFT_USE_FEATURES_H
 #define GRAFT_USE_FEATURES_H
 
 #include "common/use/row_pass.h"
 
-enum features_pooling {
-    FEATURES_AUTO, /* mean */
-    FEATURES_CLS,
-    FEATURES_MEAN,
-    FEATURES_MAX,
-    FEATURES_LAST
-};
-
 struct features_cfg {
-    int pooling; /* enum features_pooling */
-    bool normalize;
+    const char *pooling; /* names with commas; NULL: as the model says */
+    bool normalize, normalize_given;
     int64_t layer; /* -1: the last */
 };
 extern const struct opt features_table[];
 #define FEATURES_CFG ((struct features_cfg){.layer = -1})
+/* Notes whether --normalize was given, in either way. To be called after opts_parse. */
+void features_note_given(struct features_cfg *cfg, const struct opt_set *sets);
 
 /* The begin of the output for tokens that begin with `tokens`. ERR_USAGE: a layer that the model
- * has not. */
+ * has not, a pooling that is none. */
 struct features;
 enum err features_new(struct errctx *e, struct model *m, const struct features_cfg *cfg,
                       const struct stream_begin *tokens, struct stream_begin *begin,

@@ -36,7 +36,7 @@ for line in sys.stdin:
     head -n 20 corpus.jsonl | graft tokenize -q -t bpe.tok -f jsonl --keep all --length 64 -o kept.tokens
     features -m base.model kept.tokens -o kept.features
     graft inspect --json kept.features >facts
-    jq -e '.kind == "features" and .rows == 20 and .meta.layer == 2 and .meta.pooling == "mean" and .meta.normalize == false
+    jq -e '.kind == "features" and .rows == 20 and .meta.layer == 2 and .meta.pooling == ["mean"] and .meta.normalize == false
         and ([.columns[].name] == ["doc", "part", "bytes", "chars", "keep", "x"])' facts
     [ "$(jq -r .meta.base facts)" = "$(id base.model)" ]
     graft dump kept.features | jq -s -e '[.[] | select(.row) | .row.keep | fromjson | .id] == [range(1; 21)]'
@@ -86,7 +86,7 @@ for line in sys.stdin:
 
 @test "the poolings are what they say" {
     graft head -n 5 mask.tokens -o five.tokens
-    for p in cls mean max last; do
+    for p in cls mean max last mean_sqrt_len weighted_mean cls,mean last,cls; do
         features -m mask.model --pooling $p five.tokens -o $p
         vectors $p >$p.txt
     done
@@ -102,11 +102,21 @@ for m, u, c, l, t in zip(mean, unit, cls, last, top):
     assert all(abs(x / length - y) < 1e-6 for x, y in zip(m, u))
     assert all(x >= y and x >= z and x >= w for x, y, z, w in zip(t, m, c, l))
     assert c != l and c != m
+both, two, root, weighted = map(read, ("cls,mean", "last,cls", "mean_sqrt_len", "weighted_mean"))
+for m, c, l, a, b, r, w in zip(mean, cls, last, both, two, root, weighted):
+    assert a == c + m and b == c + l
+    ratio = r[0] / m[0]
+    assert ratio > 1.5 and all(abs(x * ratio - y) < 1e-5 for x, y in zip(m, r)) and abs(ratio ** 2 - round(ratio ** 2)) < 1e-4
+    assert w != m
 PY
+    status_is 2 graft extract-features -m mask.model --pooling mean,best five.tokens -o f
+    says "'best' is none of"
+    status_is 2 graft extract-features -m mask.model --pooling mean,cls,mean five.tokens -o f
+    says 'twice'
     # of a row with one token all are the same
     graft dump data/val.tokens | jq -c 'if .row then .row.ids = .row.ids[:1] | .row.skip = 0 else . end' | graft undump -q --edited |
         graft head -n 3 -o one.tokens
-    for p in cls mean max last; do
+    for p in cls mean max last mean_sqrt_len weighted_mean; do
         features -m base.model --pooling $p one.tokens -o f
         vectors f >$p.one
         same cls.one $p.one
@@ -129,6 +139,21 @@ PY
     [ "$(vectors f | sort -u | wc -l)" -gt 1 ]
     status_is 2 graft extract-features -m base.model --layer 3 data/val.tokens -o f
     says '--layer 3: the model has 2 blocks'
+}
+
+@test "what the model says of itself is done, and can be said otherwise" {
+    graft dump mask.model | jq -c 'if .begin then .begin.meta.embedding = {pooling: ["cls"], normalize: true, max_length: 5,
+        similarity: "cosine", include_prompt: true, prompts: {}, default_prompt: ""} else . end' | graft undump -q --edited -o saying.model
+    graft extract-features -m saying.model mask.tokens -o said 2>log
+    grep -q 'the model makes vectors of at most 5' log
+    [ "$(wc -l <log)" -eq 1 ]
+    features -m mask.model --pooling cls --normalize mask.tokens -o given
+    vectors said >a; vectors given >b
+    same a b
+    features -m saying.model --pooling mean --no-normalize mask.tokens -o said
+    features -m mask.model mask.tokens -o given
+    vectors said >a; vectors given >b
+    same a b
 }
 
 @test "--truncate takes the first row of each document" {
