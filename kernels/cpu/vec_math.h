@@ -70,11 +70,21 @@ static inline vf vf_normal(vf x, vf *density)
     return vf_select(vf_less(vf_set(0.0f), x), vf_sub(one, tail), tail);
 }
 
-/* sqrt(2 / pi) (x + 0.044715 x^3), doubled: gelu_tanh(x) = x sigmoid of it. */
-static inline vf vf_gelu_argument(vf x)
+/* gelu_tanh(x) = x times this, which is 1 / (1 + 2^t), t = -2 sqrt(2 / pi) (x + 0.044715 x^3) / ln 2.
+ * 2^t = 2^n 2^f, n = round(t), |f| <= 1/2, 1e-7: simpler than vf_exp, as t carries the rounding of
+ * three operations in any case. */
+static inline vf vf_gelu_share(vf x)
 {
-    vf z = vf_mul(x, x);
-    return vf_mul(x, vf_fma(z, vf_set(2 * 0.797884561f * 0.044715f), vf_set(2 * 0.797884561f)));
+    vf z = vf_mul(x, x), one = vf_set(1.0f);
+    vf t = vf_mul(x, vf_fma(z, vf_set(-0.102943240f), vf_set(-2.30220820f)));
+    t = vf_max(vf_set(-125.0f), vf_min(vf_set(125.0f), t));
+    vf n = vf_round(t), f = vf_sub(t, n), p = vf_set(0.00133908634f);
+    p = vf_fma(p, f, vf_set(0.00967603192f));
+    p = vf_fma(p, f, vf_set(0.0555035711f));
+    p = vf_fma(p, f, vf_set(0.240221075f));
+    p = vf_fma(p, f, vf_set(0.693147188f));
+    p = vf_fma(p, f, one);
+    return vf_div(one, vf_add(one, vf_scale2(p, n)));
 }
 
 static inline vf vf_act(enum activation act, vf x)
@@ -86,7 +96,7 @@ static inline vf vf_act(enum activation act, vf x)
     case ACT_GELU:
         return vf_mul(x, vf_normal(x, &unused));
     case ACT_GELU_TANH:
-        return vf_mul(x, vf_sigmoid(vf_gelu_argument(x)));
+        return vf_mul(x, vf_gelu_share(x));
     case ACT_SILU:
         return vf_mul(x, vf_sigmoid(x));
     case ACT_RELU:
@@ -111,7 +121,7 @@ static inline vf vf_act_both(enum activation act, vf x, vf *derivative)
         *derivative = vf_fma(vf_mul(x, vf_set(0.398942280f)), y, s);
         return vf_mul(x, s);
     case ACT_GELU_TANH: {
-        s = vf_sigmoid(vf_gelu_argument(x));
+        s = vf_gelu_share(x);
         y = vf_mul(x, s);
         vf slope =
             vf_fma(vf_mul(x, x), vf_set(6 * 0.797884561f * 0.044715f), vf_set(2 * 0.797884561f));
