@@ -70,9 +70,9 @@ static inline vf vf_normal(vf x, vf *density)
     return vf_select(vf_less(vf_set(0.0f), x), vf_sub(one, tail), tail);
 }
 
-/* gelu_tanh(x) = x times this, which is 1 / (1 + 2^t), where t ln 2 is -2 sqrt(2 / pi) (x + 0.044715
- * x^3). 2^t = 2^n 2^f, n = round(t), |f| <= 1/2, 1e-7: simpler than vf_exp, as t carries the rounding of
- * three operations in any case. */
+/* gelu_tanh(x) = x times this, which is 1 / (1 + 2^t), t = -2 sqrt(2 / pi) (x + 0.044715 x^3) over
+ * ln 2. 2^t = 2^n 2^f, n = round(t), |f| <= 1/2, 1e-7: simpler than vf_exp, as t carries the
+ * rounding of three operations in any case. */
 static inline vf vf_gelu_share(vf x)
 {
     vf z = vf_mul(x, x), one = vf_set(1.0f);
