@@ -18,13 +18,34 @@ static void names(void **state)
         const char *name = dtype_name((enum dtype)t);
         assert_int_equal(dtype_from_name(name, strlen(name)), t);
         assert_int_equal(dtype_from_name(name, strlen(name) - 1) == (enum dtype)t, 0);
-        assert_true(dtype_size((enum dtype)t) > 0);
+        assert_int_equal(dtype_size((enum dtype)t) > 0, !dtype_is_blocks((enum dtype)t));
+        assert_int_equal(dtype_unit((enum dtype)t) > 1, dtype_is_blocks((enum dtype)t));
     }
     assert_int_equal(dtype_from_name("f32", 3), DTYPE_NONE);
     assert_int_equal(dtype_from_name("none", 4), DTYPE_NONE);
     assert_int_equal(dtype_size(DTYPE_BF16), 2);
     assert_true(dtype_is_float(DTYPE_F16));
     assert_false(dtype_is_float(DTYPE_U16));
+}
+
+/* ggml's blocks: Q8_0 is 32 numbers in 34 bytes, Q4_K 256 in 144. */
+static void blocks(void **state)
+{
+    (void)state;
+    size_t bytes;
+    const int64_t whole[] = {3, 512}, cut[] = {512, 3};
+    assert_true(dtype_bytes(DTYPE_Q8_0, 96, &bytes));
+    assert_int_equal(bytes, 3 * 34);
+    assert_true(dtype_bytes(DTYPE_Q4_K, 512, &bytes));
+    assert_int_equal(bytes, 2 * 144);
+    assert_true(dtype_bytes(DTYPE_F32, 3, &bytes));
+    assert_int_equal(bytes, 12);
+    assert_false(dtype_bytes(DTYPE_Q8_0, 95, &bytes));
+    assert_false(dtype_bytes(DTYPE_Q8_0, -32, &bytes));
+    assert_false(dtype_bytes(DTYPE_F64, INT64_MAX / 4, &bytes));
+    assert_true(dtype_shape_bytes(DTYPE_Q4_K, 2, whole, &bytes));
+    assert_int_equal(bytes, 6 * 144);
+    assert_false(dtype_shape_bytes(DTYPE_Q4_K, 2, cut, &bytes));
 }
 
 /* Half precision by its definition, in doubles. */
@@ -133,11 +154,9 @@ static void bf16_rounds_to_nearest_even(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),
-        cmocka_unit_test(f16_exhaustive),
-        cmocka_unit_test(f16_rounds_to_nearest_even),
-        cmocka_unit_test(bf16_exhaustive),
-        cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(names),           cmocka_unit_test(blocks),
+        cmocka_unit_test(f16_exhaustive),  cmocka_unit_test(f16_rounds_to_nearest_even),
+        cmocka_unit_test(bf16_exhaustive), cmocka_unit_test(bf16_rounds_to_nearest_even),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
