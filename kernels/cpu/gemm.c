@@ -114,13 +114,6 @@ static void copy_block(const float *from, int64_t from_ld, float *to, int64_t to
         memcpy(to + i * to_ld, from + i * from_ld, (size_t)cols * sizeof *to);
 }
 
-/* Asks for the lines of the next block while this one is computed. */
-static inline void block_ahead(const float *c, int64_t rows, int64_t cols, int64_t ldc)
-{
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j += 16) __builtin_prefetch(c + i * ldc + j, 1);
-}
-
 /* The block at (r, s) of a tile is complete in `from`: it waits to be finished. */
 static void wait_for(const struct gemm_job *job, const struct tile *t, int64_t r, int64_t s,
                      const float *from, struct waiting *w)
@@ -166,8 +159,8 @@ static void waiting_rest(struct waiting *w)
 /* One block: sums from where they are kept to there, or, if they are complete, to where they wait
  * in turn. */
 static void block_run(const struct gemm_job *job, const struct tile *t, int64_t r, int64_t s,
-                      struct lines a, const void *b, int64_t depth, bool add, struct waiting *w,
-                      struct room *room)
+                      struct lines a, const void *b, int64_t depth, bool add, bool complete,
+                      struct waiting *w, struct room *room)
 {
     const struct product_unit *u = job->unit;
     int64_t rows = least(u->rows, t->m - r), cols = least(u->cols, t->n - s);
@@ -178,8 +171,8 @@ static void block_run(const struct gemm_job *job, const struct tile *t, int64_t 
         if (add) copy_block(kept, t->ld, room->edge, u->cols, rows, cols);
         c = (struct sums){add ? room->edge : NULL, u->cols, room->edge, u->cols};
     }
-    if (!w) {
-        u->block(a, b, depth, c, NULL);
+    if (!complete) {
+        u->block(a, b, depth, c, w->aheads > 0 ? w : NULL);
         if (!inside) copy_block(room->edge, u->cols, kept, t->ld, rows, cols);
         return;
     }
@@ -192,9 +185,22 @@ static void block_run(const struct gemm_job *job, const struct tile *t, int64_t 
     wait_for(job, t, r, s, c.to, w);
 }
 
-/* The tile's sums = or += (add) A B over the depth k .. + depth; w: they are complete then. */
+/* Nothing waits but the lines of the next block's sums, at (r, s), for being asked for. */
+static void sums_ahead(const struct gemm_job *job, const struct tile *t, int64_t r, int64_t s,
+                       struct waiting *w)
+{
+    const struct product_unit *u = job->unit;
+    w->next = w->aheads = 0;
+    w->ahead_rows = least(u->rows, t->m - r);
+    if (t->whole || r >= t->m) return;
+    const struct view sums = {(unsigned char *)(t->sums + r * t->ld + s), t->ld, 1, DTYPE_F32,
+                              false};
+    ahead_add(&sums, 0, 0, least(u->cols, t->n - s), w);
+}
+
+/* The tile's sums = or += (add) A B over the depth k .. + depth, which may complete them. */
 static void tile_chunk(const struct gemm_job *job, const struct tile *t, int64_t k, int64_t depth,
-                       bool add, struct waiting *w, struct room *room)
+                       bool add, bool complete, struct waiting *w, struct room *room)
 {
     const struct product_unit *u = job->unit;
     size_t size = u->size, panel = panel_bytes(job);
@@ -214,12 +220,13 @@ static void tile_chunk(const struct gemm_job *job, const struct tile *t, int64_t
                 for (int64_t next = u->rows; next < 2 * u->rows; next++)
                     line_ahead((const unsigned char *)a.p + (size_t)(next * a.row) * size,
                                (size_t)depth * size);
-            for (int64_t s = strip; s < least(strip + STRIP, t->n); s += u->cols) {
+            int64_t end = least(strip + STRIP, t->n);
+            for (int64_t s = strip; s < end; s += u->cols) {
                 const void *b = panels + (size_t)(s / u->cols) * panel;
-                if (!w && !t->whole && s + u->cols < t->n)
-                    block_ahead(t->sums + r * t->ld + s + u->cols, least(u->rows, t->m - r),
-                                u->cols, t->ld);
-                block_run(job, t, r, s, a, b, deep, add, w, room);
+                bool turn = s + u->cols >= end;
+                if (!complete)
+                    sums_ahead(job, t, turn ? r + u->rows : r, turn ? strip : s + u->cols, w);
+                block_run(job, t, r, s, a, b, deep, add, complete, w, room);
             }
         }
 }
@@ -257,7 +264,7 @@ static void tile_task(void *ctx, int64_t task, int thread)
     if (u->begin) u->begin();
     for (int64_t k = job->k0; k < job->k1; k += chunk) {
         bool complete = last && job->finished && k + chunk >= job->k1;
-        tile_chunk(job, &t, k, least(chunk, job->k1 - k), add, complete ? &w : NULL, room);
+        tile_chunk(job, &t, k, least(chunk, job->k1 - k), add, complete, &w, room);
         add = true;
     }
     if (u->end) u->end();

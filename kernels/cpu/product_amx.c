@@ -277,7 +277,7 @@ static void dot_block(struct lines a, const void *b, int64_t depth, struct sums 
 {
     const uint16_t *left = a.p, *right = b;
     __m512 sum[DOT_ROWS][2];
-    (void)w;
+    if (w) waiting_some(w, DOT_ROWS);
     for (int i = 0; i < DOT_ROWS; i++)
         for (int v = 0; v < 2; v++)
             sum[i][v] =
