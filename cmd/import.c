@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* import.c: files of other programs in, graft's streams out. So far: tokenizers as tiktoken keeps
+/* import.c: files of other programs in, graft's streams out. So far: tokenizers as others keep
  * them. */
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +9,7 @@
 #include "common/base/io.h"
 #include "common/flow/stage.h"
 #include "common/text/import_tiktoken.h"
+#include "common/text/import_tokenizer_json.h"
 #include "common/text/tokenizer_run.h"
 
 #define FILE_LIMIT ((size_t)1 << 30)
@@ -22,8 +23,8 @@ struct opts {
 static struct opts opts = {.common = COMMON};
 
 static const struct opt table[] = {
-    {"format", 0, OPT_CHOICE, offsetof(struct opts, format), "auto|tiktoken",
-     "what the file is; auto goes by its extension"},
+    {"format", 0, OPT_CHOICE, offsetof(struct opts, format), "auto|tiktoken|tokenizer_json",
+     "what the file is; auto goes by its name"},
     {"pattern", 0, OPT_CHOICE, offsetof(struct opts, pattern), "auto|gpt2|cl100k|llama3|o200k",
      "how text is cut into words; auto goes by the size of the vocabulary"},
     {"special", 0, OPT_LIST, offsetof(struct opts, special), "[ROLE=]TOKEN",
@@ -36,14 +37,27 @@ static struct opt_set sets[] = {{"Importing", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err check_format(struct errctx *e, const char *path)
-{
-    const char *dot = strrchr(path, '.');
+/* The forms of files: an option of this name, and the names of files that have it. */
+enum format { AUTO, TIKTOKEN, TOKENIZER_JSON };
+static const struct {
+    const char *ending;
+    enum format format;
+} endings[] = {{".tiktoken", TIKTOKEN}, {"tokenizer.json", TOKENIZER_JSON}};
 
-    if (opts.format != 0 || (dot != NULL && strcmp(dot, ".tiktoken") == 0)) return ERR_OK;
+static bool ends_with(const char *path, const char *ending)
+{
+    size_t n = strlen(path), k = strlen(ending);
+    return n >= k && strcmp(path + n - k, ending) == 0;
+}
+
+static enum err find_format(struct errctx *e, const char *path, enum format *out)
+{
+    *out = (enum format)opts.format;
+    for (size_t i = 0; *out == AUTO && i < ARRAY_LEN(endings); i++)
+        if (ends_with(path, endings[i].ending)) *out = endings[i].format;
+    if (*out != AUTO) return ERR_OK;
     if (access(path, R_OK) != 0) return err_errno(e, "cannot open '%s'", path);
-    return err_set(e, ERR_USAGE,
-                   "'%s': only tiktoken's files can be imported (--format tiktoken if it is one)",
+    return err_set(e, ERR_USAGE, "'%s': its name does not tell what it is (--format says it)",
                    path);
 }
 
@@ -56,7 +70,7 @@ static enum err read_file(struct errctx *e, struct stage *stage, const char *pat
 
     TRY(run_input_open(e, &stage->run, "input", path, &slot));
     TRY(io_slurp(e, path, FILE_LIMIT, data));
-    stage->bytes_read = data->len;
+    stage->bytes_read += data->len;
     XXH128_canonicalFromHash(&content, XXH3_128bits(data->data, data->len));
     return run_input_done(e, &stage->run, slot, content.digest, NULL, -1, false);
 }
@@ -77,15 +91,46 @@ static enum err write_tokenizer(struct errctx *e, struct stage *stage,
     return r;
 }
 
-static enum err import(struct errctx *e, struct stage *stage, const char *path)
+/* A file beside `path`, if it is there. */
+static enum err read_beside(struct errctx *e, struct stage *stage, const char *path,
+                            const char *name, struct bytes *data)
+{
+    const char *slash = strrchr(path, '/');
+    char *beside;
+    enum err r = ERR_OK;
+
+    TRY(mem_printf(e, &beside, "%.*s%s", slash == NULL ? 0 : (int)(slash - path + 1), path, name));
+    if (access(beside, F_OK) == 0) r = read_file(e, stage, beside, data);
+    mem_free(beside);
+    return r;
+}
+
+static enum err convert(struct errctx *e, struct stage *stage, const char *path, enum format format,
+                        const struct bytes *data, struct tokenizer_spec *s)
 {
     struct import_tiktoken_cfg cfg = {.pattern = patterns[opts.pattern], .special = &opts.special};
+    const char *text = (const char *)data->data;
+    struct bytes side = {0};
+    enum err r;
+
+    if (format == TIKTOKEN) return import_tiktoken(e, text, data->len, &cfg, s);
+    r = read_beside(e, stage, path, "tokenizer_config.json", &side);
+    if (r == ERR_OK && side.data == NULL)
+        r = read_beside(e, stage, path, "special_tokens_map.json", &side);
+    if (r == ERR_OK)
+        r = import_tokenizer_json(e, text, data->len, (const char *)side.data, side.len, s);
+    bytes_fini(&side);
+    return r;
+}
+
+static enum err import(struct errctx *e, struct stage *stage, const char *path, enum format format)
+{
     struct tokenizer_spec s;
     struct bytes data = {0};
     enum err r = read_file(e, stage, path, &data);
 
     if (r == ERR_OK) {
-        r = import_tiktoken(e, (const char *)data.data, data.len, &cfg, &s);
+        r = convert(e, stage, path, format, &data, &s);
         if (r != ERR_OK) err_prefix(e, "'%s'", path);
     }
     bytes_fini(&data);
@@ -98,12 +143,13 @@ static enum err import(struct errctx *e, struct stage *stage, const char *path)
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
     struct stage stage;
+    enum format format;
     enum err r;
 
     if (operands->count != 1) return err_set(e, ERR_USAGE, "give one file to import");
-    TRY(check_format(e, operands->items[0]));
+    TRY(find_format(e, operands->items[0], &format));
     r = stage_open_run(e, &stage, p, &opts.common);
-    if (r == ERR_OK) r = import(e, &stage, operands->items[0]);
+    if (r == ERR_OK) r = import(e, &stage, operands->items[0], format);
     return stage_close(e, &stage, r);
 }
 

@@ -11,7 +11,7 @@
 #define VOCAB_LIMIT ((int64_t)1 << 24)
 #define BYTES_LIMIT ((int64_t)1 << 30)
 
-enum param_type { PARAM_BOOL, PARAM_INT, PARAM_STRING, PARAM_ROLES };
+enum param_type { PARAM_BOOL, PARAM_INT, PARAM_STRING, PARAM_ROLES, PARAM_BINARY };
 
 struct param {
     const char *name;
@@ -23,7 +23,7 @@ struct param {
 
 struct operation {
     const char *list, *name;
-    struct param params[3];
+    struct param params[4];
 };
 
 static const struct operation operations[] = {
@@ -35,22 +35,54 @@ static const struct operation operations[] = {
     {"normalizer", "chinese_chars", {{0}}}, /* spaces around ideographs */
     {"normalizer", "strip_accents", {{0}}}, /* NFD without Mn */
     {"normalizer", "lowercase", {{0}}},
+    {"normalizer", /* at the beginning of what is not empty; first: of the whole text only */
+     "prepend",
+     {{"text", PARAM_STRING, true, 0, NULL}, {"first", PARAM_BOOL, false, 0, NULL}}},
+    {"normalizer",
+     "replace",
+     {{"from", PARAM_STRING, true, 0, NULL}, {"to", PARAM_STRING, true, 0, NULL}}},
+    {"normalizer", /* each match of an expression */
+     "replace_regex",
+     {{"pattern", PARAM_STRING, true, 0, NULL}, {"to", PARAM_STRING, true, 0, NULL}}},
+    {"normalizer",
+     "strip", /* whitespace at the ends */
+     {{"left", PARAM_BOOL, false, 1, NULL}, {"right", PARAM_BOOL, false, 1, NULL}}},
+    {"normalizer", "collapse_spaces", {{0}}}, /* U+0020: none at the ends, one between words */
+    {"normalizer",                            /* SentencePiece's table of rewritings */
+     "charsmap",
+     {{"map", PARAM_BINARY, true, 0, NULL}, {"graphemes", PARAM_BOOL, false, 0, NULL}}},
     {"pretokenizer", "gpt2", {{0}}},
     {"pretokenizer", "cl100k", {{0}}}, /* as tiktoken has it now */
     {"pretokenizer", "llama3", {{0}}}, /* cl100k's first form */
     {"pretokenizer", "o200k", {{0}}},
-    {"pretokenizer", "regex", {{"pattern", PARAM_STRING, true, 0, NULL}}},
+    {"pretokenizer", "qwen2", {{0}}}, /* llama3 with single digits */
+    {"pretokenizer", /* what it does with a match: isolated, removed, previous, next */
+     "regex",
+     {{"pattern", PARAM_STRING, true, 0, NULL},
+      {"behavior", PARAM_STRING, false, 0, "isolated"},
+      {"invert", PARAM_BOOL, false, 0, NULL}}},
+    {"pretokenizer", "digits", {{0}}}, /* each number alone */
     {"pretokenizer", "bert", {{0}}},
+    {"pretokenizer", "prefix_space", {{0}}}, /* before what does not begin with whitespace */
+    {"pretokenizer",                         /* a space before each piece, cuts before spaces */
+     "metaspace",
+     {{"prepend", PARAM_STRING, false, 0, "always"}, {"split", PARAM_BOOL, false, 1, NULL}}},
     {"model",
      "bpe",
-     {{"byte_level", PARAM_BOOL, true, 1, NULL}, {"ignore_merges", PARAM_BOOL, false, 0, NULL}}},
+     {{"byte_level", PARAM_BOOL, true, 1, NULL},
+      {"ignore_merges", PARAM_BOOL, false, 0, NULL},
+      {"byte_fallback", PARAM_BOOL, false, 0, NULL},
+      {"fuse_unk", PARAM_BOOL, false, 0, NULL}}},
+    {"model", "unigram", {{"byte_fallback", PARAM_BOOL, false, 0, NULL}}},
     {"model",
      "wordpiece",
      {{"prefix", PARAM_STRING, false, 0, "##"}, {"max_chars", PARAM_INT, false, 100, NULL}}},
     {"postprocessor",
      "template",
      {{"before", PARAM_ROLES, true, 0, NULL}, {"after", PARAM_ROLES, true, 0, NULL}}},
-    {"decoder", "bytes", {{0}}},
+    {"decoder", "bytes", {{"unknown", PARAM_STRING, false, 0, ""}}}, /* what stands for 'unk' */
+    {"decoder", "strip", {{"left", PARAM_INT, true, 0, NULL}}},      /* spaces of the text */
+    {"decoder", "strip_first", {{0}}},                               /* spaces of the first token */
     {"decoder",
      "wordpiece",
      {{"prefix", PARAM_STRING, false, 0, "##"}, {"cleanup", PARAM_BOOL, false, 1, NULL}}},
@@ -122,6 +154,9 @@ static enum err check_param(struct errctx *e, const struct param *p, const struc
         break;
     case PARAM_STRING:
         fits = v->type == MP_STRING && memchr(v->as.bytes.data, 0, v->as.bytes.len) == NULL;
+        break;
+    case PARAM_BINARY:
+        fits = v->type == MP_BINARY;
         break;
     case PARAM_ROLES:
         fits = v->type == MP_ARRAY;
@@ -246,24 +281,43 @@ static enum err check_tables(struct errctx *e, const struct tokenizer_spec *s)
     return ERR_OK;
 }
 
+/* Byte-level BPE has merges, other BPE merges or scores, Unigram scores, WordPiece neither; what
+ * has no byte tokens to fall back to needs a token for what is unknown. */
+static enum err check_model(struct errctx *e, const struct tokenizer_spec *s,
+                            const struct mp_value *model)
+{
+    const struct mp_value *level = mp_get(model, "byte_level");
+    const struct mp_value *fallback = mp_get(model, "byte_fallback");
+    bool bpe = names(mp_get(model, "op"), "bpe"), unigram = names(mp_get(model, "op"), "unigram");
+    bool bytes = bpe && (level == NULL || level->as.boolean);
+    const char *odd = s->merges != NULL && !bpe                            ? "merges"
+                      : s->scores != NULL && (bytes || (!bpe && !unigram)) ? "scores"
+                      : s->scores != NULL && s->merges_count > 0           ? "scores"
+                                                                           : NULL;
+
+    if (odd != NULL)
+        return err_set(e, ERR_INPUT, "model: '%s' has no use for tensor '%s'",
+                       mp_get(model, "op")->as.bytes.data, odd);
+    if (unigram && s->scores == NULL)
+        return err_set(e, ERR_INPUT, "model: unigram without tensor 'scores'");
+    if (!bytes && tokenizer_spec_special(s, "unk") < 0 &&
+        (fallback == NULL || !fallback->as.boolean))
+        return err_set(e, ERR_INPUT, "model: %s without a special token for 'unk'",
+                       mp_get(model, "op")->as.bytes.data);
+    for (int64_t id = 0; id < s->vocab; id++)
+        if ((s->flags[id] & TOKEN_BYTE) && s->start[id + 1] - s->start[id] != 1)
+            return err_set(e, ERR_INPUT, "token %lld stands for a byte and has %llu", (long long)id,
+                           (unsigned long long)(s->start[id + 1] - s->start[id]));
+    return ERR_OK;
+}
+
 static enum err check(struct errctx *e, const struct tokenizer_spec *s)
 {
-    const struct mp_value *model, *v;
-
     TRY(check_tables(e, s));
     TRY(check_ops(e, s));
     TRY(check_special(e, s));
     TRY(check_template(e, s));
-    model = mp_get(&s->ops, "model");
-    v = mp_get(model, "byte_level");
-    if (v != NULL && !v->as.boolean)
-        return err_set(e, ERR_INPUT, "model: only byte-level BPE is known (byte_level is false)");
-    if (s->scores != NULL || (s->merges_count > 0 && !names(mp_get(model, "op"), "bpe")))
-        return err_set(e, ERR_INPUT, "model: '%s' has no use for tensor '%s'",
-                       mp_get(model, "op")->as.bytes.data, s->scores != NULL ? "scores" : "merges");
-    if (names(mp_get(model, "op"), "wordpiece") && tokenizer_spec_special(s, "unk") < 0)
-        return err_set(e, ERR_INPUT, "model: wordpiece without a special token for 'unk'");
-    return ERR_OK;
+    return check_model(e, s, mp_get(&s->ops, "model"));
 }
 
 enum err tokenizer_spec_check(struct errctx *e, const struct tokenizer_spec *s, const char *name)
@@ -305,6 +359,9 @@ static void hash_param(XXH3_state_t *h, const struct param *p, const struct mp_v
         break;
     case PARAM_STRING:
         hash_text(h, v == NULL ? p->text : v->as.bytes.data);
+        break;
+    case PARAM_BINARY:
+        hash_bytes(h, v->as.bytes.data, v->as.bytes.len);
         break;
     case PARAM_ROLES:
         hash_number(h, v->as.list.count);

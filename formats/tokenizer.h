@@ -12,7 +12,11 @@
  * and tensors (behind a prefix, "" in a tokenizer stream, "tokenizer." in a model stream):
  *   vocab.bytes U8 [total], vocab.start U64 [V + 1]      the bytes of each token
  *   vocab.flags U8 [V]                                   TOKEN_* bits
- *   merges U32 [M, 2] (BPE), scores F32 [V] (Unigram)
+ *   merges U32 [M, 2] (BPE), scores F32 [V] (Unigram; SentencePiece's BPE, which has no merges and
+ *   joins the pair whose token has the highest score)
+ *
+ * The bytes of a token are those of the text it stands for: the alphabets in which other programs
+ * write bytes, and the mark U+2581 for a space, are undone by importers.
  *
  * Owner of a spec: the caller, tokenizer_spec_fini. */
 #ifndef GRAFT_FORMATS_TOKENIZER_H
@@ -30,7 +34,7 @@ enum token_flags {
     TOKEN_RSTRIP = 8,
     TOKEN_SINGLE_WORD = 16,
     TOKEN_NORMALIZED = 32, /* matched in normalised text */
-    TOKEN_BYTE = 64,       /* <0xNN> of byte fallback */
+    TOKEN_BYTE = 64,       /* <0xNN> of byte fallback: its bytes are the byte */
     TOKEN_UNUSED = 128,    /* a hole in the ids: never produced */
 };
 

@@ -20,6 +20,7 @@ struct held { /* a document of the batch */
 
 struct task { /* text[from .. from + n), the ids of it */
     size_t from, n;
+    bool begins, ends_text; /* it is the first of its text, the last */
     struct id_list ids;
     struct offset_list ends; /* from `from` on */
 };
@@ -94,12 +95,15 @@ void encoder_counts(const struct encoder *x, struct encode_counts *out)
 
 /* ------------------------------------------------------------------ a batch */
 
-static enum err add_task(struct errctx *e, struct encoder *x, size_t from, size_t n)
+static enum err add_task(struct errctx *e, struct encoder *x, size_t from, size_t n, bool begins,
+                         bool ends_text)
 {
     TRY(mem_grow(e, &x->tasks, &x->tasks_capacity, x->tasks_count + 1, sizeof *x->tasks, "tasks"));
     if (x->tasks_count == x->tasks_made) memset(&x->tasks[x->tasks_made++], 0, sizeof *x->tasks);
     x->tasks[x->tasks_count].from = from;
     x->tasks[x->tasks_count].n = n;
+    x->tasks[x->tasks_count].begins = begins;
+    x->tasks[x->tasks_count].ends_text = ends_text;
     x->tasks_count++;
     return ERR_OK;
 }
@@ -115,7 +119,7 @@ static enum err add_text(struct errctx *e, struct encoder *x, const char *text, 
         size_t end = n - at <= TASK_BYTES ? n
                                           : tokenizer_border(x->cfg.tokenizer, text, n,
                                                              at + TASK_BYTES, x->cfg.special);
-        TRY(add_task(e, x, h->from + at, end - at));
+        TRY(add_task(e, x, h->from + at, end - at, at == 0, end == n));
         at = end;
     } while (at < n);
     h->tasks = x->tasks_count - h->first_task;
@@ -151,9 +155,9 @@ static void encode_task(void *ctx, int64_t index, int thread)
 
     t->ids.count = t->ends.count = 0;
     if (w->error.code != ERR_OK) return;
-    (void)!tokenizer_encode(&w->error, x->cfg.tokenizer, w->scratch, batch_text(x) + t->from, t->n,
-                            x->cfg.special, &t->ids,
-                            tokenizer_is_lossless(x->cfg.tokenizer) ? NULL : &t->ends);
+    (void)!tokenizer_encode_part(&w->error, x->cfg.tokenizer, w->scratch, batch_text(x) + t->from,
+                                 t->n, x->cfg.special, t->begins, t->ends_text, &t->ids,
+                                 tokenizer_is_lossless(x->cfg.tokenizer) ? NULL : &t->ends);
 }
 
 /* The parts of a text, whose ids its tasks hold. */

@@ -18,9 +18,12 @@
 
 #define WS  "\\p{Z}\\t-\\r\\x{85}"
 #define L_N "\\p{L}\\p{N}"
-#define CL100K_WORDS                                                                               \
-    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n" L_N "]?+\\p{L}++|\\p{N}{1,3}+| ?[^" WS L_N "]++[\\r\\n]*+|"
-#define O200K_TAIL "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+#define WORDS(digits)                                                                              \
+    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n" L_N "]?+\\p{L}++|\\p{N}" digits "| ?[^" WS L_N "]++[\\r\\n]*" \
+    "+|"
+#define CL100K_WORDS WORDS("{1,3}+")
+#define LLAMA3_SPACE "[" WS "]*[\\r\\n]+|[" WS "]+(?![^" WS "])|[" WS "]+"
+#define O200K_TAIL   "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
 
 /* Classes by byte for ASCII (0 for the bytes of longer characters), and by character. */
 struct scan_table {
@@ -31,12 +34,13 @@ struct scan_table {
 /* Pieces of s[at..n) into out, offsets from s; their number. */
 typedef size_t cut_fn(const struct scan_table *t, const uint8_t *s, size_t n, size_t at,
                       struct piece *out, size_t room);
-static cut_fn cut_gpt2, cut_cl100k, cut_llama3;
+static cut_fn cut_gpt2, cut_cl100k, cut_llama3, cut_qwen2, cut_digits, cut_words;
 
 enum border_rule {
     BORDER_NONE,       /* nothing is known */
     BORDER_SPACE,      /* whitespace after anything else begins a piece */
     BORDER_WORD_SPACE, /* only after a letter or a number (punctuation may take newlines along) */
+    BORDER_BLANK,      /* U+0020 after anything else begins a piece */
 };
 
 /* Every operation there is. */
@@ -53,8 +57,8 @@ static const struct op_type {
      cut_gpt2, BORDER_SPACE, false},
     {"cl100k", CL100K_WORDS "[" WS "]++\\z|[" WS "]*[\\r\\n]|[" WS "]+(?![^" WS "])|[" WS "]",
      cut_cl100k, BORDER_WORD_SPACE, false},
-    {"llama3", CL100K_WORDS "[" WS "]*[\\r\\n]+|[" WS "]+(?![^" WS "])|[" WS "]+", cut_llama3,
-     BORDER_WORD_SPACE, false},
+    {"llama3", CL100K_WORDS LLAMA3_SPACE, cut_llama3, BORDER_WORD_SPACE, false},
+    {"qwen2", WORDS("") LLAMA3_SPACE, cut_qwen2, BORDER_WORD_SPACE, false},
     {"o200k",
      "[^\\r\\n" L_N
      "]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" O200K_TAIL
@@ -63,18 +67,30 @@ static const struct op_type {
      "\\p{N}{1,3}| ?[^" WS L_N "]+[\\r\\n/]*|[" WS "]*[\\r\\n]+|[" WS "]+(?![^" WS "])|[" WS "]+",
      NULL, BORDER_WORD_SPACE, false},
     {"regex", NULL, NULL, BORDER_NONE, false},
+    {"digits", "\\p{N}|\\P{N}++", cut_digits, BORDER_SPACE, false},
     {"bert", NULL, NULL, BORDER_SPACE, true},
 };
+/* Stands in no list: see pretokenizer_cut_words. */
+static const struct op_type words = {"words", NULL, cut_words, BORDER_BLANK, false};
+
+/* What becomes of a match: a piece of its own, nothing, or part of a piece with what is before or
+ * behind it. */
+static const char *const behaviors[] = {"isolated", "removed", "previous", "next"};
+enum behavior { ISOLATED, REMOVED, PREVIOUS, NEXT };
 
 struct op {
     const struct op_type *type;
     pcre2_code *code; /* of expressions that are run */
+    enum behavior behavior;
+    bool invert; /* what lies between matches counts as matches */
 };
 
 struct pretokenizer {
     struct op ops[PRETOKENIZER_MAX_OPS];
     int count;
     enum border_rule border;
+    bool prefix_space, metaspace;
+    struct metaspace_cfg mark;
     struct scan_table classes;
 };
 
@@ -167,15 +183,16 @@ static size_t scan_gpt2(const struct scan_table *t, const uint8_t *s, size_t n, 
     return run_of(t, s, n, q + len, class);
 }
 
-/* What cl100k and llama3 share: the end of the piece, or 0 when it is whitespace. */
-static inline size_t scan_words(const struct scan_table *t, const uint8_t *s, size_t n, size_t p)
+/* What cl100k, llama3 and qwen2 share: the end of the piece, or 0 when it is whitespace. */
+static inline size_t scan_words(const struct scan_table *t, const uint8_t *s, size_t n, size_t p,
+                                int most_digits)
 {
     size_t len, next;
     uint8_t class = class_at(t, s, p, &len);
 
     if (class & UNICODE_LETTER) return run_of(t, s, n, p + len, UNICODE_LETTER);
     if (class & UNICODE_NUMBER) {
-        for (int digits = 1; digits < 3 && p + len < n; digits++) {
+        for (int digits = 1; digits < most_digits && p + len < n; digits++) {
             p += len;
             if (!(class_at(t, s, p, &len) & UNICODE_NUMBER)) return p;
         }
@@ -211,7 +228,7 @@ static size_t last_newline(const struct scan_table *t, const uint8_t *s, size_t 
 
 static size_t scan_cl100k(const struct scan_table *t, const uint8_t *s, size_t n, size_t p)
 {
-    size_t end = scan_words(t, s, n, p), newline;
+    size_t end = scan_words(t, s, n, p, 3), newline;
 
     if (end > 0) return end;
     newline = last_newline(t, s, n, p, &end);
@@ -219,13 +236,24 @@ static size_t scan_cl100k(const struct scan_table *t, const uint8_t *s, size_t n
     return newline > p ? newline : whitespace(t, s, n, p);
 }
 
-static size_t scan_llama3(const struct scan_table *t, const uint8_t *s, size_t n, size_t p)
+static inline size_t scan_digits(const struct scan_table *t, const uint8_t *s, size_t n, size_t p,
+                                 int most_digits)
 {
-    size_t end = scan_words(t, s, n, p), newline;
+    size_t end = scan_words(t, s, n, p, most_digits), newline;
 
     if (end > 0) return end;
     newline = last_newline(t, s, n, p, &end);
     return newline > p ? newline : whitespace(t, s, n, p);
+}
+
+static size_t scan_llama3(const struct scan_table *t, const uint8_t *s, size_t n, size_t p)
+{
+    return scan_digits(t, s, n, p, 3);
+}
+
+static size_t scan_qwen2(const struct scan_table *t, const uint8_t *s, size_t n, size_t p)
+{
+    return scan_digits(t, s, n, p, 1);
 }
 
 typedef size_t scan_fn(const struct scan_table *t, const uint8_t *s, size_t n, size_t p);
@@ -371,6 +399,41 @@ static size_t cut_llama3(const struct scan_table *t, const uint8_t *s, size_t n,
     return cut_by(scan_llama3, t, s, n, at, out, room);
 }
 
+static size_t cut_qwen2(const struct scan_table *t, const uint8_t *s, size_t n, size_t at,
+                        struct piece *out, size_t room)
+{
+    return cut_by(scan_qwen2, t, s, n, at, out, room);
+}
+
+/* Each number alone. */
+static size_t scan_numbers(const struct scan_table *t, const uint8_t *s, size_t n, size_t p)
+{
+    size_t len;
+
+    if (class_at(t, s, p, &len) & UNICODE_NUMBER) return p + len;
+    return run_of(t, s, n, p + len, UNICODE_LETTER | UNICODE_SPACE | UNICODE_OTHER);
+}
+
+static size_t cut_digits(const struct scan_table *t, const uint8_t *s, size_t n, size_t at,
+                         struct piece *out, size_t room)
+{
+    return cut_by(scan_numbers, t, s, n, at, out, room);
+}
+
+static size_t scan_blanks(const struct scan_table *t, const uint8_t *s, size_t n, size_t p)
+{
+    (void)t;
+    while (p < n && s[p] == ' ') p++;
+    const uint8_t *end = p < n ? memchr(s + p, ' ', n - p) : NULL;
+    return end == NULL ? n : (size_t)(end - s);
+}
+
+static size_t cut_words(const struct scan_table *t, const uint8_t *s, size_t n, size_t at,
+                        struct piece *out, size_t room)
+{
+    return cut_by(scan_blanks, t, s, n, at, out, room);
+}
+
 /* ------------------------------------------------------------------ operations */
 
 static enum err op_compile(struct errctx *e, const char *pattern, size_t n, pcre2_code **out)
@@ -391,21 +454,79 @@ static enum err op_compile(struct errctx *e, const char *pattern, size_t n, pcre
     return ERR_OK;
 }
 
-static enum err op_init(struct errctx *e, const struct mp_value *map, struct op *op)
+static enum err set_behavior(struct errctx *e, const struct mp_value *map, struct op *op)
 {
-    const char *name, *pattern;
+    const char *name = behaviors[ISOLATED];
+    size_t i = 0;
 
-    if (map->type != MP_MAP)
-        return err_set(e, ERR_INPUT, "pretokenizer: an operation is not a map");
-    TRY(mp_get_string(e, map, "op", &name));
+    if (mp_get(map, "invert") != NULL) TRY(mp_get_bool(e, map, "invert", &op->invert));
+    if (mp_get(map, "behavior") != NULL) TRY(mp_get_string(e, map, "behavior", &name));
+    while (i < ARRAY_LEN(behaviors) && strcmp(behaviors[i], name) != 0) i++;
+    if (i == ARRAY_LEN(behaviors))
+        return err_set(e, ERR_INPUT, "pretokenizer: behavior '%s' is not known", name);
+    op->behavior = (enum behavior)i;
+    return ERR_OK;
+}
+
+static enum err op_init(struct errctx *e, const struct mp_value *map, const char *name,
+                        struct op *op)
+{
+    const char *pattern;
+
     for (size_t i = 0; i < ARRAY_LEN(op_types); i++)
         if (strcmp(op_types[i].name, name) == 0) op->type = &op_types[i];
     if (op->type == NULL)
         return err_set(e, ERR_INPUT, "pretokenizer: operation '%s' is not known", name);
     if (op->type->cut != NULL || op->type->drops_space) return ERR_OK;
     pattern = op->type->pattern;
-    if (pattern == NULL) TRY(mp_get_string(e, map, "pattern", &pattern));
+    if (pattern == NULL) {
+        TRY(mp_get_string(e, map, "pattern", &pattern));
+        TRY(set_behavior(e, map, op));
+    }
     return op_compile(e, pattern, strlen(pattern), &op->code);
+}
+
+static enum err set_metaspace(struct errctx *e, const struct mp_value *map, struct metaspace_cfg *m)
+{
+    static const char *const schemes[] = {"never", "first", "always"};
+    const char *name = "always";
+    size_t i = 0;
+
+    m->split = true;
+    if (mp_get(map, "split") != NULL) TRY(mp_get_bool(e, map, "split", &m->split));
+    if (mp_get(map, "prepend") != NULL) TRY(mp_get_string(e, map, "prepend", &name));
+    while (i < ARRAY_LEN(schemes) && strcmp(schemes[i], name) != 0) i++;
+    if (i == ARRAY_LEN(schemes))
+        return err_set(e, ERR_INPUT, "pretokenizer: metaspace: prepend is '%s'", name);
+    m->prepend = (enum metaspace_prepend)i;
+    return ERR_OK;
+}
+
+/* prefix_space and metaspace change text, which others do not: they are the first and the last. */
+static enum err add_op(struct errctx *e, const struct mp_value *list, size_t i,
+                       struct pretokenizer *p)
+{
+    const struct mp_value *map = &list->as.list.items[i];
+    const char *name;
+
+    if (map->type != MP_MAP)
+        return err_set(e, ERR_INPUT, "pretokenizer: an operation is not a map");
+    TRY(mp_get_string(e, map, "op", &name));
+    if (strcmp(name, "prefix_space") == 0) {
+        if (i > 0) return err_set(e, ERR_INPUT, "pretokenizer: prefix_space is not the first");
+        p->prefix_space = true;
+        return ERR_OK;
+    }
+    if (strcmp(name, "metaspace") == 0) {
+        if (i + 1 < list->as.list.count)
+            return err_set(e, ERR_INPUT, "pretokenizer: metaspace is not the last");
+        if (p->prefix_space)
+            return err_set(e, ERR_INPUT, "pretokenizer: prefix_space and metaspace together");
+        p->metaspace = true;
+        return set_metaspace(e, map, &p->mark);
+    }
+    p->count++;
+    return op_init(e, map, name, &p->ops[p->count - 1]);
 }
 
 enum err pretokenizer_new(struct errctx *e, const struct mp_value *ops, struct pretokenizer **out)
@@ -419,18 +540,34 @@ enum err pretokenizer_new(struct errctx *e, const struct mp_value *ops, struct p
     TRY(mem_new(e, &p, 1, sizeof *p, "pretokenizer"));
     unicode_table_fill(&p->classes.all);
     memcpy(p->classes.ascii, p->classes.all.plane, 128);
-    p->border = ops->as.list.count == 0 ? BORDER_NONE : BORDER_SPACE;
-    for (size_t i = 0; i < ops->as.list.count; i++) {
-        p->count++;
-        if (op_init(e, &ops->as.list.items[i], &p->ops[i]) != ERR_OK) {
+    for (size_t i = 0; i < ops->as.list.count; i++)
+        if (add_op(e, ops, i, p) != ERR_OK) {
             pretokenizer_free(p);
             return e->code;
         }
-    }
     /* A cut at a border of the first operation is one for all: the others see its pieces only. */
-    if (p->count > 0) p->border = p->ops[0].type->border;
+    p->border = p->count > 0                    ? p->ops[0].type->border
+                : p->metaspace && p->mark.split ? BORDER_BLANK
+                                                : BORDER_NONE;
     *out = p;
     return ERR_OK;
+}
+
+void pretokenizer_cut_words(struct pretokenizer *p)
+{
+    if (p->count > 0 || p->metaspace) return;
+    p->ops[p->count++].type = &words;
+    p->border = BORDER_BLANK;
+}
+
+bool pretokenizer_prefixes_space(const struct pretokenizer *p)
+{
+    return p->prefix_space;
+}
+
+const struct metaspace_cfg *pretokenizer_metaspace(const struct pretokenizer *p)
+{
+    return p->metaspace ? &p->mark : NULL;
 }
 
 void pretokenizer_free(struct pretokenizer *p)
@@ -469,17 +606,17 @@ void pretokenizer_cursor_free(struct pretokenizer_cursor *c)
     mem_free(c);
 }
 
-/* Next piece of s[0..n) from *at on by an expression: a match, or what lies before it. */
-static enum err regex_step(struct errctx *e, struct pretokenizer_cursor *c, const pcre2_code *code,
-                           const uint8_t *s, size_t n, size_t at, size_t *to)
+/* What begins at s[at]: a match of the expression, or what lies before the next; its end. */
+static enum err regex_unit(struct errctx *e, struct pretokenizer_cursor *c, const struct op *op,
+                           const uint8_t *s, size_t n, size_t at, size_t *to, bool *match)
 {
-    int rc = pcre2_match(code, s, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, c->match, c->context);
+    int rc =
+        pcre2_match(op->code, s, n, at, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, c->match, c->context);
     PCRE2_UCHAR message[128];
 
-    if (rc == PCRE2_ERROR_NOMATCH) {
-        *to = n;
-        return ERR_OK;
-    }
+    *match = op->invert;
+    *to = n;
+    if (rc == PCRE2_ERROR_NOMATCH) return ERR_OK;
     if (rc < 0) {
         pcre2_get_error_message(rc, message, sizeof message);
         return err_set(e, ERR_INPUT, "pretokenizer: the expression fails on the text: %s",
@@ -489,6 +626,28 @@ static enum err regex_step(struct errctx *e, struct pretokenizer_cursor *c, cons
     if (v[1] <= at || v[0] < at) /* \K or a look-behind may report a match behind us */
         return err_set(e, ERR_INPUT, "pretokenizer: the expression matches behind its start");
     *to = v[0] > at ? v[0] : v[1];
+    if (v[0] == at) *match = !op->invert;
+    return ERR_OK;
+}
+
+/* The next piece of s[0..n) from *from on; *to == *from: there is none. */
+static enum err regex_step(struct errctx *e, struct pretokenizer_cursor *c, const struct op *op,
+                           const uint8_t *s, size_t n, size_t *from, size_t *to)
+{
+    bool match, next;
+    size_t end;
+
+    TRY(regex_unit(e, c, op, s, n, *from, to, &match));
+    while (op->behavior == REMOVED && match) {
+        *from = *to;
+        if (*from == n) return ERR_OK;
+        TRY(regex_unit(e, c, op, s, n, *from, to, &match));
+    }
+    if ((op->behavior == PREVIOUS && !match) || (op->behavior == NEXT && match)) {
+        if (*to == n) return ERR_OK;
+        TRY(regex_unit(e, c, op, s, n, *to, &end, &next));
+        if (next != match) *to = end;
+    }
     return ERR_OK;
 }
 
@@ -524,9 +683,10 @@ static enum err level_cut(struct errctx *e, struct pretokenizer_cursor *c, const
         for (; at < n && k < room; k++) {
             size_t end = n;
             if (!op->type->drops_space)
-                TRY(regex_step(e, c, op->code, s, n, at, &end));
+                TRY(regex_step(e, c, op, s, n, &at, &end));
             else if (!bert_step(&c->p->classes, s, n, &at, &end))
                 break;
+            if (at == n) break;
             out[k] = (struct piece){at, end};
             at = end;
         }
@@ -581,7 +741,8 @@ bool pretokenizer_drops(const struct pretokenizer *p)
 {
     bool drops = false;
 
-    for (int i = 0; i < p->count; i++) drops |= p->ops[i].type->drops_space;
+    for (int i = 0; i < p->count; i++)
+        drops |= p->ops[i].type->drops_space || p->ops[i].behavior == REMOVED;
     return drops;
 }
 
@@ -595,6 +756,7 @@ static bool is_border(const struct pretokenizer *p, const uint8_t *s, size_t at)
     if ((s[at] & 0xc0) == 0x80) return false;
     right = class_at(&p->classes, s, at, &len);
     if (!(right & UNICODE_SPACE)) return false;
+    if (p->border == BORDER_BLANK) return s[at] == ' ' && s[at - 1] != ' ';
     do before--;
     while (before > 0 && (s[before] & 0xc0) == 0x80);
     left = class_at(&p->classes, s, before, &len);

@@ -5,9 +5,9 @@
  *   text --op 0--> pieces --op 1--> smaller pieces --> ... --> model
  *
  * Each operation sees a piece as if it were the whole text. A regular expression (PCRE2 with
- * Unicode properties) defines every operation; "gpt2", "cl100k" and "llama3" have scanners by hand,
- * which a test holds equal to their expressions. Whitespace is Unicode's White_Space (in a user's
- * expression \s is PCRE2's, which adds U+180E).
+ * Unicode properties) defines every operation; "gpt2", "cl100k", "llama3" and "qwen2" have
+ * scanners by hand, which a test holds equal to their expressions. Whitespace is Unicode's
+ * White_Space (in a user's expression \s is PCRE2's, which adds U+180E).
  *
  * A `struct pretokenizer` is immutable and shared; each thread has a `struct pretokenizer_cursor`
  * of its own. */
@@ -43,6 +43,23 @@ struct piece {
 };
 enum err pretokenizer_next(struct errctx *e, struct pretokenizer_cursor *c, struct piece *out,
                            size_t room, size_t *count) MUST_USE;
+
+/* Two operations change text, so that whoever encodes applies them: prefix_space puts a space
+ * before a segment that does not begin with whitespace; metaspace takes U+2581 for a space, puts
+ * one before pieces and cuts before each. */
+bool pretokenizer_prefixes_space(const struct pretokenizer *p);
+enum metaspace_prepend { METASPACE_NEVER, METASPACE_FIRST, METASPACE_ALWAYS };
+struct metaspace_cfg {
+    enum metaspace_prepend prepend; /* FIRST: only at the beginning of the text */
+    bool split;
+};
+/* NULL without it. */
+const struct metaspace_cfg *pretokenizer_metaspace(const struct pretokenizer *p);
+
+/* For models none of whose tokens have a space behind another character: an empty list cuts before
+ * runs of spaces, which such a model cannot tell from no cuts, and what is cut can be remembered.
+ * */
+void pretokenizer_cut_words(struct pretokenizer *p);
 
 /* True when some text (whitespace) is in no piece. */
 bool pretokenizer_drops(const struct pretokenizer *p);

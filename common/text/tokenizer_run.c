@@ -13,6 +13,8 @@
 #include "common/text/bpe.h"
 #include "common/text/normalize.h"
 #include "common/text/pretokenize.h"
+#include "common/text/unicode_class.h"
+#include "common/text/unigram.h"
 #include "common/text/utf8.h"
 #include "common/text/wordpiece.h"
 
@@ -42,22 +44,35 @@ struct tokenizer {
     struct normalizer normalizer;
     struct pretokenizer *pretokenizer;
     struct vocab_map vocab;
-    struct bpe *bpe;                 /* one of the two models */
-    struct wordpiece wordpiece;      /* when bpe is NULL */
+    struct bpe *bpe;                 /* one of the three models */
+    struct unigram *unigram;         /* when bpe is NULL */
+    struct wordpiece wordpiece;      /* when both are */
     struct added_tokens added[2][2]; /* [special recognised][matched in normalised text] */
     bool lossless;
+    bool words;        /* no token spans words: what has a space behind another character */
+    bool exact_ends;   /* a token's bytes are those of the text it stands for, but for 'unk' */
+    bool fuse_unknown; /* neighbours that are unknown are one token */
+    int64_t unknown;
     bool decode_words; /* the decoder of WordPiece, not of bytes */
     bool cleanup;
     char prefix[16];
     size_t prefix_len;
+    const char *unknown_text; /* what 'unk' is decoded to; NULL: its bytes */
+    int64_t strip_left;       /* spaces that decoded text loses at its beginning */
+    bool strip_first;         /* the first token loses all its spaces */
 };
 
 struct tokenizer_scratch {
     const struct tokenizer *t;
     struct pretokenizer_cursor *cursor;
     struct bpe_scratch bpe;
+    struct unigram_scratch unigram;
     struct bytes buffer;
     struct normalized normalized;
+    struct bytes prefixed; /* a segment behind a space */
+    struct bytes marked;   /* pieces as metaspace has them, */
+    uint64_t *marked_end;  /* and per byte where its origin ends */
+    size_t marked_capacity;
     struct word *cache;     /* sets of two: the one that was used last, and the one before */
     struct wide_word *wide; /* sets / 2 of them */
     size_t sets, new_words;
@@ -86,14 +101,17 @@ static enum err compile_model(struct errctx *e, struct tokenizer *t)
     const struct mp_value *model = mp_get(&t->spec->ops, "model");
     const char *name;
     int64_t max_chars = 100;
-    bool ignore_merges = false;
 
     TRY(mp_get_string(e, model, "op", &name));
+    t->unknown = tokenizer_spec_special(t->spec, "unk");
+    t->exact_ends = t->fuse_unknown = true;
     if (strcmp(name, "bpe") == 0) {
-        if (mp_get(model, "ignore_merges") != NULL)
-            TRY(mp_get_bool(e, model, "ignore_merges", &ignore_merges));
-        return bpe_new(e, t->spec, &t->vocab, ignore_merges, &t->bpe);
+        if (mp_get(model, "fuse_unk") != NULL)
+            TRY(mp_get_bool(e, model, "fuse_unk", &t->fuse_unknown));
+        return bpe_new(e, t->spec, &t->vocab, &t->bpe);
     }
+    if (strcmp(name, "unigram") == 0) return unigram_new(e, t->spec, &t->unigram);
+    t->exact_ends = false;
     if (strcmp(name, "wordpiece") != 0)
         return err_set(e, ERR_INPUT, "model '%s' cannot be run", name);
     if (mp_get(model, "max_chars") != NULL)
@@ -104,20 +122,40 @@ static enum err compile_model(struct errctx *e, struct tokenizer *t)
     return copy_prefix(e, model, t->wordpiece.prefix, &t->wordpiece.prefix_len);
 }
 
+/* How tokens are joined, then what the text loses at its beginning. */
 static enum err compile_decoder(struct errctx *e, struct tokenizer *t)
 {
-    const struct mp_value *list = mp_get(&t->spec->ops, "decoder"), *op;
+    const struct mp_value *list = mp_get(&t->spec->ops, "decoder");
     const char *name;
 
-    if (list->as.list.count != 1)
-        return err_set(e, ERR_INPUT, "decoder: not a list of one operation");
-    op = &list->as.list.items[0];
-    TRY(mp_get_string(e, op, "op", &name));
-    t->decode_words = strcmp(name, "wordpiece") == 0;
-    if (!t->decode_words) return ERR_OK;
-    t->cleanup = true;
-    if (mp_get(op, "cleanup") != NULL) TRY(mp_get_bool(e, op, "cleanup", &t->cleanup));
-    return copy_prefix(e, op, t->prefix, &t->prefix_len);
+    for (size_t i = 0; i < list->as.list.count; i++) {
+        const struct mp_value *op = &list->as.list.items[i];
+        TRY(mp_get_string(e, op, "op", &name));
+        bool joins = strcmp(name, "bytes") == 0 || strcmp(name, "wordpiece") == 0;
+        if (joins != (i == 0) || i > 1)
+            return err_set(e, ERR_INPUT, "decoder: not bytes or wordpiece, and one strip or none");
+        if (strcmp(name, "strip") == 0) TRY(mp_get_int(e, op, "left", 0, 1, &t->strip_left));
+        t->strip_first |= strcmp(name, "strip_first") == 0;
+        if (mp_get(op, "unknown") != NULL) TRY(mp_get_string(e, op, "unknown", &t->unknown_text));
+        if (strcmp(name, "wordpiece") != 0) continue;
+        t->decode_words = t->cleanup = true;
+        if (mp_get(op, "cleanup") != NULL) TRY(mp_get_bool(e, op, "cleanup", &t->cleanup));
+        TRY(copy_prefix(e, op, t->prefix, &t->prefix_len));
+    }
+    if (list->as.list.count == 0) return err_set(e, ERR_INPUT, "decoder: no operation");
+    if (t->unknown_text != NULL && t->unknown_text[0] == 0) t->unknown_text = NULL;
+    return ERR_OK;
+}
+
+/* Whether some token has a space behind another character: such a one spans words. */
+static bool spans_words(const struct tokenizer_spec *s)
+{
+    for (int64_t id = 0; id < s->vocab; id++) {
+        if (s->flags[id] & (TOKEN_SPECIAL | TOKEN_BYTE | TOKEN_UNUSED)) continue;
+        for (uint64_t i = s->start[id] + 1; i < s->start[id + 1]; i++)
+            if (s->bytes[i] == ' ' && s->bytes[i - 1] != ' ') return true;
+    }
+    return false;
 }
 
 static enum err compile(struct errctx *e, struct tokenizer *t)
@@ -127,11 +165,16 @@ static enum err compile(struct errctx *e, struct tokenizer *t)
     TRY(vocab_map_init(e, t->spec, &t->vocab));
     TRY(compile_model(e, t));
     TRY(compile_decoder(e, t));
+    t->words = t->exact_ends && !spans_words(t->spec);
+    if (t->words) pretokenizer_cut_words(t->pretokenizer);
     for (int special = 0; special < 2; special++)
         for (int normalized = 0; normalized < 2; normalized++)
-            TRY(added_tokens_init(e, t->spec, normalized, special, &t->added[special][normalized]));
-    t->lossless =
-        t->bpe != NULL && t->normalizer.count == 0 && !pretokenizer_drops(t->pretokenizer);
+            TRY(added_tokens_init(e, t->spec, normalized ? &t->normalizer : NULL, special,
+                                  &t->added[special][normalized]));
+    t->lossless = t->bpe != NULL && bpe_takes_bytes(t->bpe) && t->normalizer.count == 0 &&
+                  !pretokenizer_drops(t->pretokenizer) &&
+                  !pretokenizer_prefixes_space(t->pretokenizer) &&
+                  pretokenizer_metaspace(t->pretokenizer) == NULL;
     for (int64_t id = 0; id < t->spec->vocab; id++)
         t->lossless &= !(t->spec->flags[id] & (TOKEN_LSTRIP | TOKEN_RSTRIP));
     return ERR_OK;
@@ -157,6 +200,8 @@ void tokenizer_free(struct tokenizer *t)
     if (t == NULL) return;
     for (int i = 0; i < 4; i++) added_tokens_fini(&t->added[i / 2][i % 2]);
     bpe_free(t->bpe);
+    unigram_free(t->unigram);
+    normalizer_fini(&t->normalizer);
     vocab_map_fini(&t->vocab);
     pretokenizer_free(t->pretokenizer);
     mem_free(t);
@@ -198,7 +243,11 @@ void tokenizer_scratch_free(struct tokenizer_scratch *s)
     if (s == NULL) return;
     pretokenizer_cursor_free(s->cursor);
     bpe_scratch_fini(&s->bpe);
+    unigram_scratch_fini(&s->unigram);
     bytes_fini(&s->buffer);
+    bytes_fini(&s->prefixed);
+    bytes_fini(&s->marked);
+    mem_free(s->marked_end);
     normalized_fini(&s->normalized);
     mem_free(s->cache);
     mem_free(s->wide);
@@ -236,6 +285,7 @@ static enum err model_encode(struct errctx *e, const struct tokenizer *t,
                              uint32_t *ids, size_t *count)
 {
     if (t->bpe != NULL) return bpe_encode(e, t->bpe, &s->bpe, piece, n, ids, count);
+    if (t->unigram != NULL) return unigram_encode(e, t->unigram, &s->unigram, piece, n, ids, count);
     return wordpiece_encode(e, &t->wordpiece, &s->buffer, piece, n, ids, count);
 }
 
@@ -315,10 +365,36 @@ static inline enum err encode_piece(struct errctx *e, const struct tokenizer *t,
     return ERR_OK;
 }
 
-/* Where the tokens from `first` on end, in the text in which their piece is [from, to). */
+/* From text that is encoded back to what it comes from: where the first `to` bytes end there. */
+struct origin {
+    const uint64_t *ends; /* per byte; NULL: it is the original behind `shift` bytes */
+    size_t shift;
+    uint64_t base; /* of the original */
+};
+
+static inline uint64_t origin_end(const struct origin *o, size_t to)
+{
+    if (o->ends != NULL) return o->base + (to == 0 ? 0 : o->ends[to - 1]);
+    return o->base + (to > o->shift ? to - o->shift : 0);
+}
+
+/* Bytes of text[0..n) that one unknown token stands for: characters without a token. */
+static size_t unknown_length(const struct tokenizer *t, const uint8_t *text, size_t n)
+{
+    size_t at = 0, len;
+
+    while (at < n) {
+        (void)utf8_decode(text + at, &len);
+        if (at > 0 && (!t->fuse_unknown || vocab_map_find(&t->vocab, text + at, len) >= 0)) break;
+        at += len;
+    }
+    return at;
+}
+
+/* Where the tokens from `first` on end, whose piece is text[from .. to). */
 static enum err push_ends(struct errctx *e, const struct tokenizer *t, const struct id_list *ids,
-                          size_t first, size_t from, size_t to, const uint64_t *origin,
-                          uint64_t base, struct offset_list *ends)
+                          size_t first, const uint8_t *text, size_t from, size_t to,
+                          const struct origin *origin, struct offset_list *ends)
 {
     const struct tokenizer_spec *s = t->spec;
     size_t end = from;
@@ -328,41 +404,162 @@ static enum err push_ends(struct errctx *e, const struct tokenizer *t, const str
     for (size_t i = first; i < ids->count; i++) {
         uint32_t id = ids->data[i];
         size_t len = (size_t)(s->start[id + 1] - s->start[id]);
-        if (t->bpe == NULL && i > first) len -= t->wordpiece.prefix_len;
-        end = t->bpe == NULL && id == t->wordpiece.unknown ? to : end + len;
-        ends->data[ends->count++] = base + (origin == NULL ? end : origin[end - 1]);
+        if (id == t->unknown)
+            len = t->exact_ends ? unknown_length(t, text + end, to - end) : to - end;
+        else if (!t->exact_ends && i > first)
+            len -= t->wordpiece.prefix_len;
+        end = len < to - end ? end + len : to;
+        ends->data[ends->count++] = origin_end(origin, end);
     }
     return ERR_OK;
 }
 
 /* ------------------------------------------------------------------ segments */
 
-/* Text without added tokens. origin: per byte where its origin ends (NULL: text is the original),
- * offsets from base. */
+/* A stretch of text between added tokens. */
+struct segment {
+    const uint8_t *text;
+    size_t n;
+    struct origin origin;
+    struct normalizer_place place;
+};
+
+static enum err encode_pieces(struct errctx *e, const struct tokenizer *t,
+                              struct tokenizer_scratch *s, const uint8_t *text, size_t n,
+                              const struct origin *origin, const struct piece *pieces, size_t count,
+                              struct id_list *ids, struct offset_list *ends)
+{
+    struct lookup lookups[PIECES];
+    size_t need;
+
+    if (count == 0) return ERR_OK;
+    if (s->new_words > 2 * s->sets && s->sets < CACHE_SETS) TRY(make_cache(e, s, CACHE_SETS));
+    need = ids->count + (pieces[count - 1].to - pieces[0].from) + WIDE_IDS + 1;
+    TRY(mem_grow(e, &ids->data, &ids->capacity, need, sizeof *ids->data, "token ids"));
+    for (size_t i = 0; i < count; i++)
+        look_up(s, text + pieces[i].from, pieces[i].to - pieces[i].from, n - pieces[i].from,
+                &lookups[i]);
+    for (size_t i = 0; i < count; i++) {
+        size_t from = pieces[i].from, to = pieces[i].to, first = ids->count;
+        TRY(encode_piece(e, t, s, text + from, to - from, &lookups[i], ids));
+        if (ends != NULL) TRY(push_ends(e, t, ids, first, text, from, to, origin, ends));
+    }
+    return ERR_OK;
+}
+
+/* Appends what metaspace makes of text[from..to) to s->marked. */
+static enum err mark_piece(struct errctx *e, struct tokenizer_scratch *s, const struct segment *g,
+                           struct piece piece, bool prepend)
+{
+    static const uint8_t mark[] = {0xe2, 0x96, 0x81}; /* U+2581 */
+    size_t at = piece.from, room = s->marked.len + (piece.to - piece.from) + 1;
+    const uint8_t *text = g->text;
+
+    TRY(mem_grow(e, &s->marked_end, &s->marked_capacity, room, sizeof *s->marked_end, "offsets"));
+    TRY(bytes_reserve(e, &s->marked, piece.to - piece.from + 1));
+    if (prepend && text[at] != ' ' &&
+        (piece.to - at < sizeof mark || memcmp(text + at, mark, sizeof mark) != 0)) {
+        s->marked_end[s->marked.len] = origin_end(&g->origin, at) - g->origin.base;
+        s->marked.data[s->marked.len++] = ' ';
+    }
+    while (at < piece.to) {
+        bool marked = text[at] == mark[0] && piece.to - at >= sizeof mark &&
+                      memcmp(text + at, mark, sizeof mark) == 0;
+        uint8_t byte = marked ? ' ' : text[at];
+        at += marked ? sizeof mark : 1;
+        s->marked_end[s->marked.len] = origin_end(&g->origin, at) - g->origin.base;
+        s->marked.data[s->marked.len++] = byte;
+    }
+    return ERR_OK;
+}
+
+/* Where the piece at `at` ends: before the next space, or the next word. */
+static size_t marked_end(const struct tokenizer *t, const uint8_t *text, size_t at, size_t n,
+                         bool split)
+{
+    const uint8_t *next;
+
+    if (!split && !t->words) return n;
+    while (!split && at < n && text[at] == ' ') at++;
+    if (at >= n) return n;
+    next = memchr(text + at + split, ' ', n - at - split);
+    return next == NULL ? n : (size_t)(next - text);
+}
+
+/* Pieces as metaspace has them: each behind a space, cut before each space. */
+static enum err encode_marked(struct errctx *e, const struct tokenizer *t,
+                              struct tokenizer_scratch *s, const struct segment *g,
+                              const struct metaspace_cfg *mark, const struct piece *pieces,
+                              size_t count, struct id_list *ids, struct offset_list *ends)
+{
+    struct piece cut[PIECES];
+    size_t cuts = 0, at;
+
+    s->marked.len = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool prepend =
+            mark->prepend == METASPACE_ALWAYS
+                ? g->place.left || pieces[i].from > 0
+                : mark->prepend == METASPACE_FIRST && g->place.first && pieces[i].from == 0;
+        at = s->marked.len;
+        TRY(mark_piece(e, s, g, pieces[i], prepend));
+        while (at < s->marked.len) {
+            const uint8_t *text = s->marked.data;
+            size_t end = marked_end(t, text, at, s->marked.len, mark->split);
+            cut[cuts++] = (struct piece){at, end};
+            at = end;
+            if (cuts < PIECES) continue;
+            struct origin origin = {s->marked_end, 0, g->origin.base};
+            TRY(encode_pieces(e, t, s, text, s->marked.len, &origin, cut, cuts, ids, ends));
+            cuts = 0;
+        }
+    }
+    struct origin origin = {s->marked_end, 0, g->origin.base};
+    return encode_pieces(e, t, s, s->marked.data, s->marked.len, &origin, cut, cuts, ids, ends);
+}
+
+/* The segment behind a space, unless it begins with whitespace. */
+static enum err prefix_space(struct errctx *e, struct tokenizer_scratch *s, struct segment *g)
+{
+    size_t len;
+
+    if (g->n == 0 || !g->place.left) return ERR_OK;
+    if (unicode_class_of(utf8_decode(g->text, &len)) & UNICODE_SPACE) return ERR_OK;
+    if (g->origin.ends != NULL) {
+        TRY(mem_grow(e, &s->marked_end, &s->marked_capacity, g->n + 1, sizeof *s->marked_end,
+                     "offsets"));
+        s->marked_end[0] = 0;
+        memcpy(s->marked_end + 1, g->origin.ends, g->n * sizeof *s->marked_end);
+        g->origin.ends = s->marked_end;
+    } else {
+        g->origin.shift++;
+    }
+    s->prefixed.len = 0;
+    TRY(bytes_append(e, &s->prefixed, " ", 1));
+    TRY(bytes_append(e, &s->prefixed, g->text, g->n));
+    g->text = s->prefixed.data;
+    g->n = s->prefixed.len;
+    return ERR_OK;
+}
+
+/* Text without added tokens. */
 static enum err encode_plain(struct errctx *e, const struct tokenizer *t,
-                             struct tokenizer_scratch *s, const uint8_t *text, size_t n,
-                             const uint64_t *origin, uint64_t base, struct id_list *ids,
+                             struct tokenizer_scratch *s, struct segment g, struct id_list *ids,
                              struct offset_list *ends)
 {
+    const struct metaspace_cfg *mark = pretokenizer_metaspace(t->pretokenizer);
     struct piece pieces[PIECES];
-    struct lookup lookups[PIECES];
     size_t count;
 
-    pretokenizer_start(s->cursor, text, n);
+    if (pretokenizer_prefixes_space(t->pretokenizer)) TRY(prefix_space(e, s, &g));
+    pretokenizer_start(s->cursor, g.text, g.n);
     for (;;) {
         TRY(pretokenizer_next(e, s->cursor, pieces, PIECES, &count));
         if (count == 0) return ERR_OK;
-        if (s->new_words > 2 * s->sets && s->sets < CACHE_SETS) TRY(make_cache(e, s, CACHE_SETS));
-        size_t need = ids->count + (pieces[count - 1].to - pieces[0].from) + WIDE_IDS + 1;
-        TRY(mem_grow(e, &ids->data, &ids->capacity, need, sizeof *ids->data, "token ids"));
-        for (size_t i = 0; i < count; i++)
-            look_up(s, text + pieces[i].from, pieces[i].to - pieces[i].from, n - pieces[i].from,
-                    &lookups[i]);
-        for (size_t i = 0; i < count; i++) {
-            size_t from = pieces[i].from, to = pieces[i].to, first = ids->count;
-            TRY(encode_piece(e, t, s, text + from, to - from, &lookups[i], ids));
-            if (ends != NULL) TRY(push_ends(e, t, ids, first, from, to, origin, base, ends));
-        }
+        if (mark != NULL)
+            TRY(encode_marked(e, t, s, &g, mark, pieces, count, ids, ends));
+        else
+            TRY(encode_pieces(e, t, s, g.text, g.n, &g.origin, pieces, count, ids, ends));
     }
 }
 
@@ -377,47 +574,74 @@ static enum err push_id(struct errctx *e, uint32_t id, uint64_t end, struct id_l
     return ERR_OK;
 }
 
+/* Part [from, to) of a segment; what is cut off is an added token. */
+static struct segment part(const struct segment *g, size_t from, size_t to)
+{
+    struct segment p = {g->text + from, to - from, g->origin, g->place};
+
+    if (p.origin.ends != NULL) p.origin.ends += from;
+    if (p.origin.ends == NULL && from > p.origin.shift) {
+        p.origin.base += from - p.origin.shift;
+        p.origin.shift = 0;
+    } else if (p.origin.ends == NULL) {
+        p.origin.shift -= from;
+    }
+    if (from > 0) {
+        p.place.first = false;
+        p.place.left = true;
+    }
+    if (to < g->n) p.place.right = true;
+    return p;
+}
+
 /* Normalises a segment, then splits off the tokens that are matched in normalised text. */
 static enum err encode_normalized(struct errctx *e, const struct tokenizer *t,
-                                  struct tokenizer_scratch *s, const uint8_t *text, size_t n,
-                                  uint64_t base, const struct added_tokens *added,
-                                  struct id_list *ids, struct offset_list *ends)
+                                  struct tokenizer_scratch *s, struct segment g,
+                                  const struct added_tokens *added, struct id_list *ids,
+                                  struct offset_list *ends)
 {
-    const uint64_t *origin = NULL;
     size_t at = 0, from, to;
     uint32_t id;
 
+    if (g.n == 0) return ERR_OK;
     if (t->normalizer.count > 0) {
-        TRY(normalizer_apply(e, &t->normalizer, text, n, &s->normalized));
-        text = s->normalized.text.data;
-        n = s->normalized.text.len;
-        origin = s->normalized.end;
+        TRY(normalizer_apply(e, &t->normalizer, g.text, g.n, g.place, &s->normalized));
+        g.text = s->normalized.data;
+        g.n = s->normalized.n;
+        g.origin.ends = s->normalized.ends;
+        g.origin.shift = s->normalized.shift;
     }
-    while (added_tokens_next(added, text, n, at, &from, &to, &id)) {
-        TRY(encode_plain(e, t, s, text + at, from - at, origin == NULL ? NULL : origin + at,
-                         origin == NULL ? base + at : base, ids, ends));
-        TRY(push_id(e, id, base + (origin == NULL ? to : origin[to - 1]), ids, ends));
+    while (added_tokens_next(added, g.text, g.n, at, &from, &to, &id)) {
+        TRY(encode_plain(e, t, s, part(&g, at, from), ids, ends));
+        TRY(push_id(e, id, origin_end(&g.origin, to), ids, ends));
         at = to;
     }
-    return encode_plain(e, t, s, text + at, n - at, origin == NULL ? NULL : origin + at,
-                        origin == NULL ? base + at : base, ids, ends);
+    return encode_plain(e, t, s, part(&g, at, g.n), ids, ends);
+}
+
+enum err tokenizer_encode_part(struct errctx *e, const struct tokenizer *t,
+                               struct tokenizer_scratch *s, const char *text, size_t n,
+                               bool special, bool begins, bool ends_text, struct id_list *ids,
+                               struct offset_list *ends)
+{
+    const struct added_tokens *raw = &t->added[special][0], *normalized = &t->added[special][1];
+    struct segment g = {(const uint8_t *)text, n, {NULL, 0, 0}, {begins, begins, ends_text}};
+    size_t at = 0, from, to;
+    uint32_t id;
+
+    while (added_tokens_next(raw, g.text, n, at, &from, &to, &id)) {
+        TRY(encode_normalized(e, t, s, part(&g, at, from), normalized, ids, ends));
+        TRY(push_id(e, id, to, ids, ends));
+        at = to;
+    }
+    return encode_normalized(e, t, s, part(&g, at, n), normalized, ids, ends);
 }
 
 enum err tokenizer_encode(struct errctx *e, const struct tokenizer *t, struct tokenizer_scratch *s,
                           const char *text, size_t n, bool special, struct id_list *ids,
                           struct offset_list *ends)
 {
-    const uint8_t *bytes = (const uint8_t *)text;
-    const struct added_tokens *raw = &t->added[special][0], *normalized = &t->added[special][1];
-    size_t at = 0, from, to;
-    uint32_t id;
-
-    while (added_tokens_next(raw, bytes, n, at, &from, &to, &id)) {
-        TRY(encode_normalized(e, t, s, bytes + at, from - at, at, normalized, ids, ends));
-        TRY(push_id(e, id, to, ids, ends));
-        at = to;
-    }
-    return encode_normalized(e, t, s, bytes + at, n - at, at, normalized, ids, ends);
+    return tokenizer_encode_part(e, t, s, text, n, special, true, true, ids, ends);
 }
 
 size_t tokenizer_border(const struct tokenizer *t, const char *text, size_t n, size_t from,
@@ -426,6 +650,7 @@ size_t tokenizer_border(const struct tokenizer *t, const char *text, size_t n, s
     const uint8_t *s = (const uint8_t *)text;
 
     if (t->added[special][0].any_space || t->added[special][1].any_space) return n;
+    if (!normalizer_has_borders(&t->normalizer)) return n;
     for (;;) {
         size_t at = pretokenizer_border(t->pretokenizer, s, n, from);
         if (at == n || t->normalizer.count == 0) return at;
@@ -456,9 +681,18 @@ static enum err append_token(struct errctx *e, const struct tokenizer *t, uint32
     if (id >= s->vocab)
         return err_set(e, ERR_INPUT, "token id %u is not below the vocabulary's %lld", id,
                        (long long)s->vocab);
-    if ((s->flags[id] & TOKEN_SPECIAL) && !special) return ERR_OK;
+    if ((s->flags[id] & TOKEN_SPECIAL) && !special && (id != t->unknown || t->unknown_text == NULL))
+        return ERR_OK;
     bytes = s->bytes + s->start[id];
     n = (size_t)(s->start[id + 1] - s->start[id]);
+    if (id == t->unknown && t->unknown_text != NULL) {
+        bytes = (const uint8_t *)t->unknown_text;
+        n = strlen(t->unknown_text);
+    } else if (!*started && t->strip_left > 0 && n > 0 && bytes[0] == ' ') {
+        bytes++;
+        n--;
+    }
+    for (; !*started && t->strip_first && n > 0 && bytes[0] == ' '; n--) bytes++;
     if (t->decode_words) {
         if (*started && n >= t->prefix_len && memcmp(bytes, t->prefix, t->prefix_len) == 0) {
             bytes += t->prefix_len;

@@ -40,6 +40,13 @@ enum err tokenizer_encode(struct errctx *e, const struct tokenizer *t, struct to
                           const char *text, size_t n, bool special, struct id_list *ids,
                           struct offset_list *ends) MUST_USE;
 
+/* The same for a part of a text that tokenizer_border has cut: whether it begins the text, and ends
+ * it. Offsets count from the part. */
+enum err tokenizer_encode_part(struct errctx *e, const struct tokenizer *t,
+                               struct tokenizer_scratch *s, const char *text, size_t n,
+                               bool special, bool begins, bool ends_text, struct id_list *ids,
+                               struct offset_list *ends) MUST_USE;
+
 /* The first place >= from where text[0..n) may be cut so that both sides give the ids of the whole,
  * or n. For handing a long document to several threads. */
 size_t tokenizer_border(const struct tokenizer *t, const char *text, size_t n, size_t from,

@@ -17,7 +17,7 @@ enum err vocab_map_init(struct errctx *e, const struct tokenizer_spec *spec, str
     for (int64_t id = 0; id < spec->vocab; id++) {
         const uint8_t *bytes = spec->bytes + spec->start[id];
         size_t n = (size_t)(spec->start[id + 1] - spec->start[id]);
-        if (spec->flags[id] & (TOKEN_SPECIAL | TOKEN_ADDED | TOKEN_UNUSED)) continue;
+        if (spec->flags[id] & (TOKEN_SPECIAL | TOKEN_BYTE | TOKEN_UNUSED)) continue;
         if (n == 0 || vocab_map_find(m, bytes, n) >= 0) continue;
         if (n > m->longest) m->longest = n;
         size_t i = (size_t)XXH3_64bits(bytes, n) & m->mask;

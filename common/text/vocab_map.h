@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vocab_map.h: from the bytes of a token to its id. Special, added and unused tokens are not in it:
- * a model never makes them from text. Of two tokens with the same bytes the lower id is found. */
+/* vocab_map.h: from the bytes of a token to its id. Special and unused tokens and those of byte
+ * fallback are not in it: a model never makes them from text as such. Of two tokens with the same
+ * bytes the lower id is found. */
 #ifndef GRAFT_TEXT_VOCAB_MAP_H
 #define GRAFT_TEXT_VOCAB_MAP_H
 

@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* import_parts.c: see import_parts.h. Parts are taken apart by their "type"; each of them reads all
+ * keys it knows and refuses the part when there is another one. */
+#include "common/text/import_parts.h"
+#include <string.h>
+#include "common/text/spec_build.h"
+
+#define MARK  "\xe2\x96\x81" /* U+2581 */
+#define SPACE "\\p{Z}\\t-\\r\\x{85}"
+
+static const char *type_of(const json_t *part)
+{
+    const char *type = json_string_value(json_object_get(part, "type"));
+    return type == NULL ? "" : type;
+}
+
+static bool is(const json_t *part, const char *type)
+{
+    return strcmp(type_of(part), type) == 0;
+}
+
+/* A part has no keys but "type" and those of the list (up to NULL). */
+static enum err only(struct errctx *e, const json_t *part, const char *const *keys)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)part, key, value)
+    {
+        bool known = strcmp(key, "type") == 0;
+        for (size_t i = 0; keys[i] != NULL; i++) known |= strcmp(keys[i], key) == 0;
+        if (!known) return err_set(e, ERR_INPUT, "'%s': key '%s' is not known", type_of(part), key);
+    }
+    return ERR_OK;
+}
+#define ONLY(e, part, ...) only(e, part, (const char *const[]){__VA_ARGS__, NULL})
+
+static enum err get_bool(struct errctx *e, const json_t *part, const char *key, bool fallback,
+                         bool *out)
+{
+    const json_t *v = json_object_get(part, key);
+
+    *out = fallback;
+    if (v == NULL || json_is_null(v)) return ERR_OK;
+    if (!json_is_boolean(v))
+        return err_set(e, ERR_INPUT, "'%s': '%s' is not true or false", type_of(part), key);
+    *out = json_is_true(v);
+    return ERR_OK;
+}
+
+static enum err get_text(struct errctx *e, const json_t *part, const char *key, const char **out)
+{
+    *out = json_string_value(json_object_get(part, key));
+    if (*out == NULL) return err_set(e, ERR_INPUT, "'%s': '%s' is no text", type_of(part), key);
+    return ERR_OK;
+}
+
+static enum err unknown(struct errctx *e, const json_t *part, const char *kind)
+{
+    if (type_of(part)[0] == 0) return err_set(e, ERR_INPUT, "%s: a part has no 'type'", kind);
+    return err_set(e, ERR_INPUT, "%s '%s' is not known", kind, type_of(part));
+}
+
+/* Calls fn for the part, or the parts of a sequence under `key`. */
+typedef enum err part_fn(struct errctx *e, const json_t *part, void *ctx);
+static enum err each(struct errctx *e, const json_t *part, const char *key, part_fn *fn, void *ctx)
+{
+    const json_t *list = json_object_get(part, key);
+
+    if (part == NULL || json_is_null(part)) return ERR_OK;
+    if (!is(part, "Sequence")) return fn(e, part, ctx);
+    if (!json_is_array(list)) return err_set(e, ERR_INPUT, "'Sequence': '%s' is no list", key);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        if (is(item, "Sequence"))
+            return err_set(e, ERR_INPUT, "'Sequence' inside a 'Sequence' is not known");
+        TRY(fn(e, item, ctx));
+    }
+    return ERR_OK;
+}
+
+/* ------------------------------------------------------------------ how tokens are written */
+
+static bool mentions(const json_t *part, const char *type, const char *key, const char *value)
+{
+    static const char *const lists[] = {"normalizers", "pretokenizers", "decoders"};
+
+    if (!json_is_object(part)) return false;
+    if (is(part, type)) {
+        const json_t *v = json_object_get(part, key);
+        if (key == NULL) return true;
+        if (json_is_object(v)) v = json_object_get(v, "String");
+        if (json_is_string(v) && strcmp(json_string_value(v), value) == 0) return true;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        const json_t *list = json_object_get(part, lists[i]);
+        for (size_t k = 0; json_is_array(list) && k < json_array_size(list); k++)
+            if (!is(json_array_get(list, k), "Sequence") &&
+                mentions(json_array_get(list, k), type, key, value))
+                return true;
+    }
+    return false;
+}
+
+void import_parts_look(const json_t *root, struct import_parts *p)
+{
+    const json_t *normalizer = json_object_get(root, "normalizer");
+    const json_t *pretokenizer = json_object_get(root, "pre_tokenizer");
+    const json_t *decoder = json_object_get(root, "decoder");
+
+    p->byte_level = mentions(pretokenizer, "ByteLevel", NULL, NULL);
+    p->replaced = mentions(normalizer, "Replace", "pattern", " ") &&
+                  mentions(normalizer, "Replace", "content", MARK);
+    p->marked = !p->byte_level && (p->replaced || mentions(pretokenizer, "Metaspace", NULL, NULL) ||
+                                   mentions(decoder, "Metaspace", NULL, NULL) ||
+                                   mentions(decoder, "Replace", "pattern", MARK));
+}
+
+/* ------------------------------------------------------------------ expressions */
+
+/* One escape at p[0] == '\\'; *at moves behind it. */
+static enum err escape(struct errctx *e, const char *p, bool in_class, struct bytes *out, size_t *n)
+{
+    *n = 2;
+    switch (p[1]) {
+    case 's':
+        return bytes_printf(e, out, in_class ? "%s" : "[%s]", SPACE);
+    case 'S':
+        if (in_class) break;
+        return bytes_printf(e, out, "[^%s]", SPACE);
+    case 'w':
+        return bytes_printf(e, out, in_class ? "%s" : "[%s]", "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}");
+    case 'W':
+        if (in_class) break;
+        return bytes_printf(e, out, "[^%s]", "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}");
+    case 'h':
+    case 'H':
+    case 'G':
+    case 'k':
+    case 'g':
+    case 0:
+        break;
+    default:
+        return bytes_append(e, out, p, 2);
+    }
+    return err_set(e, ERR_INPUT, "an expression has '\\%c'%s, which is not known", p[1],
+                   in_class ? " in a class" : "");
+}
+
+enum err import_regex(struct errctx *e, const char *pattern, struct bytes *out)
+{
+    bool in_class = false;
+    size_t step;
+
+    for (const char *p = pattern; *p != 0; p += step) {
+        step = 1;
+        if (*p == '\\') {
+            TRY(escape(e, p, in_class, out, &step));
+            continue;
+        }
+        if (in_class && (*p == '[' || (*p == '&' && p[1] == '&')))
+            return err_set(e, ERR_INPUT, "an expression has '%c' in a class, which is not known",
+                           *p);
+        if (*p == '}' && p[1] == '+' && !in_class) {
+            const char *open = p;
+            while (open > pattern && *open != '{') open--;
+            if (open > pattern + 1 && (open[-1] != 'p' || open[-2] != '\\'))
+                return err_set(e, ERR_INPUT, "an expression repeats a repetition ('}+')");
+        }
+        if (*p == '[') in_class = true;
+        if (*p == ']') in_class = false;
+        if (*p == '$' && !in_class)
+            TRY(bytes_append(e, out, "(?m:$)", 6));
+        else if (*p == '^' && !in_class)
+            TRY(bytes_append(e, out, "(?m:^)", 6));
+        else
+            TRY(bytes_append(e, out, p, 1));
+        if (*p == '[' && p[1] == '^') {
+            TRY(bytes_append(e, out, "^", 1));
+            step = 2;
+        }
+    }
+    return bytes_append(e, out, "", 1);
+}
+
+/* A literal as an expression. */
+static enum err quote(struct errctx *e, const char *text, struct bytes *out)
+{
+    for (; *text != 0; text++) {
+        if (strchr("\\^$.[|()?*+{}-]", *text) != NULL) TRY(bytes_append(e, out, "\\", 1));
+        TRY(bytes_append(e, out, text, 1));
+    }
+    return bytes_append(e, out, "", 1);
+}
+
+/* The expression or literal under "pattern". */
+static enum err get_pattern(struct errctx *e, const json_t *part, const char **regex,
+                            const char **literal)
+{
+    const json_t *pattern = json_object_get(part, "pattern");
+
+    *regex = json_string_value(json_object_get(pattern, "Regex"));
+    *literal = json_string_value(json_object_get(pattern, "String"));
+    if ((*regex == NULL) == (*literal == NULL))
+        return err_set(e, ERR_INPUT, "'%s': 'pattern' is no Regex and no String", type_of(part));
+    return ERR_OK;
+}
+
+/* ------------------------------------------------------------------ normalisers */
+
+struct context {
+    struct import_parts *p;
+    const struct import_parts *looked;
+    struct mp_value *list;
+    bool replaced; /* so far */
+    size_t seen;
+};
+
+static enum err decode_base64(struct errctx *e, const char *text, struct bytes *out)
+{
+    uint32_t bits = 0;
+    int have = 0;
+
+    for (; *text != 0 && *text != '='; text++) {
+        static const char digits[] =
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const char *digit = strchr(digits, *text);
+        if (digit == NULL)
+            return err_set(e, ERR_INPUT, "'Precompiled': 'precompiled_charsmap' is not base64");
+        bits = bits << 6 | (uint32_t)(digit - digits);
+        have += 6;
+        if (have < 8) continue;
+        have -= 8;
+        uint8_t byte = (uint8_t)(bits >> have);
+        TRY(bytes_append(e, out, &byte, 1));
+    }
+    return ERR_OK;
+}
+
+static enum err precompiled(struct errctx *e, const json_t *part, struct mp_value *list)
+{
+    const char *text;
+    struct bytes map = {0};
+    struct mp_value op;
+    enum err code;
+
+    TRY(ONLY(e, part, "precompiled_charsmap"));
+    if (json_is_null(json_object_get(part, "precompiled_charsmap"))) return ERR_OK;
+    TRY(get_text(e, part, "precompiled_charsmap", &text));
+    if (text[0] == 0) return ERR_OK;
+    mp_map_init(&op);
+    code = decode_base64(e, text, &map);
+    if (code == ERR_OK) code = mp_set_string(e, &op, "op", "charsmap");
+    if (code == ERR_OK) code = mp_set_binary(e, &op, "map", map.data, map.len);
+    if (code == ERR_OK) code = mp_set_bool(e, &op, "graphemes", true);
+    if (code == ERR_OK) code = mp_append(e, list, &op);
+    mp_fini(&op);
+    bytes_fini(&map);
+    return code;
+}
+
+static enum err bert_normalizer(struct errctx *e, const json_t *part, struct mp_value *list)
+{
+    static const char *const keys[] = {"clean_text", "handle_chinese_chars", "strip_accents",
+                                       "lowercase"};
+    static const char *const ops[] = {"clean_text", "chinese_chars", "strip_accents", "lowercase"};
+    bool on[4];
+
+    TRY(ONLY(e, part, "clean_text", "handle_chinese_chars", "strip_accents", "lowercase"));
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) TRY(get_bool(e, part, keys[i], true, &on[i]));
+    if (!json_is_boolean(json_object_get(part, "strip_accents"))) on[2] = on[3];
+    for (size_t i = 0; i < ARRAY_LEN(ops); i++)
+        if (on[i]) TRY(spec_build_append(e, list, json_pack("{s:s}", "op", ops[i])));
+    return ERR_OK;
+}
+
+/* Text as it is in a specification, in `buffer`. */
+static enum err unmarked(struct errctx *e, const struct import_parts *p, const char *text,
+                         struct bytes *buffer, const char **out)
+{
+    *out = text;
+    if (!p->marked) return ERR_OK;
+    buffer->len = 0;
+    TRY(spec_build_spaces(e, text, strlen(text), buffer));
+    TRY(bytes_append(e, buffer, "", 1));
+    *out = (const char *)buffer->data;
+    return ERR_OK;
+}
+
+static enum err replace(struct errctx *e, const json_t *part, struct context *c)
+{
+    const char *regex, *literal, *content, *to;
+    struct bytes buffer = {0}, pattern = {0};
+    enum err code;
+
+    TRY(ONLY(e, part, "pattern", "content"));
+    TRY(get_pattern(e, part, &regex, &literal));
+    TRY(get_text(e, part, "content", &content));
+    if (c->p->marked && literal != NULL && strcmp(literal, " ") == 0 &&
+        strcmp(content, MARK) == 0) {
+        c->replaced = true;
+        return spec_build_append(
+            e, c->list, json_pack("{s:s,s:s,s:s}", "op", "replace", "from", MARK, "to", " "));
+    }
+    code = unmarked(e, c->p, content, &buffer, &to);
+    if (code == ERR_OK && literal != NULL) {
+        code = literal[0] == 0 ? err_set(e, ERR_INPUT, "'Replace': the pattern is empty")
+                               : spec_build_append(e, c->list,
+                                                   json_pack("{s:s,s:s,s:s}", "op", "replace",
+                                                             "from", literal, "to", to));
+    } else if (code == ERR_OK) {
+        code = import_regex(e, regex, &pattern);
+        if (code == ERR_OK)
+            code = spec_build_append(e, c->list,
+                                     json_pack("{s:s,s:s,s:s}", "op", "replace_regex", "pattern",
+                                               (const char *)pattern.data, "to", to));
+    }
+    bytes_fini(&buffer);
+    bytes_fini(&pattern);
+    return code;
+}
+
+static enum err prepend(struct errctx *e, const json_t *part, struct context *c)
+{
+    const char *text, *to;
+    struct bytes buffer = {0};
+    enum err code;
+
+    TRY(ONLY(e, part, "prepend"));
+    TRY(get_text(e, part, "prepend", &text));
+    code = unmarked(e, c->p, text, &buffer, &to);
+    if (code == ERR_OK)
+        code = spec_build_append(e, c->list, json_pack("{s:s,s:s}", "op", "prepend", "text", to));
+    bytes_fini(&buffer);
+    return code;
+}
+
+static enum err add_normalizer(struct errctx *e, const json_t *part, void *ctx)
+{
+    static const struct {
+        const char *type, *op;
+    } plain[] = {{"NFC", "nfc"},
+                 {"NFD", "nfd"},
+                 {"NFKC", "nfkc"},
+                 {"NFKD", "nfkd"},
+                 {"Lowercase", "lowercase"}};
+    struct context *c = ctx;
+    bool left, right;
+
+    if (is(part, "Prepend")) return prepend(e, part, c);
+    if (c->replaced)
+        return err_set(e, ERR_INPUT,
+                       "normaliser '%s' behind the one that marks spaces is not known",
+                       type_of(part));
+    for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+        if (is(part, plain[i].type)) {
+            TRY(only(e, part, (const char *const[]){NULL}));
+            return spec_build_append(e, c->list, json_pack("{s:s}", "op", plain[i].op));
+        }
+    if (is(part, "BertNormalizer")) return bert_normalizer(e, part, c->list);
+    if (is(part, "Replace")) return replace(e, part, c);
+    if (is(part, "Precompiled")) return precompiled(e, part, c->list);
+    if (is(part, "Strip")) {
+        TRY(ONLY(e, part, "strip_left", "strip_right"));
+        TRY(get_bool(e, part, "strip_left", true, &left));
+        TRY(get_bool(e, part, "strip_right", true, &right));
+        return spec_build_append(
+            e, c->list, json_pack("{s:s,s:b,s:b}", "op", "strip", "left", left, "right", right));
+    }
+    return unknown(e, part, "normaliser");
+}
+
+enum err import_normalizer(struct errctx *e, const json_t *part, struct import_parts *p,
+                           struct mp_value *list)
+{
+    struct context c = {.p = p, .list = list};
+
+    mp_fini(list);
+    mp_array_init(list);
+    return each(e, part, "normalizers", add_normalizer, &c);
+}
+
+/* ------------------------------------------------------------------ pre-tokenisers */
+
+static const struct known {
+    const char *pattern, *op;
+} known[] = {
+    {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt2"},
+    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     "llama3"},
+    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
+     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     "qwen2"},
+};
+
+static enum err append_regex(struct errctx *e, struct mp_value *list, const char *pattern,
+                             const char *behavior, bool invert)
+{
+    return spec_build_append(e, list,
+                             json_pack("{s:s,s:s,s:s,s:b}", "op", "regex", "pattern", pattern,
+                                       "behavior", behavior, "invert", invert));
+}
+
+static const char *behavior_of(const char *name)
+{
+    static const struct {
+        const char *theirs, *ours;
+    } all[] = {{"Isolated", "isolated"},
+               {"Removed", "removed"},
+               {"MergedWithPrevious", "previous"},
+               {"MergedWithNext", "next"},
+               {"Contiguous", "isolated"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (strcmp(all[i].theirs, name) == 0) return all[i].ours;
+    return NULL;
+}
+
+/* An expression with its behaviour; neighbouring matches are one with "Contiguous". */
+static enum err append_split(struct errctx *e, const json_t *part, struct mp_value *list,
+                             const char *pattern, bool invert)
+{
+    const char *name;
+    char *joined = NULL;
+    enum err code;
+
+    TRY(get_text(e, part, "behavior", &name));
+    if (behavior_of(name) == NULL)
+        return err_set(e, ERR_INPUT, "'%s': behavior '%s' is not known", type_of(part), name);
+    if (strcmp(name, "Contiguous") == 0) {
+        if (invert)
+            return err_set(e, ERR_INPUT, "'%s': behavior 'Contiguous' with 'invert'",
+                           type_of(part));
+        TRY(mem_printf(e, &joined, "(?:%s)+", pattern));
+    }
+    code = append_regex(e, list, joined != NULL ? joined : pattern, behavior_of(name), invert);
+    mem_free(joined);
+    return code;
+}
+
+static enum err split(struct errctx *e, const json_t *part, struct context *c)
+{
+    const char *regex, *literal, *behavior;
+    struct bytes pattern = {0};
+    bool invert;
+    enum err code;
+
+    TRY(ONLY(e, part, "pattern", "behavior", "invert"));
+    TRY(get_pattern(e, part, &regex, &literal));
+    TRY(get_text(e, part, "behavior", &behavior));
+    TRY(get_bool(e, part, "invert", false, &invert));
+    if (c->p->replaced) { /* no spaces are left */
+        if (literal != NULL && strcmp(literal, " ") == 0 && !invert) return ERR_OK;
+        return err_set(e, ERR_INPUT, "pre-tokeniser 'Split' of text with marked spaces");
+    }
+    for (size_t i = 0; regex != NULL && i < ARRAY_LEN(known); i++)
+        if (strcmp(regex, known[i].pattern) == 0 &&
+            ((strcmp(behavior, "Isolated") == 0 && !invert) ||
+             (strcmp(behavior, "Removed") == 0 && invert)))
+            return spec_build_append(e, c->list, json_pack("{s:s}", "op", known[i].op));
+    code = regex != NULL ? import_regex(e, regex, &pattern) : quote(e, literal, &pattern);
+    if (code == ERR_OK) code = append_split(e, part, c->list, (const char *)pattern.data, invert);
+    bytes_fini(&pattern);
+    return code;
+}
+
+static enum err byte_level(struct errctx *e, const json_t *part, struct context *c)
+{
+    bool prefix, regex, trim;
+
+    TRY(ONLY(e, part, "add_prefix_space", "trim_offsets", "use_regex"));
+    TRY(get_bool(e, part, "add_prefix_space", true, &prefix));
+    TRY(get_bool(e, part, "trim_offsets", true, &trim));
+    TRY(get_bool(e, part, "use_regex", true, &regex));
+    if (prefix && c->seen > 1)
+        return err_set(e, ERR_INPUT, "'ByteLevel' with 'add_prefix_space' behind other parts");
+    if (prefix) TRY(spec_build_append(e, c->list, json_pack("{s:s}", "op", "prefix_space")));
+    return regex ? spec_build_append(e, c->list, json_pack("{s:s}", "op", "gpt2")) : ERR_OK;
+}
+
+static enum err metaspace(struct errctx *e, const json_t *part, struct context *c)
+{
+    const char *replacement, *scheme = "always";
+    bool cut, prefix;
+
+    TRY(ONLY(e, part, "replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep"));
+    TRY(get_text(e, part, "replacement", &replacement));
+    TRY(get_bool(e, part, "split", true, &cut));
+    TRY(get_bool(e, part, "add_prefix_space", true, &prefix));
+    if (json_object_get(part, "prepend_scheme") != NULL)
+        TRY(get_text(e, part, "prepend_scheme", &scheme));
+    if (!prefix) scheme = "never";
+    if (strcmp(replacement, MARK) != 0)
+        return err_set(e, ERR_INPUT, "'Metaspace': replacement '%s' is not known", replacement);
+    return spec_build_append(
+        e, c->list, json_pack("{s:s,s:s,s:b}", "op", "metaspace", "prepend", scheme, "split", cut));
+}
+
+static enum err add_pretokenizer(struct errctx *e, const json_t *part, void *ctx)
+{
+    struct context *c = ctx;
+    bool each_digit;
+
+    c->seen++;
+    if (is(part, "ByteLevel")) return byte_level(e, part, c);
+    if (is(part, "Split")) return split(e, part, c);
+    if (is(part, "Metaspace")) return metaspace(e, part, c);
+    if (is(part, "BertPreTokenizer")) {
+        TRY(only(e, part, (const char *const[]){NULL}));
+        return spec_build_append(e, c->list, json_pack("{s:s}", "op", "bert"));
+    }
+    if (is(part, "WhitespaceSplit")) {
+        TRY(only(e, part, (const char *const[]){NULL}));
+        return append_regex(e, c->list, "[" SPACE "]+", "removed", false);
+    }
+    if (is(part, "Whitespace")) {
+        TRY(only(e, part, (const char *const[]){NULL}));
+        return append_regex(e, c->list,
+                            "[\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}]+|"
+                            "[^" SPACE "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}]+",
+                            "removed", true);
+    }
+    if (is(part, "Digits")) {
+        TRY(ONLY(e, part, "individual_digits"));
+        TRY(get_bool(e, part, "individual_digits", false, &each_digit));
+        return each_digit ? spec_build_append(e, c->list, json_pack("{s:s}", "op", "digits"))
+                          : append_regex(e, c->list, "\\p{N}+", "isolated", false);
+    }
+    if (is(part, "Punctuation")) {
+        TRY(ONLY(e, part, "behavior"));
+        return append_split(e, part, c->list, "[\\p{P}$+<=>^`|~]", false);
+    }
+    return unknown(e, part, "pre-tokeniser");
+}
+
+enum err import_pretokenizer(struct errctx *e, const json_t *part, const struct import_parts *p,
+                             struct mp_value *list)
+{
+    struct import_parts copy = *p;
+    struct context c = {.p = &copy, .list = list};
+
+    mp_fini(list);
+    mp_array_init(list);
+    return each(e, part, "pretokenizers", add_pretokenizer, &c);
+}
+
+/* ------------------------------------------------------------------ decoders */
+
+struct decoding {
+    const struct import_parts *p;
+    const json_t *words; /* WordPiece */
+    bool bytes, replaced, strip_first;
+    json_int_t strip;
+};
+
+static enum err add_decoder(struct errctx *e, const json_t *part, void *ctx)
+{
+    struct decoding *d = ctx;
+    const char *regex, *literal, *text;
+
+    if (is(part, "ByteLevel")) {
+        d->bytes = true;
+        return ERR_OK;
+    }
+    if (is(part, "ByteFallback") || is(part, "Fuse"))
+        return only(e, part, (const char *const[]){NULL});
+    if (is(part, "WordPiece")) {
+        TRY(ONLY(e, part, "prefix", "cleanup"));
+        d->words = part;
+        return ERR_OK;
+    }
+    if (is(part, "Replace")) {
+        TRY(ONLY(e, part, "pattern", "content"));
+        TRY(get_pattern(e, part, &regex, &literal));
+        TRY(get_text(e, part, "content", &text));
+        if (literal != NULL && strcmp(literal, MARK) == 0 && strcmp(text, " ") == 0) return ERR_OK;
+        return err_set(e, ERR_INPUT, "decoder 'Replace': only " MARK " by a space is known");
+    }
+    if (is(part, "Strip")) {
+        TRY(ONLY(e, part, "content", "start", "stop"));
+        TRY(get_text(e, part, "content", &text));
+        d->strip = json_integer_value(json_object_get(part, "start"));
+        if (strcmp(text, " ") != 0 || d->strip < 0 || d->strip > 1 ||
+            json_integer_value(json_object_get(part, "stop")) != 0)
+            return err_set(e, ERR_INPUT, "decoder 'Strip': only one space on the left is known");
+        return ERR_OK;
+    }
+    if (is(part, "Metaspace")) {
+        bool prefix;
+        const json_t *scheme = json_object_get(part, "prepend_scheme");
+        TRY(ONLY(e, part, "replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep"));
+        TRY(get_text(e, part, "replacement", &text));
+        TRY(get_bool(e, part, "add_prefix_space", true, &prefix));
+        if (strcmp(text, MARK) != 0)
+            return err_set(e, ERR_INPUT, "'Metaspace': replacement '%s' is not known", text);
+        d->strip_first =
+            json_is_string(scheme) ? strcmp(json_string_value(scheme), "never") != 0 : prefix;
+        return ERR_OK;
+    }
+    return unknown(e, part, "decoder");
+}
+
+enum err import_decoder(struct errctx *e, const json_t *part, const struct import_parts *p,
+                        struct mp_value *list)
+{
+    struct decoding d = {.p = p};
+    const char *prefix = "##";
+    bool cleanup;
+
+    mp_fini(list);
+    mp_array_init(list);
+    TRY(each(e, part, "decoders", add_decoder, &d));
+    if (d.words != NULL) {
+        if (json_object_get(d.words, "prefix") != NULL)
+            TRY(get_text(e, d.words, "prefix", &prefix));
+        TRY(get_bool(e, d.words, "cleanup", true, &cleanup));
+        return spec_build_append(
+            e, list,
+            json_pack("{s:s,s:s,s:b}", "op", "wordpiece", "prefix", prefix, "cleanup", cleanup));
+    }
+    TRY(spec_build_append(e, list, json_pack("{s:s}", "op", "bytes")));
+    if (d.strip_first) return spec_build_append(e, list, json_pack("{s:s}", "op", "strip_first"));
+    if (d.strip > 0)
+        return spec_build_append(e, list, json_pack("{s:s,s:I}", "op", "strip", "left", d.strip));
+    return ERR_OK;
+}
