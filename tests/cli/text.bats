@@ -328,11 +328,11 @@ fault() { # MESSAGE ARG...: tokenize of stdin ends with 3, one line, the message
     status_is 1 graft learn-tokenizer --vocab 300 -o none/x.tok nothing.txt
     says "none/x.tok" # before the text is read
     status_is 2 graft import --format tiktoken "$CORPUS" "$CORPUS" -o x.tok
-    status_is 1 graft import x.gguf -o x.tok
-    says "cannot open 'x.gguf'"
-    : >x.gguf
-    status_is 2 graft import x.gguf -o x.tok
-    says 'only tiktoken'
+    status_is 1 graft import x.weights -o x.tok
+    says "cannot open 'x.weights'"
+    : >x.weights
+    status_is 2 graft import x.weights -o x.tok
+    says 'its name does not tell what it is'
     [ ! -e x.tok ] && [ ! -e x.tokens ]
 }
 
