@@ -49,6 +49,7 @@
     X("pretrain", LEARNING, "train a model on a stream of tokens")                                 \
     X("extract-features", USING, "turn texts into vectors with a model")                           \
     X("generate", USING, "continue prompts with a model")                                          \
+    X("logits", USING, "say what a model expects behind each token")                               \
     X("eval", JUDGING, "judge a model on a stream of tokens")
 
 #endif

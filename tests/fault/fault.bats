@@ -131,6 +131,7 @@ attempts() {
 }
 @test "import" { attempts graft-import -q --pattern gpt2 --special 'eos=<e>' ../x.tiktoken -o out; }
 @test "extract-features" { attempts graft-extract-features -q -j 2 -m ../a.model ../a.tokens -o out; }
+@test "logits" { attempts graft-logits -q -j 2 -m ../a.model --top 4 ../a.tokens -o out; }
 @test "eval" { attempts graft-eval -q -j 2 -m ../a.model ../a.tokens; }
 @test "generate" { attempts graft-generate -q -j 2 -m ../a.model -p document -n 4; }
 

@@ -66,6 +66,7 @@ refused() { # STATUS COMMAND...
         refused 3 graft shuffle "$file" -o out
         refused 3 graft generate -m "$file" -p text
         refused 3 graft extract-features -m "$file" "$file" -o out
+        refused 3 graft logits -m "$file" "$file" -o out
     done
     [ ! -e out ]
 }
@@ -90,7 +91,8 @@ spoil() { # TENSOR NUMBER FROM TO: its first element
         graft verify -q bad.model # a sound stream, but no model
         file=$bad
         for command in 'eval -m bad.model a.tokens' 'generate -m bad.model -p a -n 2' \
-            'extract-features -m bad.model a.tokens -o out' 'pretrain -m bad.model --steps 2 a.tokens -o out'; do
+            'extract-features -m bad.model a.tokens -o out' 'logits -m bad.model a.tokens -o out' \
+            'pretrain -m bad.model --steps 2 a.tokens -o out'; do
             # shellcheck disable=SC2086 # several words
             refused 3 graft $command
             says "'layers.0.mlp.up.weight', element 0 is"

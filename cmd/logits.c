@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* logits.c: what a causal model expects behind each token, as log-probabilities.
+ *
+ *     graft logits -m base.model --top 16 data/train.tokens -o train.logits
+ *
+ * The numbers are common/use/logits.c, the way of rows through the model common/use/row_pass.c. */
+#include "common/flow/stage.h"
+#include "common/model/compute.h"
+#include "common/use/logits.h"
+
+struct opts {
+    struct common common;
+    struct compute_cfg compute;
+    struct logits_cfg logits;
+    struct row_pass_cfg pass;
+    const char *model;
+};
+static struct opts opts = {
+    .common = COMMON_READING, .compute = COMPUTE_CFG, .logits = LOGITS_CFG, .pass = ROW_PASS_CFG};
+
+static const struct opt table[] = {{"model", 'm', OPT_STRING, offsetof(struct opts, model), "FILE",
+                                    "the model", OPT_REQUIRED | OPT_PATH},
+                                   OPT_END};
+
+static struct opt_set sets[] = {
+    {"Log-probabilities", table, &opts},         {"Log-probabilities", logits_table, &opts.logits},
+    {"Computing", compute_table, &opts.compute}, {"Computing", row_pass_table, &opts.pass},
+    {"Common", common_output, &opts.common},     {"Common", common_threads, &opts.common},
+    {"Common", common_level, &opts.common},      {"Common", common_plan, &opts.common},
+    {"Common", common_chatter, &opts.common},    OPT_SET_END};
+
+static enum err compute_all(struct errctx *e, struct stage *stage, struct model *model)
+{
+    const struct row_source source = stage_rows(stage);
+    struct stream_begin begin;
+    struct logits *logits;
+    stream_begin_init(&begin, STREAM_LOGITS);
+    enum err r = logits_new(e, model, &opts.logits, &stage->begin, &begin, &logits);
+    if (r == ERR_OK) r = stage_output(e, stage, &begin);
+    if (r == ERR_OK) {
+        logits_set_output(logits, stage->output);
+        r = row_pass_run(e, model, &opts.pass, &source, &stage->run, logits_batch, logits);
+    }
+    logits_free(logits);
+    stream_begin_fini(&begin);
+    return r;
+}
+
+static enum err load_and_compute(struct errctx *e, struct stage *stage, struct kernels *k,
+                                 const struct model_use *use)
+{
+    struct model *model;
+    TRY(model_load(e, k, &stage->run, opts.model, use, &model));
+    const enum err r = compute_all(e, stage, model);
+    model_free(model);
+    return r;
+}
+
+static enum err print_plan(struct errctx *e, struct kernels *k, const struct model_use *use)
+{
+    struct plan plan;
+    TRY(model_plan_file(e, k, opts.model, use, common_thread_count(&opts.common), &plan));
+    plan_print(&plan, stdout);
+    plan_fini(&plan);
+    return ERR_OK;
+}
+
+static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
+{
+    const struct model_use use = {
+        .dtype = compute_dtype(&opts.compute), .fit = row_pass_fit, .fit_ctx = &opts.pass};
+    struct compute compute;
+    struct stage stage;
+    enum err r = opts.common.plan ? stage_open_run(e, &stage, p, &opts.common)
+                                  : stage_open(e, &stage, p, operands, &opts.common, STREAM_TOKENS);
+    if (r == ERR_OK) {
+        r = compute_open(e, &opts.compute, common_thread_count(&opts.common), &stage.run, &compute);
+        if (r == ERR_OK)
+            r = opts.common.plan ? print_plan(e, &compute.kernels, &use)
+                                 : load_and_compute(e, &stage, &compute.kernels, &use);
+        compute_close(&compute);
+    }
+    return stage_close(e, &stage, r);
+}
+
+int main(int argc, char **argv)
+{
+    const struct prog p = {
+        .name = "logits",
+        .summary = "say what a model expects behind each token",
+        .synopsis = "-m MODEL [OPTION ...] [FILE ...]",
+        .needs_input = true,
+        .sets = sets,
+        .run = run,
+    };
+    return prog_main(&p, argc, argv);
+}
