@@ -34,12 +34,14 @@ static double yarn(const struct model_config *c, int64_t i)
 
 static double llama3(const struct model_config *c, int64_t i)
 {
-    const double frequency = (float)(1 / plain(c, c->rope_theta, i));
-    const double turns = (double)c->rope_original * frequency / TWO_PI;
-    if (turns < c->rope_low) return frequency / c->rope_factor;
-    if (turns > c->rope_high) return frequency;
-    const double smooth = (turns - c->rope_low) / (c->rope_high - c->rope_low);
-    return (1 - smooth) * frequency / c->rope_factor + smooth * frequency;
+    const float frequency = 1.0F / (float)plain(c, c->rope_theta, i);
+    const float original = (float)c->rope_original, factor = (float)c->rope_factor;
+    const float wavelength = (float)TWO_PI / frequency;
+    const float low = (float)c->rope_low, high = (float)c->rope_high;
+    if (wavelength > original / low) return frequency / factor;
+    if (wavelength < original / high) return frequency;
+    const float smooth = (original / wavelength - low) / (high - low);
+    return (1.0F - smooth) * frequency / factor + smooth * frequency;
 }
 
 /* Angle per position of pair i in a row of `length`. */

@@ -45,13 +45,13 @@ includes() { # QUOTE: prints "file:line:#include ..." of all sources
     c_files | { grep -v '^tests/' || true; } | { xargs -r grep -Hn "^ *# *include *$1" || true; }
 }
 
-# What may include what: DESIGN: cmd -> train use judge -> model text flow -> kernels, formats -> base.
+# What may include what: DESIGN: cmd -> train use judge convert -> model text flow -> kernels, formats -> base.
 rule_layers() {
     includes '"' | awk '
         function layer(path) {
             if (path ~ /^common\/base\//) return "base"
             if (path ~ /^common\/(model|text|flow)\//) return "middle"
-            if (path ~ /^common\/(train|use|judge)\//) return "upper"
+            if (path ~ /^common\/(train|use|judge|convert)\//) return "upper"
             if (path ~ /^(cmd|formats|kernels)\//) { sub(/\/.*/, "", path); return path }
             return "?"
         }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* family_tables.h: the families that there are; for common/convert only. */
+#ifndef GRAFT_CONVERT_FAMILY_TABLES_H
+#define GRAFT_CONVERT_FAMILY_TABLES_H
+
+#include "common/convert/family.h"
+
+extern const struct family family_gpt2;
+/* family_llama.c */
+extern const struct family family_llama, family_mistral, family_qwen2, family_qwen3, family_phi3;
+extern const struct family family_gemma, family_gemma2;
+extern const struct family family_gpt_neox;
+/* family_bert.c */
+extern const struct family family_bert, family_roberta, family_xlm_roberta, family_distilbert;
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* source_kind.c: see source_kind.h. */
+#include "common/convert/source_kind.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/base/io.h"
+
+static const struct {
+    const char *ending;
+    enum source_kind kind;
+} endings[] = {{".tiktoken", SOURCE_TIKTOKEN}, {"tokenizer.json", SOURCE_TOKENIZER_JSON}};
+
+/* Zip archives and pickles: what torch.save writes. */
+static bool is_pickle(const uint8_t *head, size_t n)
+{
+    return (n >= 4 && memcmp(head, "PK\3\4", 4) == 0) ||
+           (n >= 2 && head[0] == 0x80 && head[1] <= 5);
+}
+
+static bool ends_with(const char *path, const char *end)
+{
+    const size_t n = strlen(path), k = strlen(end);
+    return n >= k && strcmp(path + n - k, end) == 0;
+}
+
+bool source_is_model(enum source_kind kind)
+{
+    return kind < SOURCE_TIKTOKEN;
+}
+
+static enum err refuse(struct errctx *e, const char *path, const uint8_t *head, size_t n)
+{
+    if (is_pickle(head, n))
+        return err_set(e, ERR_INPUT,
+                       "'%s': pickles of PyTorch are not read; convert it: python3 -c 'import "
+                       "torch, safetensors.torch as s; s.save_file(torch.load(\"%s\", "
+                       "weights_only=True), \"model.safetensors\")'",
+                       path, path);
+    if (ends_with(path, ".safetensors"))
+        return err_set(e, ERR_USAGE, "'%s': give the folder that it lies in, with its config.json",
+                       path);
+    return err_set(e, ERR_USAGE, "'%s': its name does not tell what it is (--format says it)",
+                   path);
+}
+
+enum err source_kind_find(struct errctx *e, const char *path, enum source_kind *kind)
+{
+    struct stat st;
+    struct infile in;
+    uint8_t head[16];
+    size_t got = 0;
+    if (*kind != SOURCE_AUTO) return ERR_OK;
+    if (stat(path, &st) != 0) return err_errno(e, "cannot open '%s'", path);
+    if (S_ISDIR(st.st_mode)) {
+        *kind = SOURCE_FOLDER;
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(endings); i++)
+        if (ends_with(path, endings[i].ending)) *kind = endings[i].kind;
+    if (*kind != SOURCE_AUTO) return ERR_OK;
+    TRY(infile_open(e, path, &in));
+    (void)!infile_read_full(e, &in, head, sizeof head, &got);
+    infile_close(&in);
+    TRY(e->code);
+    return refuse(e, path, head, got);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tokenizer_source.c: see tokenizer_source.h. */
+#include "common/convert/tokenizer_source.h"
+
+#include <string.h>
+#include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "common/base/io.h"
+#include "common/text/import_tokenizer_json.h"
+#include "common/text/tokenizer_run.h"
+
+#define FILE_LIMIT ((size_t)1 << 30)
+
+static enum err read_file(struct errctx *e, struct run *run, const char *path, struct bytes *data)
+{
+    XXH128_canonical_t content;
+    size_t slot = 0;
+    if (run) TRY(run_input_open(e, run, "input", path, &slot));
+    TRY(io_slurp(e, path, FILE_LIMIT, data));
+    if (!run) return ERR_OK;
+    XXH128_canonicalFromHash(&content, XXH3_128bits(data->data, data->len));
+    return run_input_done(e, run, slot, content.digest, NULL, -1, false);
+}
+
+/* A file beside `path`, if it is there. */
+static enum err read_beside(struct errctx *e, struct run *run, const char *path, const char *name,
+                            struct bytes *data)
+{
+    const char *slash = strrchr(path, '/');
+    char *beside;
+    enum err r = ERR_OK;
+    TRY(mem_printf(e, &beside, "%.*s%s", slash ? (int)(slash - path + 1) : 0, path, name));
+    if (access(beside, F_OK) == 0) r = read_file(e, run, beside, data);
+    mem_free(beside);
+    return r;
+}
+
+static enum err convert(struct errctx *e, struct run *run, const char *path, enum source_kind kind,
+                        const struct import_tiktoken_cfg *tiktoken, const struct bytes *data,
+                        struct tokenizer_spec *out, uint64_t *bytes)
+{
+    const char *text = (const char *)data->data;
+    struct bytes side = {0};
+    if (kind == SOURCE_TIKTOKEN) return import_tiktoken(e, text, data->len, tiktoken, out);
+    enum err r = read_beside(e, run, path, "tokenizer_config.json", &side);
+    if (r == ERR_OK && !side.data) r = read_beside(e, run, path, "special_tokens_map.json", &side);
+    if (r == ERR_OK)
+        r = import_tokenizer_json(e, text, data->len, (const char *)side.data, side.len, out);
+    *bytes += side.len;
+    bytes_fini(&side);
+    return r;
+}
+
+/* What cannot run is not handed out. */
+static enum err try_it(struct errctx *e, struct tokenizer_spec *s)
+{
+    struct tokenizer *t;
+    if (tokenizer_new(e, s, &t) == ERR_OK)
+        tokenizer_free(t);
+    else
+        tokenizer_spec_fini(s);
+    return e->code;
+}
+
+enum err tokenizer_source_load(struct errctx *e, struct run *run, const char *path,
+                               enum source_kind kind, const struct import_tiktoken_cfg *tiktoken,
+                               struct tokenizer_spec *out, uint64_t *bytes)
+{
+    struct bytes data = {0};
+    if (read_file(e, run, path, &data) == ERR_OK &&
+        convert(e, run, path, kind, tiktoken, &data, out, bytes) != ERR_OK)
+        (void)err_prefix(e, "'%s'", path);
+    *bytes += data.len;
+    bytes_fini(&data);
+    TRY(e->code);
+    return try_it(e, out);
+}

@@ -1,0 +1,115 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# import.bats: models of other programs, from the tiny ones in tests/parity/families. What they compute is compared in
+# tests/unit/test_family_parity.c.
+
+load ../run/common
+
+setup() {
+    graft_setup
+    FAMILIES=$ROOT/tests/parity/families
+}
+
+# A copy of a family's folder to be spoiled.
+copy() { # FAMILY
+    cp -r "$FAMILIES/$1" folder
+    chmod -R u+w folder
+}
+
+# Changes config.json of the copy.
+change() { # JQ-EXPRESSION
+    jq "$1" folder/config.json >config.new
+    mv config.new folder/config.json
+}
+
+refuses() { # WORDS...
+    status_is 3 graft import folder -o x.model
+    local word
+    for word; do says "$word" || return; done
+    [ ! -e x.model ] || return
+    graft import --dry-run folder >report 2>/dev/null || [ $? -eq 4 ]
+    grep -q refused report
+}
+
+@test "every family becomes a model that is whole, the same each time" {
+    for folder in "$FAMILIES"/*/; do
+        graft import "$folder" -o a.model
+        graft import "$folder" -o b.model
+        cmp a.model b.model
+        graft verify a.model
+    done
+}
+
+@test "a dry run says what it is and writes nothing" {
+    graft import -n "$FAMILIES/mistral" >"$BATS_FILE_TMPDIR/report"
+    grep -q 'transformers: mistral' "$BATS_FILE_TMPDIR/report"
+    grep -q 'window 9' "$BATS_FILE_TMPDIR/report"
+    grep -q BF16 "$BATS_FILE_TMPDIR/report"
+    [ -z "$(ls)" ]
+}
+
+@test "a key that is not known, or has another value than is computed, is named" {
+    copy llama
+    change '.rope_flavour = 3'
+    refuses "key 'rope_flavour' (3) is not known"
+    rm -r folder
+    copy gpt2
+    change '.scale_attn_by_inverse_layer_idx = true'
+    refuses "key 'scale_attn_by_inverse_layer_idx' is true"
+    rm -r folder
+    copy llama-yarn
+    change '.rope_parameters.rope_type = "spiral"'
+    refuses "key 'rope_type' of the rope parameters"
+    change 'del(.hidden_size) | .quantization_config = {"bits": 4}'
+    refuses "key 'quantization_config'" 'more: --dry-run lists them'
+    change '.model_type = "mamba"'
+    refuses "models of type 'mamba' are not known; those that are: gpt2, llama"
+}
+
+@test "tensors that are missing, foreign or of another shape are named" {
+    copy llama
+    change '.num_hidden_layers = 1'
+    refuses "tensor 'model.layers.1."
+    change '.num_hidden_layers = 3'
+    refuses "'layers.2.input_layernorm.weight'" 'is missing'
+    change '.num_hidden_layers = 2 | .vocab_size = 96'
+    refuses 'is of shape [97, 24], not [96, 24]'
+}
+
+@test "pickles are refused with the command that converts them" {
+    copy bert
+    mv folder/model.safetensors folder/pytorch_model.bin
+    status_is 3 graft import folder -o x.model
+    says 'save_pretrained'
+    printf '\x80\x02}q\x00.' >x.pt
+    status_is 3 graft import x.pt -o x.model
+    says 'safetensors.torch'
+    [ ! -e x.model ]
+}
+
+@test "what a sentence-transformers folder says of vectors" {
+    copy bert-body
+    mkdir folder/1_Pooling
+    cat >folder/modules.json <<'JSON'
+[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+ {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+ {"idx": 2, "name": "2", "path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}]
+JSON
+    echo '{"word_embedding_dimension": 24, "pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true}' >folder/1_Pooling/config.json
+    echo '{"max_seq_length": 32, "do_lower_case": false}' >folder/sentence_bert_config.json
+    echo '{"prompts": {"query": "query: "}, "default_prompt_name": null, "similarity_fn_name": "cosine"}' \
+        >folder/config_sentence_transformers.json
+    printf -- '---\nlicense: mit\n---\n# A model\n' >folder/README.md
+    graft import folder -o x.model
+    graft inspect --json x.model | jq -e '.meta.embedding == {"pooling": ["mean"], "normalize": true, "max_length": 32,
+        "similarity": "cosine", "include_prompt": true, "prompts": {"query": "query: "}, "default_prompt": ""}
+        and .meta.about.license == "mit"'
+    rm x.model
+    echo '{"pooling_mode_mean_tokens": true, "pooling_mode_spiral": true}' >folder/1_Pooling/config.json
+    refuses "key 'pooling_mode_spiral'"
+    echo '{"pooling_mode_mean_tokens": true}' >folder/1_Pooling/config.json
+    sed -i 's/models.Normalize/models.Dense/' folder/modules.json
+    refuses "module 2 is 'Dense'"
+    sed -i 's/"1_Pooling"/"..\/..\/etc"/' folder/modules.json
+    refuses 'module 1 has no type and path'
+}
