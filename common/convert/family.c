@@ -13,24 +13,41 @@ static const struct family *const families[] = {
     &family_roberta, &family_xlm_roberta, &family_distilbert,
 };
 
+static const struct family *const gguf_families[] = {
+    &gguf_llama,  &gguf_qwen2,   &gguf_qwen3, &gguf_phi3, &gguf_gemma,
+    &gguf_gemma2, &gguf_gptneox, &gguf_gpt2,  &gguf_bert,
+};
+
 const struct family *family_at(size_t i)
 {
     return i < ARRAY_LEN(families) ? families[i] : NULL;
 }
 
-const struct family *family_find(const char *model_type)
+static const struct family *find(const struct family *const *list, size_t n, const char *name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(families); i++)
-        if (strcmp(families[i]->name, model_type) == 0) return families[i];
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i]->name, name) == 0) return list[i];
     return NULL;
 }
 
-const char *family_list(char *buf, size_t n)
+const struct family *family_find(const char *model_type)
 {
+    return find(families, ARRAY_LEN(families), model_type);
+}
+
+const struct family *family_find_gguf(const char *architecture)
+{
+    return find(gguf_families, ARRAY_LEN(gguf_families), architecture);
+}
+
+const char *family_list(bool gguf, char *buf, size_t n)
+{
+    const struct family *const *list = gguf ? gguf_families : families;
+    const size_t count = gguf ? ARRAY_LEN(gguf_families) : ARRAY_LEN(families);
     size_t used = 0;
     buf[0] = '\0';
-    for (size_t i = 0; i < ARRAY_LEN(families) && used < n; i++)
-        used += (size_t)snprintf(buf + used, n - used, "%s%s", i ? ", " : "", families[i]->name);
+    for (size_t i = 0; i < count && used < n; i++)
+        used += (size_t)snprintf(buf + used, n - used, "%s%s", i ? ", " : "", list[i]->name);
     return buf;
 }
 

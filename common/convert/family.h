@@ -30,6 +30,7 @@ struct family_config {
     const json_t *rope;        /* rope_parameters or rope_scaling; NULL */
     const json_t *layer_types; /* NULL */
     const json_t *eos, *bos;   /* an id or a list of ids; NULL */
+    const json_t *scaling;     /* GGUF: name of the scaling of rope; NULL */
 };
 
 enum key_kind {
@@ -91,6 +92,7 @@ struct tensor_rule {
 
 struct family {
     const char *name;         /* model_type of config.json, or GGUF's general.architecture */
+    bool gguf;                /* keys and tensors are GGUF's: keys begin with its name and a dot */
     const char *architecture; /* that has all tensors, as it is written: "LlamaForCausalLM" */
     const char *body;         /* that has no head: "LlamaModel"; NULL: none is written */
     const char *prefix;       /* of tensors: "model."; "" */
@@ -105,10 +107,11 @@ struct family {
 
 /* NULL when it is not known. */
 const struct family *family_find(const char *model_type);
+const struct family *family_find_gguf(const char *architecture);
 /* The families in turn, for exporting; NULL after the last. */
 const struct family *family_at(size_t i);
 /* "bert, distilbert, .." for messages. */
-const char *family_list(char *buf, size_t n);
+const char *family_list(bool gguf, char *buf, size_t n);
 
 /* config.json -> x, finished and checked; problems go to `f`. `headless`: the tensors of a masked
  * head are not there. x borrows from root. */

@@ -102,12 +102,32 @@ static const struct {
     {"tanh", ACT_TANH},
 };
 
+/* Of GGUF: the model's shape beside the keys of its architecture, made of its tensors. */
+static const struct key_rule gguf_everywhere[] = {
+    {"vocab_size", KEY_INT, KEY_C(vocab), NULL, KEY_NEEDED},
+    {"tied", KEY_BOOL, KEY_C(tied)},
+    KEY_RULES_END};
+
+/* Rules beside the family's own; what keys of GGUF begin with. */
+static const struct key_rule *shared_rules(const struct family *family)
+{
+    return family->gguf ? gguf_everywhere : everywhere;
+}
+
+static const char *key_name(const struct family *family, const char *key)
+{
+    const size_t n = strlen(family->name);
+    const bool own = family->gguf && strncmp(key, family->name, n) == 0 && key[n] == '.';
+    return own ? key + n + 1 : key;
+}
+
 static const struct key_rule *find_rule(const struct family *family, const char *key)
 {
+    const char *name = key_name(family, key);
     for (const struct key_rule *r = family->keys; r->key; r++)
-        if (strcmp(r->key, key) == 0) return r;
-    for (const struct key_rule *r = everywhere; r->key; r++)
-        if (strcmp(r->key, key) == 0) return r;
+        if (strcmp(r->key, name) == 0) return r;
+    for (const struct key_rule *r = shared_rules(family); r->key; r++)
+        if (strcmp(r->key, name) == 0) return r;
     return NULL;
 }
 
@@ -123,6 +143,7 @@ struct keys_reader {
     const struct family *family;
     struct family_config *x;
     struct findings *f;
+    const char *where; /* before messages */
 };
 
 static void *place(const struct keys_reader *r, const struct key_rule *rule)
@@ -143,7 +164,7 @@ static enum err wrong(const struct keys_reader *r, const struct key_rule *rule, 
                       const char *wanted)
 {
     char buf[VALUE_SHOWN];
-    return findings_add(r->e, r->f, "config.json: key '%s' is %s, not %s", rule->key, shown(v, buf),
+    return findings_add(r->e, r->f, "%skey '%s' is %s, not %s", r->where, rule->key, shown(v, buf),
                         wanted);
 }
 
@@ -162,9 +183,9 @@ static enum err take_must(const struct keys_reader *r, const struct key_rule *ru
 {
     char buf[VALUE_SHOWN];
     if (is_among(shown(v, buf), rule->must)) return ERR_OK;
-    return findings_add(r->e, r->f,
-                        "config.json: key '%s' is %s: models of type '%s' are computed with %.*s",
-                        rule->key, buf, r->family->name, (int)strcspn(rule->must, "|"), rule->must);
+    return findings_add(r->e, r->f, "%skey '%s' is %s: models of type '%s' are computed with %.*s",
+                        r->where, rule->key, buf, r->family->name, (int)strcspn(rule->must, "|"),
+                        rule->must);
 }
 
 static enum err take_act(const struct keys_reader *r, const struct key_rule *rule, const json_t *v)
@@ -219,9 +240,14 @@ static enum err take(const struct keys_reader *r, const struct key_rule *rule, c
 
 static enum err need(const struct keys_reader *r, const struct key_rule *rules, const json_t *root)
 {
-    for (const struct key_rule *rule = rules; rule->key; rule++)
-        if (rule->use == KEY_NEEDED && !json_object_get(root, rule->key))
-            TRY(findings_add(r->e, r->f, "config.json: key '%s' is missing", rule->key));
+    for (const struct key_rule *rule = rules; rule->key; rule++) {
+        char full[128];
+        snprintf(full, sizeof full, "%s.%s", r->family->name, rule->key);
+        if (rule->use == KEY_NEEDED && !json_object_get(root, rule->key) &&
+            !(r->family->gguf && json_object_get(root, full)))
+            TRY(findings_add(r->e, r->f, "%skey '%s' is missing", r->where,
+                             r->family->gguf ? full : rule->key));
+    }
     return ERR_OK;
 }
 
@@ -233,13 +259,13 @@ static enum err finish(const struct keys_reader *r)
     if (r->family->finish) TRY(r->family->finish(r->e, r->x, r->f));
     if (r->f->count || model_config_finish(&own, &r->x->c) == ERR_OK) return ERR_OK;
     if (own.code == ERR_MEMORY) return err_set(r->e, ERR_MEMORY, "%s", own.message);
-    return findings_add(r->e, r->f, "config.json: as graft has it: %s", own.message);
+    return findings_add(r->e, r->f, "%sas graft has it: %s", r->where, own.message);
 }
 
 enum err family_read_config(struct errctx *e, const struct family *family, const json_t *root,
                             bool headless, struct family_config *x, struct findings *f)
 {
-    const struct keys_reader r = {e, family, x, f};
+    const struct keys_reader r = {e, family, x, f, family->gguf ? "" : "config.json: "};
     const char *key;
     json_t *v;
     char buf[VALUE_SHOWN];
@@ -251,11 +277,11 @@ enum err family_read_config(struct errctx *e, const struct family *family, const
         if (rule)
             TRY(take(&r, rule, v));
         else
-            TRY(findings_add(e, f, "config.json: key '%s' (%s) is not known of models of type '%s'",
+            TRY(findings_add(e, f, "%skey '%s' (%s) is not known of models of type '%s'", r.where,
                              key, shown(v, buf), family->name));
     }
     TRY(need(&r, family->keys, root));
-    TRY(need(&r, everywhere, root));
+    TRY(need(&r, shared_rules(family), root));
     return finish(&r);
 }
 
@@ -314,6 +340,6 @@ enum err family_write_config(struct errctx *e, const struct family *family,
     x.c = *c;
     if (family->unfinish) family->unfinish(&x);
     TRY(put_rules(e, family->keys, &x, root));
-    TRY(put_rules(e, everywhere, &x, root));
+    TRY(put_rules(e, shared_rules(family), &x, root));
     return family_write_shared(e, family, &x, root);
 }

@@ -12,5 +12,8 @@ extern const struct family family_gemma, family_gemma2;
 extern const struct family family_gpt_neox;
 /* family_bert.c */
 extern const struct family family_bert, family_roberta, family_xlm_roberta, family_distilbert;
+/* family_gguf.c: as GGUF has them */
+extern const struct family gguf_llama, gguf_qwen2, gguf_qwen3, gguf_phi3, gguf_gemma, gguf_gemma2;
+extern const struct family gguf_gptneox, gguf_gpt2, gguf_bert;
 
 #endif

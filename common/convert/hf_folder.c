@@ -276,7 +276,7 @@ static enum err find_family(struct errctx *e, struct model_source *s)
         return findings_add(e, &s->findings,
                             "config.json: models of type '%s' are not known; "
                             "those that are: %s",
-                            type, family_list(list, sizeof list));
+                            type, family_list(false, list, sizeof list));
     return mp_set_string(e, &s->about, "family", type);
 }
 

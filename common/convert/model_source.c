@@ -124,6 +124,8 @@ enum err model_source_open(struct errctx *e, struct model_source *s, const char 
     switch (kind) {
     case SOURCE_FOLDER:
         return hf_folder_open(e, s, path);
+    case SOURCE_GGUF:
+        return gguf_model_open(e, s, path);
     case SOURCE_AUTO:
     case SOURCE_TIKTOKEN:
     case SOURCE_TOKENIZER_JSON:

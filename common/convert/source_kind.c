@@ -64,5 +64,9 @@ enum err source_kind_find(struct errctx *e, const char *path, enum source_kind *
     (void)!infile_read_full(e, &in, head, sizeof head, &got);
     infile_close(&in);
     TRY(e->code);
+    if (got >= 4 && memcmp(head, "GGUF", 4) == 0) {
+        *kind = SOURCE_GGUF;
+        return ERR_OK;
+    }
     return refuse(e, path, head, got);
 }

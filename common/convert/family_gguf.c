@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* family_gguf.c: the families as GGUF has them: one way of naming for all of them, products as
+ * [out, in]. What its converter has changed stays changed: norms of Gemma have their 1 added,
+ * RoBERTa's places count from 0. Rows of Llama's q and k stand in rotary pairs.
+ *
+ * Source: llama.cpp, gguf-py/gguf/constants.py and convert_hf_to_gguf.py. */
+#include <math.h>
+#include <string.h>
+
+#include "common/convert/family_tables.h"
+
+#define KEYS_GGUF                                                                                  \
+    {"block_count", KEY_INT, KEY_C(layers), NULL, KEY_NEEDED},                                     \
+        {"context_length", KEY_INT, KEY_C(context), NULL, KEY_NEEDED},                             \
+        {"embedding_length", KEY_INT, KEY_C(width), NULL, KEY_NEEDED},                             \
+        {"feed_forward_length", KEY_INT, KEY_C(mlp), NULL, KEY_NEEDED},                            \
+        {"attention.head_count", KEY_INT, KEY_C(heads), NULL, KEY_NEEDED},                         \
+        {"attention.head_count_kv", KEY_INT, KEY_C(kv_heads)},                                     \
+        {"expert_count", KEY_MUST, 0, "0", KEY_READ},                                              \
+        {"expert_used_count", KEY_MUST, 0, "0", KEY_READ},                                         \
+    {                                                                                              \
+        "tensor_data_layout", KEY_NOTHING                                                          \
+    }
+#define KEYS_ROPE                                                                                  \
+    {"attention.key_length", KEY_INT, KEY_C(head_size)},                                           \
+        {"attention.value_length", KEY_NOTHING}, /* tensors of another shape are refused */        \
+        {"rope.dimension_count", KEY_INT, KEY_C(rope_dims)},                                       \
+        {"rope.freq_base", KEY_REAL, KEY_C(rope_theta)},                                           \
+        {"rope.scaling.type", KEY_JSON, KEY_AT(scaling)},                                          \
+        {"rope.scaling.factor", KEY_REAL, KEY_C(rope_factor)},                                     \
+        {"rope.scale_linear", KEY_REAL, KEY_C(rope_factor)},                                       \
+        {"rope.scaling.original_context_length", KEY_INT, KEY_C(rope_original)},                   \
+    {                                                                                              \
+        "rope.scaling.finetuned", KEY_NOTHING                                                      \
+    }
+#define KEY_RMS                                                                                    \
+    {                                                                                              \
+        "attention.layer_norm_rms_epsilon", KEY_REAL, KEY_C(norm_eps), NULL, KEY_NEEDED            \
+    }
+#define KEY_LAYER                                                                                  \
+    {                                                                                              \
+        "attention.layer_norm_epsilon", KEY_REAL, KEY_C(norm_eps), NULL, KEY_NEEDED                \
+    }
+
+static const struct key_rule llama_keys[] = {KEYS_GGUF,
+                                             KEYS_ROPE,
+                                             KEY_RMS,
+                                             {"attention.sliding_window", KEY_INT, KEY_C(window)},
+                                             KEY_RULES_END};
+static const struct key_rule gemma2_keys[] = {
+    KEYS_GGUF,
+    KEYS_ROPE,
+    KEY_RMS,
+    {"attention.sliding_window", KEY_INT, KEY_C(window)},
+    {"attn_logit_softcapping", KEY_REAL, KEY_C(attention_softcap)},
+    {"final_logit_softcapping", KEY_REAL, KEY_C(logit_softcap)},
+    KEY_RULES_END};
+static const struct key_rule neox_keys[] = {KEYS_GGUF,
+                                            KEYS_ROPE,
+                                            KEY_LAYER,
+                                            {"use_parallel_residual", KEY_BOOL, KEY_C(parallel)},
+                                            KEY_RULES_END};
+static const struct key_rule gpt2_keys[] = {KEYS_GGUF, KEY_LAYER, KEY_RULES_END};
+static const struct key_rule bert_keys[] = {
+    KEYS_GGUF,
+    KEY_LAYER,
+    {"attention.causal", KEY_MUST, 0, "false"},
+    {"pooling_type", KEY_NOTHING}, /* read beside the keys */
+    KEY_RULES_END};
+
+/* ------------------------------------------------------------------ tensors */
+
+#define TENSORS_GGUF                                                                               \
+    {"token_embd.weight", "embed.tokens.weight"},                                                  \
+        {"blk.%.attn_output.*", "layers.%.attention.out.*"},                                       \
+        {"blk.%.ffn_down.*", "layers.%.mlp.down.*"},                                               \
+    {                                                                                              \
+        "output.weight", "head.weight"                                                             \
+    }
+#define TENSORS_PRE                                                                                \
+    {"blk.%.attn_norm.*", "layers.%.norm1.*"}, {"blk.%.ffn_norm.*", "layers.%.norm2.*"},           \
+    {                                                                                              \
+        "output_norm.*", "norm.*"                                                                  \
+    }
+#define TENSORS_APART(flags)                                                                       \
+    {"blk.%.attn_q.*", "layers.%.attention.qkv.*", PART_Q, flags},                                 \
+        {"blk.%.attn_k.*", "layers.%.attention.qkv.*", PART_K, flags},                             \
+    {                                                                                              \
+        "blk.%.attn_v.*", "layers.%.attention.qkv.*", PART_V                                       \
+    }
+#define TENSORS_GATED                                                                              \
+    {"blk.%.ffn_gate.*", "layers.%.mlp.up.*", PART_GATE},                                          \
+    {                                                                                              \
+        "blk.%.ffn_up.*", "layers.%.mlp.up.*", PART_UP                                             \
+    }
+#define TENSORS_JOINED                                                                             \
+    {"blk.%.attn_qkv.*", "layers.%.attention.qkv.*"},                                              \
+    {                                                                                              \
+        "blk.%.ffn_up.*", "layers.%.mlp.up.*"                                                      \
+    }
+
+static const struct tensor_rule llama_tensors[] = {
+    TENSORS_GGUF, TENSORS_PRE, TENSORS_APART(TENSOR_PAIRED), TENSORS_GATED, TENSOR_RULES_END};
+static const struct tensor_rule qwen_tensors[] = {
+    TENSORS_GGUF,
+    TENSORS_PRE,
+    TENSORS_APART(0),
+    TENSORS_GATED,
+    {"blk.%.attn_q_norm.weight", "layers.%.attention.q_norm.weight"},
+    {"blk.%.attn_k_norm.weight", "layers.%.attention.k_norm.weight"},
+    TENSOR_RULES_END};
+static const struct tensor_rule gemma2_tensors[] = {
+    TENSORS_GGUF,
+    TENSORS_PRE,
+    TENSORS_APART(0),
+    TENSORS_GATED,
+    {"blk.%.post_attention_norm.weight", "layers.%.attention.norm.weight"},
+    {"blk.%.post_ffw_norm.weight", "layers.%.mlp.norm.weight"},
+    TENSOR_RULES_END};
+static const struct tensor_rule joined_tensors[] = {TENSORS_GGUF, TENSORS_PRE, TENSORS_JOINED,
+                                                    TENSOR_RULES_END};
+static const struct tensor_rule gpt2_tensors[] = {
+    TENSORS_GGUF,
+    TENSORS_PRE,
+    TENSORS_JOINED,
+    {"position_embd.weight", "embed.positions.weight"},
+    TENSOR_RULES_END};
+static const struct tensor_rule bert_tensors[] = {
+    TENSORS_GGUF,
+    TENSORS_APART(0),
+    {"position_embd.weight", "embed.positions.weight"},
+    {"token_types.weight", "embed.types.weight"},
+    {"token_embd_norm.*", "embed.norm.*"},
+    {"blk.%.attn_output_norm.*", "layers.%.norm1.*"},
+    {"blk.%.ffn_up.*", "layers.%.mlp.up.*"},
+    {"blk.%.layer_output_norm.*", "layers.%.norm2.*"},
+    TENSOR_RULES_END};
+
+/* ------------------------------------------------------------------ families */
+
+#define BASE_RMS                                                                                   \
+    .norm = NORM_RMS, .final_norm = true, .position = POSITION_ROPE, .causal = true,               \
+    .rope_theta = 10000, .act = ACT_SILU, .gated = true, .init_std = 0.02
+#define BASE_LAYER                                                                                 \
+    .norm = NORM_LAYER, .qkv_bias = true, .out_bias = true, .mlp_bias = true, .init_std = 0.02
+static const struct family_config llama_base = {.c = {.arch = "llama", BASE_RMS}};
+static const struct family_config qwen2_base = {.c = {.arch = "qwen2", BASE_RMS, .qkv_bias = true}};
+static const struct family_config qwen3_base = {.c = {.arch = "qwen3", BASE_RMS, .qk_norm = true}};
+static const struct family_config gemma_base = {.c = {.arch = "gemma", BASE_RMS}};
+static const struct family_config gemma2_base = {
+    .c = {.arch = "gemma2", BASE_RMS, .norm_branch = true, .window = 4096, .window_every = 2}};
+static const struct family_config neox_base = {.c = {.arch = "gpt_neox",
+                                                     BASE_LAYER,
+                                                     .final_norm = true,
+                                                     .parallel = true,
+                                                     .position = POSITION_ROPE,
+                                                     .rope_theta = 10000,
+                                                     .causal = true,
+                                                     .act = ACT_GELU}};
+static const struct family_config gpt2_base = {.c = {.arch = "gpt2",
+                                                     BASE_LAYER,
+                                                     .final_norm = true,
+                                                     .position = POSITION_LEARNED,
+                                                     .causal = true,
+                                                     .act = ACT_GELU_TANH}};
+static const struct family_config bert_base = {.c = {.arch = "bert",
+                                                     BASE_LAYER,
+                                                     .norm_post = true,
+                                                     .embed_norm = true,
+                                                     .position = POSITION_LEARNED,
+                                                     .act = ACT_GELU,
+                                                     .types = 2}};
+
+static enum err rope_finish(struct errctx *e, struct family_config *x, struct findings *f)
+{
+    const char *type = json_string_value(x->scaling);
+    struct model_config *c = &x->c;
+    const bool linear = type ? strcmp(type, "linear") == 0 : c->rope_factor > 0;
+    if (type && !linear && strcmp(type, "none") != 0 && strcmp(type, "yarn") != 0)
+        return findings_add(e, f, "key 'rope.scaling.type' is '%s', which is not known", type);
+    if (type && strcmp(type, "yarn") == 0) {
+        c->rope_scaling = ROPE_YARN;
+        c->rope_low = 1;
+        c->rope_high = 32;
+        c->rope_attention = c->rope_factor > 1 ? 0.1 * log(c->rope_factor) + 1 : 0;
+        return ERR_OK;
+    }
+    c->rope_original = 0;
+    if (linear && c->rope_factor != 1)
+        c->rope_scaling = ROPE_LINEAR;
+    else
+        c->rope_factor = 0;
+    return ERR_OK;
+}
+
+/* The 27 B model, which has 46 layers, scales scores by its width and not by its heads. */
+static enum err gemma_finish(struct errctx *e, struct family_config *x, struct findings *f)
+{
+    struct model_config *c = &x->c;
+    c->act = ACT_GELU_TANH;
+    c->embed_scale = sqrt((double)c->width);
+    if (c->norm_branch && c->layers == 46 && c->heads)
+        c->attention_scale = 1 / sqrt((double)c->width / (double)c->heads);
+    return rope_finish(e, x, f);
+}
+
+#define FAMILY(id, title, its_keys, its_tensors, its_base, its_finish)                             \
+    const struct family gguf_##id = {.name = title,                                                \
+                                     .gguf = true,                                                 \
+                                     .prefix = "",                                                 \
+                                     .base = &(its_base),                                          \
+                                     .keys = its_keys,                                             \
+                                     .tensors = its_tensors,                                       \
+                                     .finish = its_finish}
+FAMILY(llama, "llama", llama_keys, llama_tensors, llama_base, rope_finish);
+FAMILY(qwen2, "qwen2", llama_keys, qwen_tensors, qwen2_base, rope_finish);
+FAMILY(qwen3, "qwen3", llama_keys, qwen_tensors, qwen3_base, rope_finish);
+FAMILY(phi3, "phi3", llama_keys, joined_tensors, llama_base, rope_finish);
+FAMILY(gemma, "gemma", llama_keys, qwen_tensors, gemma_base, gemma_finish);
+FAMILY(gemma2, "gemma2", gemma2_keys, gemma2_tensors, gemma2_base, gemma_finish);
+FAMILY(gptneox, "gptneox", neox_keys, joined_tensors, neox_base, rope_finish);
+FAMILY(gpt2, "gpt2", gpt2_keys, gpt2_tensors, gpt2_base, NULL);
+FAMILY(bert, "bert", bert_keys, bert_tensors, bert_base, NULL);
