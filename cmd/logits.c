@@ -3,45 +3,49 @@
  *
  *     graft logits -m base.model --top 16 data/train.tokens -o train.logits
  *
- * The numbers are common/use/logits.c, the way of rows through the model common/use/row_pass.c. */
+ * The numbers are common/use/logprobs.c, the way of rows common/use/row_pass.c. */
 #include "common/flow/stage.h"
 #include "common/model/compute.h"
-#include "common/use/logits.h"
+#include "common/use/logprobs.h"
 
 struct opts {
     struct common common;
     struct compute_cfg compute;
-    struct logits_cfg logits;
+    struct logprobs_cfg logits;
     struct row_pass_cfg pass;
     const char *model;
 };
 static struct opts opts = {
-    .common = COMMON_READING, .compute = COMPUTE_CFG, .logits = LOGITS_CFG, .pass = ROW_PASS_CFG};
+    .common = COMMON_READING, .compute = COMPUTE_CFG, .logits = LOGPROBS_CFG, .pass = ROW_PASS_CFG};
 
 static const struct opt table[] = {{"model", 'm', OPT_STRING, offsetof(struct opts, model), "FILE",
                                     "the model", OPT_REQUIRED | OPT_PATH},
                                    OPT_END};
 
-static struct opt_set sets[] = {
-    {"Log-probabilities", table, &opts},         {"Log-probabilities", logits_table, &opts.logits},
-    {"Computing", compute_table, &opts.compute}, {"Computing", row_pass_table, &opts.pass},
-    {"Common", common_output, &opts.common},     {"Common", common_threads, &opts.common},
-    {"Common", common_level, &opts.common},      {"Common", common_plan, &opts.common},
-    {"Common", common_chatter, &opts.common},    OPT_SET_END};
+static struct opt_set sets[] = {{"Log-probabilities", table, &opts},
+                                {"Log-probabilities", logprobs_table, &opts.logits},
+                                {"Computing", compute_table, &opts.compute},
+                                {"Computing", row_pass_table, &opts.pass},
+                                {"Common", common_output, &opts.common},
+                                {"Common", common_threads, &opts.common},
+                                {"Common", common_level, &opts.common},
+                                {"Common", common_plan, &opts.common},
+                                {"Common", common_chatter, &opts.common},
+                                OPT_SET_END};
 
 static enum err compute_all(struct errctx *e, struct stage *stage, struct model *model)
 {
     const struct row_source source = stage_rows(stage);
     struct stream_begin begin;
-    struct logits *logits;
+    struct logprobs *logits;
     stream_begin_init(&begin, STREAM_LOGITS);
-    enum err r = logits_new(e, model, &opts.logits, &stage->begin, &begin, &logits);
+    enum err r = logprobs_new(e, model, &opts.logits, &stage->begin, &begin, &logits);
     if (r == ERR_OK) r = stage_output(e, stage, &begin);
     if (r == ERR_OK) {
-        logits_set_output(logits, stage->output);
-        r = row_pass_run(e, model, &opts.pass, &source, &stage->run, logits_batch, logits);
+        logprobs_set_output(logits, stage->output);
+        r = row_pass_run(e, model, &opts.pass, &source, &stage->run, logprobs_batch, logits);
     }
-    logits_free(logits);
+    logprobs_free(logits);
     stream_begin_fini(&begin);
     return r;
 }

@@ -50,6 +50,7 @@
     X("extract-features", USING, "turn texts into vectors with a model")                           \
     X("generate", USING, "continue prompts with a model")                                          \
     X("logits", USING, "say what a model expects behind each token")                               \
+    X("score", USING, "say how likely a model holds texts")                                        \
     X("eval", JUDGING, "judge a model on a stream of tokens")
 
 #endif

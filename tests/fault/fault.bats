@@ -13,6 +13,7 @@ setup_file() {
     cd "$BATS_FILE_TMPDIR" || return 1
     awk 'BEGIN { for (i = 0; i < 40; i++) printf "document %d has the words %d and %d\n", i, i * 7 % 11, i * 5 % 13 }' >corpus.txt
     graft learn-tokenizer -q --type bpe --vocab 280 -f lines corpus.txt -o bpe.tok
+    head -n 2 corpus.txt >few.txt
     graft tokenize -q -t bpe.tok -f lines --length 24 corpus.txt -o a.tokens
     graft tokenize -q -t bpe.tok -f lines --length 24 corpus.txt -o b.tokens
     graft dump a.tokens >a.txt
@@ -132,6 +133,7 @@ attempts() {
 @test "import" { attempts graft-import -q --pattern gpt2 --special 'eos=<e>' ../x.tiktoken -o out; }
 @test "extract-features" { attempts graft-extract-features -q -j 2 -m ../a.model ../a.tokens -o out; }
 @test "logits" { attempts graft-logits -q -j 2 -m ../a.model --top 4 ../a.tokens -o out; }
+@test "score" { attempts graft-score -q -j 2 -m ../a.model --rolling -f lines --length 8 ../few.txt -o out; }
 @test "eval" { attempts graft-eval -q -j 2 -m ../a.model ../a.tokens; }
 @test "generate" { attempts graft-generate -q -j 2 -m ../a.model -p document -n 4; }
 

@@ -67,6 +67,7 @@ refused() { # STATUS COMMAND...
         refused 3 graft generate -m "$file" -p text
         refused 3 graft extract-features -m "$file" "$file" -o out
         refused 3 graft logits -m "$file" "$file" -o out
+        refused 3 graft score -m "$file" --rolling -f lines text.txt -o out
     done
     [ ! -e out ]
 }
@@ -92,6 +93,7 @@ spoil() { # TENSOR NUMBER FROM TO: its first element
         file=$bad
         for command in 'eval -m bad.model a.tokens' 'generate -m bad.model -p a -n 2' \
             'extract-features -m bad.model a.tokens -o out' 'logits -m bad.model a.tokens -o out' \
+            'score -m bad.model --rolling -f lines text.txt -o out' \
             'pretrain -m bad.model --steps 2 a.tokens -o out'; do
             # shellcheck disable=SC2086 # several words
             refused 3 graft $command

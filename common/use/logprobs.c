@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* logits.c: rows of a batch go out in runs whose results have room, a run's places are computed in
- * chunks whose logits have room. Neither shows in the numbers: a place's are its own. */
-#include "common/use/logits.h"
+/* logprobs.c: rows of a batch go out in runs whose results have room, a run's places are computed
+ * in chunks whose logits have room. Neither shows in the numbers: a place's are its own. */
+#include "common/use/logprobs.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -14,9 +14,9 @@
 #define RUN_BYTES   ((int64_t)64 << 20)
 #define CHUNK_BYTES ((int64_t)32 << 20)
 
-#define FIELD(f) offsetof(struct logits_cfg, f)
+#define FIELD(f) offsetof(struct logprobs_cfg, f)
 
-const struct opt logits_table[] = {
+const struct opt logprobs_table[] = {
     {"top", 0, OPT_INT, FIELD(top), "K", "only the K likeliest tokens, and the rest; 0: all", 0, 0,
      1e9},
     {"temperature", 'T', OPT_REAL, FIELD(temperature), "X", "divide the scores by X", 0, 1e-4, 1e4},
@@ -28,9 +28,9 @@ struct desk {
     uint32_t *heap;           /* [K] ids, the least likely first */
 };
 
-struct logits {
+struct logprobs {
     struct model *model;
-    struct logits_cfg cfg;
+    struct logprobs_cfg cfg;
     const struct stream_begin *tokens;
     struct stream_writer *output;
     struct row_columns columns;
@@ -50,7 +50,7 @@ struct logits {
 
 /* ---- opening ---- */
 
-static enum err declare(struct errctx *e, struct logits *l, struct stream_begin *begin)
+static enum err declare(struct errctx *e, struct logprobs *l, struct stream_begin *begin)
 {
     const int64_t ragged = -1;
     TRY(row_columns_pass(e, l->tokens, true, begin, &l->columns));
@@ -66,7 +66,7 @@ static enum err declare(struct errctx *e, struct logits *l, struct stream_begin 
     return mp_set_int(e, &begin->meta, "top", l->cfg.top);
 }
 
-static enum err open_desks(struct errctx *e, struct logits *l)
+static enum err open_desks(struct errctx *e, struct logprobs *l)
 {
     const size_t V = (size_t)l->vocab;
     l->threads = pool_threads(model_kernels(l->model)->pool);
@@ -81,7 +81,7 @@ static enum err open_desks(struct errctx *e, struct logits *l)
     return ERR_OK;
 }
 
-static enum err open_all(struct errctx *e, struct logits *l, struct stream_begin *begin)
+static enum err open_all(struct errctx *e, struct logprobs *l, struct stream_begin *begin)
 {
     size_t numbers;
     TRY(tokens_check_causal(e, l->model, "logits"));
@@ -96,11 +96,11 @@ static enum err open_all(struct errctx *e, struct logits *l, struct stream_begin
     return mem_new(e, &l->bad, (size_t)l->chunk, sizeof *l->bad, "logits");
 }
 
-enum err logits_new(struct errctx *e, struct model *m, const struct logits_cfg *cfg,
-                    const struct stream_begin *tokens, struct stream_begin *begin,
-                    struct logits **out)
+enum err logprobs_new(struct errctx *e, struct model *m, const struct logprobs_cfg *cfg,
+                      const struct stream_begin *tokens, struct stream_begin *begin,
+                      struct logprobs **out)
 {
-    struct logits *l;
+    struct logprobs *l;
     *out = NULL;
     TRY(mem_new(e, &l, 1, sizeof *l, "logits"));
     l->model = m;
@@ -112,14 +112,14 @@ enum err logits_new(struct errctx *e, struct model *m, const struct logits_cfg *
     l->chunk = CHUNK_BYTES / ((int64_t)sizeof *l->scores * l->vocab) + 1;
     if (l->chunk > 512) l->chunk = 512;
     if (open_all(e, l, begin) != ERR_OK) {
-        logits_free(l);
+        logprobs_free(l);
         return e->code;
     }
     *out = l;
     return ERR_OK;
 }
 
-void logits_free(struct logits *l)
+void logprobs_free(struct logprobs *l)
 {
     if (!l) return;
     for (int t = 0; l->desks && t < l->threads; t++) {
@@ -133,7 +133,7 @@ void logits_free(struct logits *l)
     mem_free(l);
 }
 
-void logits_set_output(struct logits *l, struct stream_writer *w)
+void logprobs_set_output(struct logprobs *l, struct stream_writer *w)
 {
     l->output = w;
 }
@@ -187,7 +187,7 @@ static double sum_blocks(const double *weight, int64_t V)
     return sum;
 }
 
-static void put_top(struct logits *l, const struct desk *d, int64_t place, double lse, double sum)
+static void put_top(struct logprobs *l, const struct desk *d, int64_t place, double lse, double sum)
 {
     const int64_t at = place * l->cfg.top;
     find_top(d->x, l->vocab, d->heap, l->cfg.top);
@@ -205,7 +205,7 @@ static void put_top(struct logits *l, const struct desk *d, int64_t place, doubl
 
 static void place_task(void *ctx, int64_t task, int thread)
 {
-    struct logits *l = ctx;
+    struct logprobs *l = ctx;
     const struct desk *d = &l->desks[thread];
     const float *scores = l->scores + task * l->vocab;
     const struct kernels *k = model_kernels(l->model);
@@ -229,7 +229,7 @@ static void place_task(void *ctx, int64_t task, int thread)
 
 /* ---- a run of rows ---- */
 
-static enum err reserve(struct errctx *e, struct logits *l, int64_t places)
+static enum err reserve(struct errctx *e, struct logprobs *l, int64_t places)
 {
     const size_t n = (size_t)places, each = (size_t)l->each;
     TRY(mem_grow(e, &l->index, &l->index_capacity, n, sizeof *l->index, "logits"));
@@ -239,7 +239,7 @@ static enum err reserve(struct errctx *e, struct logits *l, int64_t places)
     return mem_grow(e, &l->top, &l->top_capacity, n * each * sizeof(uint32_t), 1, "likeliest ids");
 }
 
-static enum err compute(struct errctx *e, struct logits *l, const struct batch *b, int64_t places)
+static enum err compute(struct errctx *e, struct logprobs *l, const struct batch *b, int64_t places)
 {
     for (l->first = 0; l->first < places; l->first += l->chunk) {
         const int64_t left = places - l->first, n = left < l->chunk ? left : l->chunk;
@@ -255,7 +255,7 @@ static enum err compute(struct errctx *e, struct logits *l, const struct batch *
     return ERR_OK;
 }
 
-static enum err write(struct errctx *e, struct logits *l, const struct batch *b,
+static enum err write(struct errctx *e, struct logprobs *l, const struct batch *b,
                       const struct stream_rows *rows, int64_t from, int64_t to)
 {
     struct row_columns *c = &l->columns;
@@ -280,7 +280,7 @@ static enum err write(struct errctx *e, struct logits *l, const struct batch *b,
     return ERR_OK;
 }
 
-static enum err check_cell(struct errctx *e, const struct logits *l, const struct batch *b,
+static enum err check_cell(struct errctx *e, const struct logprobs *l, const struct batch *b,
                            int64_t row)
 {
     size_t numbers;
@@ -293,10 +293,10 @@ static enum err check_cell(struct errctx *e, const struct logits *l, const struc
                    b->row_ordinal[row], l->each, b->row_length[row]);
 }
 
-enum err logits_batch(struct errctx *e, void *logits, const struct batch *b,
-                      const struct stream_rows *rows)
+enum err logprobs_batch(struct errctx *e, void *logits, const struct batch *b,
+                        const struct stream_rows *rows)
 {
-    struct logits *l = logits;
+    struct logprobs *l = logits;
     const int64_t most = RUN_BYTES / ((int64_t)sizeof *l->logp * l->each); /* places of a run */
     TRY(model_forward(e, l->model, b, 0));
     for (int64_t from = 0, to; from < b->rows; from = to) {
