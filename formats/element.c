@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/mp_json.h"
+
 /* Bits of the mantissa and of the whole of a float type. */
 static int mantissa_bits(enum dtype t)
 {
@@ -35,7 +37,7 @@ static bool is_signed(enum dtype t)
 
 bool element_is_quoted(enum dtype t)
 {
-    return dtype_is_float(t) || t == DTYPE_U64;
+    return dtype_is_float(t) || t == DTYPE_U64 || dtype_is_blocks(t);
 }
 
 double element_value(enum dtype t, const void *p)
@@ -61,6 +63,10 @@ double element_value(enum dtype t, const void *p)
 
 char *element_format(enum dtype t, const void *p, char *buf)
 {
+    if (dtype_is_blocks(t)) {
+        hex_format(p, dtype_unit_bytes(t), buf);
+        return buf;
+    }
     uint64_t bits = load_bits(t, p);
     if (dtype_is_float(t)) {
         double v = element_value(t, p);
@@ -118,6 +124,7 @@ bool element_parse(enum dtype t, const char *text, void *p)
     uint64_t bits;
     char *end;
     errno = 0;
+    if (dtype_is_blocks(t)) return hex_parse(text, p, dtype_unit_bytes(t));
     if (dtype_is_float(t)) {
         if (!parse_float(t, text, &bits)) return false;
     } else if (is_signed(t)) {

@@ -22,6 +22,7 @@
 
 #include "common/base/attr.h"
 #include "formats/tensor_file.h"
+#include "formats/tensor_out.h"
 
 enum {
     GGUF_ALIGNMENT = 32,   /* unless the file says otherwise */
@@ -35,5 +36,14 @@ enum {
 
 /* On failure nothing is open. Only whole files: one of a split (split.count > 1) is refused. */
 enum err gguf_open(struct errctx *e, const char *path, struct tensor_file *f) MUST_USE;
+
+/* Begins a file of version 3 with these keys and tensors (of an entry only name, dtype, dims and
+ * shape are looked at), whose bytes follow by tensor_out.h. A key that `types` (may be NULL) does
+ * not have gets the usual type: u32, or i32 below 0 and in arrays, where they fit, f32, bool, str.
+ * ERR_USAGE when a value does not fit its type, or GGUF has no such tensor type. On failure nothing
+ * is open. */
+enum err gguf_create(struct errctx *e, const char *path, const struct tensor_entry *entries,
+                     size_t count, const struct mp_value *meta, const struct mp_value *types,
+                     struct tensor_out *w) MUST_USE;
 
 #endif

@@ -139,8 +139,9 @@ static enum err parse_tensor(struct errctx *e, const struct stream_begin *begin,
     r->first = (int64_t)kv[3].val.via.u64;
     r->data = (const uint8_t *)kv[4].val.via.bin.ptr;
     r->bytes = kv[4].val.via.bin.size;
-    if (r->bytes == 0 || r->bytes % dtype_size(f->dtype))
-        return err_set(e, ERR_INPUT, "a piece of tensor '%s' is not whole elements", f->name);
+    if (r->bytes == 0 || r->bytes % dtype_unit_bytes(f->dtype))
+        return err_set(e, ERR_INPUT, "a piece of tensor '%s' is not whole %s", f->name,
+                       dtype_is_blocks(f->dtype) ? "blocks" : "elements");
     return ERR_OK;
 }
 

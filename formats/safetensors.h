@@ -16,10 +16,22 @@
 
 #include "common/base/attr.h"
 #include "formats/tensor_file.h"
+#include "formats/tensor_out.h"
 
 /* Opens FILE.safetensors, or a file that ends with ".json" as an index, whose shards lie beside it:
  * their names are plain ones. Shards hold exactly the tensors that the index says they hold. meta
  * is __metadata__; of shards, what they agree on. On failure nothing is open. */
 enum err safetensors_open(struct errctx *e, const char *path, struct tensor_file *f) MUST_USE;
+
+/* Begins a file with these tensors (of an entry only name, dtype, dims and shape are looked at) in
+ * this order, whose bytes follow by tensor_out.h. The header is padded to a multiple of 8 bytes.
+ * meta: a map of texts, or NULL. On failure nothing is open. */
+enum err safetensors_create(struct errctx *e, const char *path, const struct tensor_entry *entries,
+                            size_t count, const struct mp_value *meta,
+                            struct tensor_out *w) MUST_USE;
+/* Writes the index of shards: tensor i is in files[i], a plain name. */
+enum err safetensors_write_index(struct errctx *e, const char *path,
+                                 const struct tensor_entry *entries, size_t count,
+                                 const char *const *files) MUST_USE;
 
 #endif

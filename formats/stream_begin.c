@@ -232,16 +232,14 @@ static enum err check_column(struct errctx *e, const struct stream_field *f)
 
 static enum err check_tensor(struct errctx *e, const struct stream_field *f)
 {
-    uint64_t bytes = dtype_size(f->dtype);
+    size_t bytes;
     TRY(check_name(e, f->name));
-    if (dtype_is_blocks(f->dtype))
-        return err_set(e, ERR_INPUT, "tensor '%s': type %s is not carried", f->name,
-                       dtype_name(f->dtype));
-    for (int i = 0; i < f->dims; i++)
-        if (f->shape[i] < 0 || __builtin_mul_overflow(bytes, (uint64_t)f->shape[i], &bytes) ||
-            bytes > INT64_MAX / 2)
-            return err_set(e, ERR_INPUT, "tensor '%s': a dimension is negative or too large",
-                           f->name);
+    if (dtype_is_blocks(f->dtype) && (f->dims ? f->shape[f->dims - 1] : 1) % dtype_unit(f->dtype))
+        return err_set(e, ERR_INPUT,
+                       "tensor '%s' of type %s: its last dimension is not a multiple of %d",
+                       f->name, dtype_name(f->dtype), dtype_unit(f->dtype));
+    if (!dtype_shape_bytes(f->dtype, f->dims, f->shape, &bytes) || bytes > INT64_MAX / 2)
+        return err_set(e, ERR_INPUT, "tensor '%s': a dimension is negative or too large", f->name);
     return ERR_OK;
 }
 

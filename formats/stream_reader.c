@@ -161,7 +161,8 @@ static enum err take_tensor(struct errctx *e, struct stream_reader *r, const str
                             struct stream_tensor_piece *piece)
 {
     const struct stream_field *f = &r->begin.tensors[rec->tensor];
-    int64_t total = stream_field_elements(f), n = (int64_t)(rec->bytes / dtype_size(f->dtype));
+    int64_t total = stream_field_elements(f);
+    int64_t n = (int64_t)(rec->bytes / dtype_unit_bytes(f->dtype)) * dtype_unit(f->dtype);
     if (rec->first != r->element || n > total - r->element)
         return bad(e, r, "a piece of a tensor is not the next one");
     *piece = (struct stream_tensor_piece){.tensor = rec->tensor,

@@ -256,7 +256,8 @@ static enum err take_rows(struct errctx *e, struct rescue *r, const struct recor
 static enum err take_tensor(struct errctx *e, struct rescue *r, const struct record *rec)
 {
     const struct stream_field *f = &r->begin.tensors[r->tensor];
-    int64_t n = (int64_t)(rec->bytes / dtype_size(f->dtype)), total = stream_field_elements(f);
+    int64_t n = (int64_t)(rec->bytes / dtype_unit_bytes(f->dtype)) * dtype_unit(f->dtype),
+            total = stream_field_elements(f);
     if (rec->first != r->element || n > total - rec->first) {
         r->element = -1;
         return ERR_OK;

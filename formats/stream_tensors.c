@@ -17,11 +17,10 @@ static enum err take_piece(struct errctx *e, struct stream_tensors *t,
                            const struct stream_tensor_piece *p)
 {
     const struct stream_field *f = &t->begin.tensors[p->tensor];
-    size_t size = dtype_size(f->dtype);
     if (p->first == 0)
-        TRY(mem_new_aligned(e, &t->data[p->tensor], (size_t)stream_field_elements(f), size,
-                            f->name));
-    memcpy(t->data[p->tensor] + (size_t)p->first * size, p->data, p->bytes);
+        TRY(mem_new_aligned(e, &t->data[p->tensor],
+                            dtype_offset(f->dtype, stream_field_elements(f)), 1, f->name));
+    memcpy(t->data[p->tensor] + dtype_offset(f->dtype, p->first), p->data, p->bytes);
     return ERR_OK;
 }
 

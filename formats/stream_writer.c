@@ -237,7 +237,7 @@ static enum err put_piece(struct errctx *e, struct stream_writer *w, const struc
     TRY(record_index_add(e, &w->index, (uint64_t)w->tensor_records++));
     TRY(outlet_buffer(e, w->outlet, &raw));
     TRY(record_pack_tensor(e, f, w->piece_first, data, n, raw));
-    w->piece_first += (int64_t)(n / dtype_size(f->dtype));
+    w->piece_first += (int64_t)(n / dtype_unit_bytes(f->dtype)) * dtype_unit(f->dtype);
     return outlet_put(e, w->outlet);
 }
 
@@ -246,16 +246,17 @@ static enum err write_tensor(struct errctx *e, struct stream_writer *w, const vo
 {
     const struct stream_field *f = &w->begin.tensors[w->tensor];
     const uint8_t *p = data;
-    size_t left = (size_t)elements * dtype_size(f->dtype);
+    const size_t room = PIECE_BYTES / dtype_unit_bytes(f->dtype) * dtype_unit_bytes(f->dtype);
+    size_t left = dtype_offset(f->dtype, elements);
     bool last = w->element + elements == stream_field_elements(f);
     content_tensor(w->content, w->tensor, p, left, last);
     while (left > 0) {
-        size_t n = PIECE_BYTES - w->piece.len < left ? PIECE_BYTES - w->piece.len : left;
-        if (n == PIECE_BYTES) {
+        size_t n = room - w->piece.len < left ? room - w->piece.len : left;
+        if (n == room) {
             TRY(put_piece(e, w, f, p, n)); /* past the buffer */
         } else {
             TRY(bytes_append(e, &w->piece, p, n));
-            if (w->piece.len == PIECE_BYTES || (last && n == left)) {
+            if (w->piece.len == room || (last && n == left)) {
                 TRY(put_piece(e, w, f, w->piece.data, w->piece.len));
                 w->piece.len = 0;
             }
@@ -277,8 +278,11 @@ enum err stream_writer_tensor(struct errctx *e, struct stream_writer *w, int64_t
     if (w->failed.code != ERR_OK) return again(e, w);
     if (elements == 0) return ERR_OK;
     if (tensor != w->tensor || tensor >= w->begin.tensors_count || elements < 0 ||
-        elements > stream_field_elements(&w->begin.tensors[tensor]) - w->element) {
-        err_set(e, ERR_IO, "BUG: tensor %" PRId64 " is written out of order or over its end",
+        elements > stream_field_elements(&w->begin.tensors[tensor]) - w->element ||
+        elements % dtype_unit(w->begin.tensors[tensor].dtype)) {
+        err_set(e, ERR_IO,
+                "BUG: tensor %" PRId64 " is written out of order, over its end or not in whole "
+                "blocks",
                 tensor);
         return keep(w, e);
     }

@@ -24,11 +24,7 @@ void tensor_file_close(struct tensor_file *f)
 {
     for (size_t i = 0; i < f->count; i++) mem_free((char *)(uintptr_t)f->entries[i].name);
     for (size_t i = 0; i < f->files_count; i++) {
-        void *data = (void *)(uintptr_t)f->files[i].data;
-        if (!f->files[i].mapped)
-            mem_free(data);
-        else if (f->files[i].bytes > 0)
-            munmap(data, f->files[i].bytes);
+        if (f->files[i].bytes > 0) munmap((void *)(uintptr_t)f->files[i].data, f->files[i].bytes);
         mem_free(f->files[i].path);
     }
     mem_free(f->entries);
@@ -49,10 +45,8 @@ const struct tensor_entry *tensor_file_find(const struct tensor_file *f, const c
     return f->count ? bsearch(&key, f->entries, f->count, sizeof key, compare_names) : NULL;
 }
 
-void tensor_file_release(const struct tensor_file *f, const struct tensor_entry *t, size_t from,
-                         size_t n)
+void tensor_file_release(const struct tensor_entry *t, size_t from, size_t n)
 {
-    if (!f->files[t->file].mapped || n == 0) return;
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)(t->data + from);
     const uintptr_t first = (start + page - 1) / page * page, last = (start + n) / page * page;
     /* Advice: a refusal loses nothing but memory. */
@@ -95,7 +89,7 @@ static enum err map_open(struct errctx *e, const char *path, int fd, struct tens
     if (fstat(fd, &st)) return err_errno(e, "cannot look at '%s'", path);
     if (!S_ISREG(st.st_mode))
         return err_set(e, ERR_INPUT, "'%s' is not a regular file, which is mapped as it is", path);
-    *out = (struct tensor_map){.bytes = (size_t)st.st_size, .mapped = true};
+    *out = (struct tensor_map){.bytes = (size_t)st.st_size};
     if (st.st_size == 0) return ERR_OK;
     void *data = mmap(NULL, out->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) return err_errno(e, "cannot map '%s'", path);
@@ -113,14 +107,6 @@ enum err tensor_file_map(struct errctx *e, struct tensor_file *f, const char *pa
     TRY(code);
     code = add_file(e, f, path, map, index);
     if (code != ERR_OK && map.bytes > 0) munmap((void *)(uintptr_t)map.data, map.bytes);
-    return code;
-}
-
-enum err tensor_file_take(struct errctx *e, struct tensor_file *f, const char *path, void *data,
-                          size_t bytes, size_t *index)
-{
-    enum err code = add_file(e, f, path, (struct tensor_map){.data = data, .bytes = bytes}, index);
-    if (code != ERR_OK) mem_free(data);
     return code;
 }
 

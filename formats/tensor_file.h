@@ -42,8 +42,7 @@ struct tensor_file {
         char *path; /* as it was given or named by an index, for messages */
         const uint8_t *data;
         size_t bytes;
-        bool mapped; /* else in memory of its own (a member that was compressed) */
-    } * files;       /* more than one with an index of shards or an archive */
+    } * files; /* more than one with an index of shards */
     size_t files_count;
 };
 
@@ -55,8 +54,7 @@ const struct tensor_entry *tensor_file_find(const struct tensor_file *f, const c
 /* Bytes [from, from + n) of a tensor's data have been used for now: pages that hold nothing else
  * are given back, and read again from the file should anybody look. So that a file larger than
  * memory goes through a process that stays small. */
-void tensor_file_release(const struct tensor_file *f, const struct tensor_entry *t, size_t from,
-                         size_t n);
+void tensor_file_release(const struct tensor_entry *t, size_t from, size_t n);
 
 /* Whether a file begins as PyTorch's do: a zip archive (as NumPy's .npz, too) or a bare pickle. */
 bool tensor_file_is_pickle(const uint8_t *data, size_t n);
@@ -68,9 +66,6 @@ enum err tensor_file_refuse_pickle(struct errctx *e, const char *path);
 /* Maps one more file (*index is its place in f->files): a regular one. */
 enum err tensor_file_map(struct errctx *e, struct tensor_file *f, const char *path,
                          size_t *index) MUST_USE;
-/* Takes memory of mem_new as one more file. On failure it is freed. */
-enum err tensor_file_take(struct errctx *e, struct tensor_file *f, const char *path, void *data,
-                          size_t bytes, size_t *index) MUST_USE;
 /* One more entry of file `index` at data[offset ..) of it; the name is copied. ERR_INPUT says what
  * is wrong with name, shape or place, without naming the file. */
 enum err tensor_file_add(struct errctx *e, struct tensor_file *f, size_t index, const char *name,

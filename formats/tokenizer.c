@@ -3,6 +3,7 @@
  * and the identity of meaning walk them, so that a parameter left out and one that says the default
  * mean the same tokenizer. */
 #include "formats/tokenizer.h"
+#include "formats/stream_begin.h"
 #include <math.h>
 #include <string.h>
 #define XXH_INLINE_ALL
@@ -584,11 +585,10 @@ static bool is_table(const struct stream_field *f, const char *prefix)
 
 static enum err allocate(struct errctx *e, const struct stream_field *f, uint8_t **out)
 {
-    size_t n = dtype_size(f->dtype);
+    size_t n;
 
-    for (int d = 0; d < f->dims; d++)
-        if (f->shape[d] < 0 || !size_mul(n, (size_t)f->shape[d], &n) || n > (size_t)BYTES_LIMIT)
-            return err_set(e, ERR_INPUT, "tensor '%s' is too large for a tokenizer", f->name);
+    if (!dtype_shape_bytes(f->dtype, f->dims, f->shape, &n) || n > (size_t)BYTES_LIMIT)
+        return err_set(e, ERR_INPUT, "tensor '%s' is too large for a tokenizer", f->name);
     return mem_new_aligned(e, out, n, 1, "tokenizer");
 }
 
@@ -614,8 +614,8 @@ static enum err load_tables(struct errctx *e, struct stream_reader *r, const cha
         if (event == STREAM_EVENT_END) return ERR_OK;
         if (event != STREAM_EVENT_TENSOR || t->data[piece.tensor] == NULL) continue;
         const struct stream_field *f = &t->begin.tensors[piece.tensor];
-        int64_t elements = f->shape[0] * (f->dims == 2 ? f->shape[1] : 1);
-        memcpy(t->data[piece.tensor] + (size_t)piece.first * dtype_size(f->dtype), piece.data,
+        int64_t elements = stream_field_elements(f);
+        memcpy(t->data[piece.tensor] + dtype_offset(f->dtype, piece.first), piece.data,
                piece.bytes);
         if (piece.first + piece.elements == elements) wanted--;
     }

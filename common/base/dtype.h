@@ -51,6 +51,13 @@ bool dtype_is_blocks(enum dtype t);
 /* Elements and bytes of a unit: a block, or one element. 1 and 0 for DTYPE_NONE. */
 int dtype_unit(enum dtype t);
 size_t dtype_unit_bytes(enum dtype t);
+/* Bytes of a unit are at most this. */
+enum { DTYPE_UNIT_LIMIT = 256 };
+/* Where element `first` begins: of whole units that are known to fit. */
+static inline size_t dtype_offset(enum dtype t, int64_t first)
+{
+    return (size_t)(first / dtype_unit(t)) * dtype_unit_bytes(t);
+}
 /* Bytes of so many elements, which must be whole units: false if they are not, if they are
  * negative, or if the bytes are more than INT64_MAX. */
 bool dtype_bytes(enum dtype t, int64_t elements, size_t *bytes);

@@ -13,9 +13,10 @@
 #include <stdio.h>
 #include "common/base/attr.h"
 #include "common/base/err.h"
+#include "formats/element.h"
 #include "formats/stream.h"
 
-enum { VALUE_TEXT = 48 };
+enum { VALUE_TEXT = ELEMENT_TEXT };
 
 struct diff_tensor {
     char *name;

@@ -55,7 +55,7 @@ static enum err located(struct errctx *e, const struct undump *u)
 /* Appends one element given as a JSON number or string. */
 static bool append_element(struct errctx *e, enum dtype t, const json_t *j, struct bytes *out)
 {
-    uint8_t element[8];
+    uint8_t element[DTYPE_UNIT_LIMIT];
     char text[ELEMENT_TEXT];
     bool fine;
     if (json_is_string(j)) {
@@ -69,7 +69,7 @@ static bool append_element(struct errctx *e, enum dtype t, const json_t *j, stru
     } else {
         fine = false;
     }
-    return fine && bytes_append(e, out, element, dtype_size(t)) == ERR_OK;
+    return fine && bytes_append(e, out, element, dtype_unit_bytes(t)) == ERR_OK;
 }
 
 static enum err append_list(struct errctx *e, const struct undump *u, const struct stream_field *f,
@@ -152,7 +152,8 @@ static enum err take_tensor(struct errctx *e, struct undump *u, const json_t *li
         json_integer_value(first) != u->element)
         return bad(e, u, "here should come the next elements of tensor", f->name);
     if (!describes(line, f)) return bad(e, u, "this is not what begin says of tensor", f->name);
-    int64_t n = (int64_t)json_array_size(data), total = stream_field_elements(f);
+    int64_t n = (int64_t)json_array_size(data) * dtype_unit(f->dtype);
+    int64_t total = stream_field_elements(f);
     if (n > total - u->element) return bad(e, u, "too many elements for tensor", f->name);
     u->piece.len = 0;
     TRY(append_list(e, u, f, data, &u->piece));

@@ -10,7 +10,7 @@
 #include "formats/mp_json.h"
 #include "formats/stream_begin.h"
 
-enum { ELEMENTS_PER_LINE = 1024 };
+enum { ELEMENTS_PER_LINE = 1024 }; /* whole blocks of every type */
 
 static enum err wrote(struct errctx *e, FILE *out)
 {
@@ -57,7 +57,7 @@ static void print_list(enum dtype t, const uint8_t *p, int64_t n, FILE *out)
     fputc('[', out);
     for (int64_t i = 0; i < n; i++) {
         if (i > 0) fputc(',', out);
-        print_element(t, p + (size_t)i * dtype_size(t), out);
+        print_element(t, p + (size_t)i * dtype_unit_bytes(t), out);
     }
     fputc(']', out);
 }
@@ -109,7 +109,6 @@ enum err dump_tensor(struct errctx *e, const struct stream_begin *b,
                      const struct stream_tensor_piece *piece, FILE *out)
 {
     const struct stream_field *f = &b->tensors[piece->tensor];
-    size_t size = dtype_size(f->dtype);
     for (int64_t at = 0; at < piece->elements; at += ELEMENTS_PER_LINE) {
         int64_t n =
             piece->elements - at < ELEMENTS_PER_LINE ? piece->elements - at : ELEMENTS_PER_LINE;
@@ -118,7 +117,8 @@ enum err dump_tensor(struct errctx *e, const struct stream_begin *b,
         fprintf(out, ",\"dtype\":\"%s\",\"shape\":[", dtype_name(f->dtype));
         for (int d = 0; d < f->dims; d++) fprintf(out, "%s%" PRId64, d ? "," : "", f->shape[d]);
         fprintf(out, "],\"first\":%" PRId64 ",\"data\":", piece->first + at);
-        print_list(f->dtype, piece->data + (size_t)at * size, n, out);
+        print_list(f->dtype, piece->data + dtype_offset(f->dtype, at), n / dtype_unit(f->dtype),
+                   out);
         fputs("}\n", out);
     }
     return wrote(e, out);

@@ -13,6 +13,7 @@
 
 #include "common/base/mem.h"
 #include "common/model/parts.h"
+#include "kernels/values.h"
 
 #define TOKENIZER_PREFIX "tokenizer."
 
@@ -77,11 +78,9 @@ static bool is_tokenizers(const char *tensor)
 static enum err hold(struct errctx *e, struct loader *l, const struct stream_field *f,
                      struct target *t)
 {
-    size_t bytes = dtype_size(f->dtype);
-    for (int d = 0; d < f->dims; d++)
-        if (f->shape[d] < 0 || !size_mul(bytes, (size_t)f->shape[d], &bytes))
-            return err_set(e, ERR_INPUT, "'%s': tensor '%s' has an impossible shape", l->name,
-                           f->name);
+    size_t bytes;
+    if (!dtype_shape_bytes(f->dtype, f->dims, f->shape, &bytes))
+        return err_set(e, ERR_INPUT, "'%s': tensor '%s' has an impossible shape", l->name, f->name);
     const int64_t i = l->held.begin.tensors_count;
     TRY(stream_begin_tensor(e, &l->held.begin, f->name, f->dtype, f->dims, f->shape));
     TRY(mem_new_aligned(e, &l->held.data[i], bytes, 1, "tokenizer"));
@@ -103,8 +102,8 @@ static enum err check_param(struct errctx *e, const struct loader *l, const stru
         return err_set(e, ERR_INPUT,
                        "'%s': tensor '%s' has another shape than the configuration's %s", l->name,
                        f->name, want);
-    if (f->dtype != DTYPE_F32 && f->dtype != DTYPE_BF16 && f->dtype != DTYPE_F16)
-        return err_set(e, ERR_INPUT, "'%s': tensor '%s' is of type %s; F32, BF16 or F16 is wanted",
+    if (!dtype_is_float(f->dtype) && !dtype_is_blocks(f->dtype))
+        return err_set(e, ERR_INPUT, "'%s': tensor '%s' is of type %s, which are no weights",
                        l->name, f->name, dtype_name(f->dtype));
     return ERR_OK;
 }
@@ -138,18 +137,11 @@ static enum err take_numbers(struct errctx *e, const struct loader *l,
 {
     const struct param *p = l->targets[piece->tensor].param;
     float *to = (float *)l->m->k->map(l->m->k, l->m->weights) + p->offset + piece->first;
-    for (int64_t i = 0; i < piece->elements; i++) {
-        uint16_t half;
-        if (dtype == DTYPE_F32) {
-            memcpy(&to[i], piece->data + i * 4, 4);
-        } else {
-            memcpy(&half, piece->data + i * 2, 2);
-            to[i] = dtype == DTYPE_BF16 ? bf16_to_f32(half) : f16_to_f32(half);
-        }
+    values_to_f32(dtype, piece->data, piece->elements, to);
+    for (int64_t i = 0; i < piece->elements; i++)
         if (!isfinite(to[i]))
             return err_set(e, ERR_INPUT, "'%s': tensor '%s', element %lld is %s", l->name, p->name,
                            (long long)(piece->first + i), isnan(to[i]) ? "NaN" : "infinite");
-    }
     return ERR_OK;
 }
 
@@ -166,8 +158,8 @@ static enum err read_tensors(struct errctx *e, struct loader *l, struct stream_r
         if (l->targets[piece.tensor].param)
             TRY(take_numbers(e, l, &piece, dtype));
         else
-            memcpy(l->targets[piece.tensor].data + (size_t)piece.first * dtype_size(dtype),
-                   piece.data, piece.bytes);
+            memcpy(l->targets[piece.tensor].data + dtype_offset(dtype, piece.first), piece.data,
+                   piece.bytes);
     }
     return ERR_OK;
 }

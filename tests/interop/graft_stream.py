@@ -25,6 +25,8 @@ MAGIC = struct.pack("<II", 0x184D2A50, 6) + b"graft\x01"
 FRAME_LIMIT = 4 << 20
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1,
          "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}
+BLOCKS = {"Q8_0": (32, 34), "Q4_0": (32, 18), "Q4_1": (32, 20), "Q5_0": (32, 22), "Q5_1": (32, 24),
+          "Q4_K": (256, 144), "Q5_K": (256, 176), "Q6_K": (256, 210)}
 ROW_KINDS = ("tokens", "features", "logits")
 KINDS = ROW_KINDS + ("tokenizer", "model", "adapter", "head", "checkpoint")
 
@@ -72,11 +74,17 @@ def ragged(field):
     return field["shape"] == [-1]
 
 
+def unit(field):
+    """Elements and bytes of what is not cut: a block, or one element."""
+    return BLOCKS.get(field["dtype"]) or (1, SIZES[field["dtype"]])
+
+
 def cell_size(field):
-    n = SIZES[field["dtype"]]
+    elements, size = unit(field)
+    n = 1
     for k in field["shape"]:
         n *= k if k >= 0 else 1
-    return n
+    return n // elements * size
 
 
 class Content:
@@ -117,7 +125,9 @@ def check_body(body):
     for fields in (body["columns"], body["tensors"]):
         need(len({f["name"] for f in fields}) == len(fields), "a name stands twice")
         for f in fields:
-            need(list(f) == ["name", "dtype", "shape"] and f["dtype"] in SIZES, "a field")
+            need(list(f) == ["name", "dtype", "shape"], "a field")
+            need(f["dtype"] in SIZES or (f["dtype"] in BLOCKS and fields is body["tensors"]), "a dtype")
+            need((f["shape"] or [1])[-1] % unit(f)[0] == 0, "a dimension that is not whole blocks")
             need(1 <= len(f["name"].encode()) <= 255, "a name")
 
 
@@ -181,7 +191,9 @@ def take_tensor(content, record, state):
     need(todo and {k: record[k2] for k, k2 in (("name", "tensor"), ("dtype", "dtype"), ("shape", "shape"))} == todo[0],
          "the next tensor")
     data = content.tensor_data[record["tensor"]]
-    need(record["first"] * SIZES[record["dtype"]] == len(data) and record["data"], "the next piece")
+    elements, size = unit(record)
+    need(record["first"] % elements == 0 and record["first"] // elements * size == len(data), "the next piece")
+    need(record["data"] and len(record["data"]) % size == 0, "a piece")
     data += record["data"]
     need(len(data) <= cell_size(todo[0]), "too many elements")
 
@@ -298,10 +310,10 @@ def row_frames(content):
 
 def tensor_frames(content):
     for t in content.tensors:
-        data, size = bytes(content.tensor_data[t["name"]]), SIZES[t["dtype"]]
+        data, (elements, size) = bytes(content.tensor_data[t["name"]]), unit(t)
         step = 100 * size
         for at in range(0, len(data), step):
-            yield [{"tensor": t["name"], "dtype": t["dtype"], "shape": t["shape"], "first": at // size,
+            yield [{"tensor": t["name"], "dtype": t["dtype"], "shape": t["shape"], "first": at // size * elements,
                     "data": data[at:at + step]}]
 
 

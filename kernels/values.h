@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* values.h: numbers of any type that weights are stored in, as F32: in host memory, without a
+ * struct kernels.
+ *
+ * A block holds a scale d (F16) and small integers q; what a value is:
+ *
+ *   Q8_0  32   d q                  q from -128 on      Q4_K  256   8 sub-blocks of 32, each with a
+ *   Q4_0  32   d (q - 8)            4 bits                          6-bit scale s and minimum m:
+ *   Q4_1  32   d q + m              m: F16                          (d s) q - (e m), e: F16, 4 bits
+ *   Q5_0  32   d (q - 16)           5 bits              Q5_K  256   the same, 5 bits
+ *   Q5_1  32   d q + m              m: F16              Q6_K  256   16 sub-blocks of 16, 8-bit
+ *                                                                   scales: (d s) (q - 32), 6 bits
+ *
+ * Each product and sum is rounded to F32 in the order written, as ggml's reference code and gguf-py
+ * do: the same bits. */
+#ifndef GRAFT_KERNELS_VALUES_H
+#define GRAFT_KERNELS_VALUES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/base/dtype.h"
+
+/* to[i] = value i of `from` (little-endian, any alignment), a float or block-quantised type;
+ * elements: whole units. F64 is rounded. */
+void values_to_f32(enum dtype t, const void *from, int64_t elements, float *to);
+/* How many of them are NaN or infinite. */
+int64_t values_not_finite(enum dtype t, const void *from, int64_t elements);
+
+#endif
