@@ -206,13 +206,18 @@ def documents():
     seed("documents", "tsv", bytes([form["tsv"] + header]) + b'text\tid\na b\t"\n')
 
 
+def tensor_files():
+    for reader, name in enumerate(("tensors.safetensors", "tensors.gguf", "tensors.npy", "tensors.npz", "llama2c.bin")):
+        seed("tensor_file", name, bytes([reader]) + read(os.path.join(GOLDEN, name)))
+
+
 def main():
     corpus = os.path.join(HERE, "corpus")
     for folder, _, names in os.walk(corpus):
         for name in names:
             if name.startswith("seed-"):
                 os.remove(os.path.join(folder, name))
-    for make in (streams, values, tokenizers, texts, configurations, documents):
+    for make in (streams, values, tokenizers, texts, configurations, documents, tensor_files):
         make()
 
 
