@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* element.h: one element of any dtype as text that reads back to the same bits, and as a number; of
- * a block-quantised type, one block as text.
+/* element.h: one element of any dtype as text that reads back to the same bits, and as a number;
+ * of a block-quantised type, one block as text.
  *
- * A block is the hex of its bytes. Floats are hex floats ("0x1.8p+1"), a NaN shows its bits ("nan:400000"); integers are decimal,
- * U64 "0x" and 16 digits (JSON readers keep 53 bits). */
+ * A block is the hex of its bytes. Floats are hex floats ("0x1.8p+1"), a NaN shows its bits
+ * ("nan:400000"); integers are decimal, U64 "0x" and 16 digits (JSON readers keep 53 bits). */
 #ifndef GRAFT_FORMATS_ELEMENT_H
 #define GRAFT_FORMATS_ELEMENT_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* npy.c: see npy.h. The header is a dictionary as Python writes it; what is read is the part of that
- * language that numpy's writer uses. */
+/* npy.c: see npy.h. The header is a dictionary as Python writes it; what is read is the part of
+ * that language that numpy's writer uses. */
 #include "formats/npy.h"
 
 #include <inttypes.h>

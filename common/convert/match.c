@@ -336,7 +336,7 @@ static enum err read_columns(struct rows_reader *r, const struct match_part *par
         }
         TRY(hand_out(r, r->buffer, n));
     }
-    tensor_file_release(r->m->file, t, 0, t->bytes);
+    tensor_file_release(t, 0, t->bytes);
     return ERR_OK;
 }
 
@@ -349,7 +349,7 @@ static enum err read_straight(struct rows_reader *r, const struct match_part *pa
         const int64_t n = part->rows - first < room ? part->rows - first : room;
         const size_t at = (size_t)first * r->row_bytes;
         TRY(hand_out(r, part->entry->data + at, n));
-        tensor_file_release(r->m->file, part->entry, at, (size_t)n * r->row_bytes);
+        tensor_file_release(part->entry, at, (size_t)n * r->row_bytes);
     }
     return ERR_OK;
 }
@@ -369,7 +369,7 @@ static enum err read_rows(struct rows_reader *r, const struct match_part *part)
         if (r->filled + r->row_bytes > PIECE_BYTES) TRY(flush(r));
     }
     TRY(flush(r));
-    tensor_file_release(r->m->file, t, 0, t->bytes);
+    tensor_file_release(t, 0, t->bytes);
     return ERR_OK;
 }
 

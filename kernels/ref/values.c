@@ -131,8 +131,8 @@ static void block_q5_k(const uint8_t *p, float *to)
 }
 
 /* nibbles[128], pairs of bits[64], scales[16] (signed), d. Each half of 128 values: 64 bytes of
- * nibbles and 32 of pairs; values 32 k to 32 k + 31 take the nibbles of bytes 32 (k % 2) on, the low
- * ones for k < 2, and pair k of each byte. */
+ * nibbles and 32 of pairs; values 32 k to 32 k + 31 take the nibbles of bytes 32 (k % 2) on, the
+ * low ones for k < 2, and pair k of each byte. */
 static void block_q6_k(const uint8_t *p, float *to)
 {
     const float d = half(p + 208);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fuzz_tensor_file.c: any bytes as a file of tensors: one byte says which reader gets the rest
- * (safetensors, gguf, npy, npz, llama2.c). Laws: every tensor of a file that is accepted lies in it,
- * is found by its name, and has the bytes that its type and shape say; all of them can be read. */
+ * (safetensors, gguf, npy, npz, llama2.c). Laws: every tensor of a file that is accepted lies in
+ * it, is found by its name, and has the bytes that its type and shape say; all can be read. */
 #include <string.h>
 
 #include "formats/gguf.h"
