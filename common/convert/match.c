@@ -282,8 +282,7 @@ static enum err flush(struct rows_reader *r)
     return rows ? hand_out(r, r->buffer, rows) : ERR_OK;
 }
 
-/* Where row i of the parameter's part stands in the tensor. */
-static int64_t row_in_file(const struct model_config *c, const struct tensor_rule *rule, int64_t i)
+int64_t match_row_in_file(const struct model_config *c, const struct tensor_rule *rule, int64_t i)
 {
     const int64_t D = c->head_size;
     if (rule->flags & TENSOR_PAIRED) {
@@ -359,7 +358,7 @@ static enum err read_rows(struct rows_reader *r, const struct match_part *part)
     const struct tensor_entry *t = part->entry;
     const size_t stored = t->bytes / (size_t)part->rows;
     for (int64_t i = 0; i < part->rows; i++) {
-        const uint8_t *row = t->data + (size_t)row_in_file(&r->m->c, part->rule, i) * stored;
+        const uint8_t *row = t->data + (size_t)match_row_in_file(&r->m->c, part->rule, i) * stored;
         uint8_t *out = r->buffer + r->filled;
         if (t->dtype == r->match->dtype)
             memcpy(out, row, stored);

@@ -44,6 +44,9 @@ enum err matching_make(struct errctx *e, const struct family *family,
                        struct matching *m) MUST_USE;
 void matching_fini(struct matching *m);
 
+/* Where row i of a parameter's part stands in the tensor. */
+int64_t match_row_in_file(const struct model_config *c, const struct tensor_rule *rule, int64_t i);
+
 /* Hands out the numbers of parameter i in order: `put` gets bytes of so many elements, in m's
  * dtype. What has been read of the file is released. *bad += values that are not finite. */
 typedef enum err match_put(struct errctx *e, void *ctx, const void *data, int64_t elements);
