@@ -45,7 +45,8 @@
     X("undump", PLUMBING, "make a stream from its text")                                           \
     X("lineage", PLUMBING, "show the steps that made a stream")                                    \
     X("init", MODELS, "make a model with random weights")                                          \
-    X("import", MODELS, "bring in tokenizers and models of other formats")                         \
+    X("import", MODELS, "bring in models and tokenizers of other programs")                        \
+    X("export", MODELS, "put a model into the files of other programs")                            \
     X("pretrain", LEARNING, "train a model on a stream of tokens")                                 \
     X("extract-features", USING, "turn texts into vectors with a model")                           \
     X("generate", USING, "continue prompts with a model")                                          \

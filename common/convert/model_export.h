@@ -2,8 +2,8 @@
 /* model_export.h: a model stream in the files of another program: the family that has exactly its
  * configuration, and its parameters under that family's names.
  *
- * Which family it is, is tried out: the configuration is written by the family's table of keys, read
- * back by the same rules as an import, and must be what it was. */
+ * Which family it is, is tried out: the configuration is written by the family's table of keys,
+ * read back by the same rules as an import, and must be what it was. */
 #ifndef GRAFT_CONVERT_MODEL_EXPORT_H
 #define GRAFT_CONVERT_MODEL_EXPORT_H
 
@@ -45,8 +45,9 @@ enum err model_export_prepare(struct errctx *e, struct model_export *x) MUST_USE
 /* Writes the bytes of entry i. */
 enum err model_export_tensor(struct errctx *e, const struct model_export *x, size_t i,
                              struct tensor_out *w) MUST_USE;
-/* Prepares, and writes the folder, which is made if it is not there: config.json, model.safetensors, and of a
- * model that makes vectors of texts the modules of sentence-transformers. */
+/* Prepares, and writes the folder, which is made if it is not there: config.json,
+ * model.safetensors, and of a model that makes vectors of texts the modules of
+ * sentence-transformers. */
 enum err model_export_folder(struct errctx *e, struct model_export *x, const char *folder) MUST_USE;
 
 #endif

@@ -113,3 +113,30 @@ JSON
     sed -i 's/"1_Pooling"/"..\/..\/etc"/' folder/modules.json
     refuses 'module 1 has no type and path'
 }
+
+@test "what was imported, exported and imported again is the same model" {
+    for folder in "$FAMILIES"/*/; do
+        graft import "$folder" -o a.model
+        rm -rf out
+        graft export --to hf a.model -o out
+        graft import out -o b.model
+        graft diff a.model b.model
+    done
+}
+
+@test "an export is of the type that was asked for, and of a model that somebody has" {
+    graft import "$FAMILIES/qwen3" -o a.model
+    graft export --to hf --type f16 a.model -o out
+    graft import -n out | grep -q F16
+    jq -e '.dtype == "float16" and .architectures == ["Qwen3ForCausalLM"]' out/config.json
+    graft init --arch llama --vocab 300 --layers 2 --width 32 --heads 4 -o own.model
+    graft export --to hf own.model -o own
+    jq -e '.model_type == "llama"' own/config.json
+    echo '{"arch": "gpt2", "norm": "rms", "vocab": 300, "layers": 1, "width": 32, "heads": 4}' >odd.json
+    graft init --config odd.json -o odd.model
+    status_is 3 graft export --to hf odd.model -o odd
+    says 'no family of transformers'
+    [ ! -e odd/config.json ]
+    status_is 2 graft export --to hf own.model
+    says '-o FOLDER is missing'
+}
