@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "common/flow/stage.h"
+#include "common/text/chat_documents.h"
 #include "common/text/documents_count.h"
 #include "common/text/encode_documents.h"
 
 struct opts {
     struct common common;
     struct documents_cfg documents;
+    struct chat_cfg chat;
     const char *tokenizer, *model;
     int64_t length;
     bool special, truncate;
@@ -31,6 +33,7 @@ static const struct opt table[] = {
     OPT_END};
 
 static struct opt_set sets[] = {{"Tokens", table, &opts},
+                                {"Conversations", chat_opts, &opts.chat},
                                 {"Text", documents_opts, &opts.documents},
                                 {"Text", documents_pair_opts, &opts.documents},
                                 {"Text", documents_keep_opts, &opts.documents},
@@ -60,6 +63,9 @@ static enum err encode(struct errctx *e, struct stage *stage, const struct encod
         if (n.shortened > 0)
             prog_warn("%" PRIu64 " of %" PRIu64 " pairs were shortened to --length %" PRId64,
                       n.shortened, n.documents, opts.length);
+        if (opts.chat.on && chat_silent(opts.documents.chat) > 0)
+            prog_warn("in %" PRIu64 " of %" PRIu64 " conversations the assistant says nothing",
+                      chat_silent(opts.documents.chat), n.documents);
         if (n.documents == 0) prog_warn("there are no documents in the input");
         prog_note("%" PRIu64 " documents, %" PRIu64 " bytes of text, %" PRIu64 " ids", n.documents,
                   n.bytes, n.ids);
@@ -73,14 +79,16 @@ static enum err tokenize(struct errctx *e, struct stage *stage, const struct tok
                          const struct opt_list *operands)
 {
     struct rows_cfg rows;
-    struct encode_cfg cfg = {
-        .rows = &rows, .special = opts.special, .threads = common_thread_count(&opts.common)};
+    struct encode_cfg cfg = {.rows = &rows,
+                             .special = opts.special || opts.chat.on,
+                             .threads = common_thread_count(&opts.common)};
     struct tokenizer *t;
     struct stream_begin begin;
     enum err r;
 
     TRY(rows_cfg_init(e, s, opts.length, opts.documents.keep != NULL, &rows));
     if (opts.documents.pair) TRY(rows_cfg_pairs(e, &rows, opts.truncate));
+    if (opts.chat.on) TRY(rows_cfg_chat(e, &rows));
     TRY(tokenizer_new(e, s, &t));
     r = rows_begin(e, s, &rows, &begin);
     if (r == ERR_OK) {
@@ -104,23 +112,37 @@ static bool reads_stdin(const struct opt_list *operands)
     return operands->count == 0;
 }
 
+static enum err check(struct errctx *e, const struct opt_list *operands)
+{
+    const char *from = opts.tokenizer != NULL ? opts.tokenizer : opts.model;
+
+    if ((opts.tokenizer == NULL) == (opts.model == NULL))
+        return err_set(e, ERR_USAGE, "give one of -t TOKENIZER and -m MODEL");
+    if (opts.truncate && (opts.documents.pair == NULL || opts.length == 0))
+        return err_set(e, ERR_USAGE, "--truncate is for pairs that have a --length");
+    if (strcmp(from, "-") == 0 && reads_stdin(operands))
+        return err_set(e, ERR_USAGE, "standard input cannot be both the tokenizer and the text");
+    if (opts.chat.on && opts.special)
+        return err_set(e, ERR_USAGE, "--parse-special: with --chat they always are");
+    return chat_cfg_check(e, &opts.chat, &opts.documents);
+}
+
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
+    const char *from = opts.tokenizer != NULL ? opts.tokenizer : opts.model;
     struct stage stage;
     struct tokenizer_spec s;
     enum err r = stage_open_run(e, &stage, p, &opts.common);
 
-    if (r == ERR_OK && (opts.tokenizer == NULL) == (opts.model == NULL))
-        r = err_set(e, ERR_USAGE, "give one of -t TOKENIZER and -m MODEL");
-    if (r == ERR_OK && opts.truncate && (opts.documents.pair == NULL || opts.length == 0))
-        r = err_set(e, ERR_USAGE, "--truncate is for pairs that have a --length");
-    if (r == ERR_OK && strcmp(opts.tokenizer ? opts.tokenizer : opts.model, "-") == 0 &&
-        reads_stdin(operands))
-        r = err_set(e, ERR_USAGE, "standard input cannot be both the tokenizer and the text");
-    if (r == ERR_OK)
-        r = tokenizer_spec_load(e, &stage.run, opts.tokenizer ? opts.tokenizer : opts.model, &s);
+    if (r == ERR_OK) r = check(e, operands);
+    if (r == ERR_OK) r = tokenizer_spec_load(e, &stage.run, from, &s);
     if (r == ERR_OK) {
-        r = tokenize(e, &stage, &s, operands);
+        if (opts.chat.on) {
+            opts.documents.otherwise = DOCUMENT_JSONL;
+            r = chat_new(e, &stage.run, &opts.chat, &s, from, &opts.documents.chat);
+        }
+        if (r == ERR_OK) r = tokenize(e, &stage, &s, operands);
+        chat_free(opts.documents.chat);
         tokenizer_spec_fini(&s);
     }
     return stage_close(e, &stage, r);

@@ -208,7 +208,7 @@ static enum err check_ops(struct errctx *e, const struct tokenizer_spec *s)
     if (ops->type != MP_MAP) return err_set(e, ERR_INPUT, "the specification is not a map");
     for (size_t i = 0; i < ops->as.list.count; i += 2) {
         const char *key = ops->as.list.items[i].as.bytes.data;
-        bool known = strcmp(key, "special") == 0;
+        bool known = strcmp(key, "special") == 0 || strcmp(key, "chat_template") == 0;
         for (size_t k = 0; k < ARRAY_LEN(lists); k++) known |= strcmp(lists[k], key) == 0;
         if (!known) return err_set(e, ERR_INPUT, "key '%s' is not known", key);
     }
@@ -222,6 +222,22 @@ static enum err check_ops(struct errctx *e, const struct tokenizer_spec *s)
         for (size_t i = 0; !one && i < list->as.list.count; i++)
             TRY(check_operation(e, lists[k], &list->as.list.items[i]));
     }
+    return ERR_OK;
+}
+
+const char *tokenizer_spec_chat_template(const struct tokenizer_spec *s)
+{
+    const struct mp_value *v = mp_get(&s->ops, "chat_template");
+
+    return v != NULL ? v->as.bytes.data : NULL;
+}
+
+static enum err check_chat_template(struct errctx *e, const struct tokenizer_spec *s)
+{
+    const struct mp_value *v = mp_get(&s->ops, "chat_template");
+
+    if (v != NULL && (v->type != MP_STRING || memchr(v->as.bytes.data, 0, v->as.bytes.len) != NULL))
+        return err_set(e, ERR_INPUT, "key 'chat_template' is not a text");
     return ERR_OK;
 }
 
@@ -316,6 +332,7 @@ static enum err check(struct errctx *e, const struct tokenizer_spec *s)
 {
     TRY(check_tables(e, s));
     TRY(check_ops(e, s));
+    TRY(check_chat_template(e, s));
     TRY(check_special(e, s));
     TRY(check_template(e, s));
     return check_model(e, s, mp_get(&s->ops, "model"));

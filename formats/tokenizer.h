@@ -8,7 +8,8 @@
  *
  * In a stream: meta "tokenizer":
  *   {"normalizer": [..], "pretokenizer": [..], "model": {..}, "postprocessor": [..],
- *    "decoder": [..], "special": {"bos": id, "eos": id, "unk", "pad", "cls", "sep", "mask"}}
+ *    "decoder": [..], "special": {"bos": id, "eos": id, "unk", "pad", "cls", "sep", "mask"},
+ *    "chat_template": Jinja, of a chat model; no part of the tokenizer's identity}
  * and tensors (behind a prefix, "" in a tokenizer stream, "tokenizer." in a model stream):
  *   vocab.bytes U8 [total], vocab.start U64 [V + 1]      the bytes of each token
  *   vocab.flags U8 [V]                                   TOKEN_* bits
@@ -56,6 +57,8 @@ void tokenizer_spec_fini(struct tokenizer_spec *s);
 void tokenizer_spec_id(const struct tokenizer_spec *s, uint8_t id[16]);
 /* Id of a special by role ("bos", "eos", ...), -1 when there is none. */
 int64_t tokenizer_spec_special(const struct tokenizer_spec *s, const char *role);
+/* The chat template that came with the tokenizer, NULL without. */
+const char *tokenizer_spec_chat_template(const struct tokenizer_spec *s);
 /* True when rows are made the encoder's way (postprocessor puts cls/sep around each cut). */
 bool tokenizer_spec_is_encoder(const struct tokenizer_spec *s);
 /* Checks ranges, names of operations, merges that name tokens, ...: ERR_INPUT names what is wrong.

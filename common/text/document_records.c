@@ -4,6 +4,7 @@
 #include "common/text/document_records.h"
 #include <stdlib.h>
 #include <string.h>
+#include "common/text/chat_documents.h"
 
 static enum err split_keep(struct errctx *e, struct document_records *r)
 {
@@ -118,7 +119,8 @@ static enum err keep_json(struct errctx *e, struct document_records *r, const ch
 enum err document_records_json(struct errctx *e, struct document_records *r, struct document *out,
                                bool *more)
 {
-    const char *key = r->cfg->text != NULL ? r->cfg->text : "text", *line;
+    bool chat = r->cfg->chat != NULL;
+    const char *key = r->cfg->text != NULL ? r->cfg->text : chat ? "messages" : "text", *line;
     uint64_t number;
     size_t n;
 
@@ -132,8 +134,15 @@ enum err document_records_json(struct errctx *e, struct document_records *r, str
     json_decref(r->object);
     r->object = NULL;
     out->line = number;
-    TRY(jsonl_parse_texts(e, line, n, number, &r->scratch, &r->object));
-    TRY(jsonl_string(e, r->object, key, number, &out->text, &out->n));
+    if (chat) {
+        TRY(chat_document(e, r->cfg->chat, line, n, number, key, out, &r->object));
+        if (r->cfg->keep != NULL && r->object == NULL)
+            return err_set(e, ERR_INPUT, "line %llu: a bare list has no fields to keep",
+                           (unsigned long long)number);
+    } else {
+        TRY(jsonl_parse_texts(e, line, n, number, &r->scratch, &r->object));
+        TRY(jsonl_string(e, r->object, key, number, &out->text, &out->n));
+    }
     if (r->cfg->pair != NULL)
         TRY(jsonl_string(e, r->object, r->cfg->pair, number, &out->pair, &out->pair_n));
     return r->cfg->keep == NULL ? ERR_OK : keep_json(e, r, key, line, n, number, out);

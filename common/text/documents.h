@@ -5,7 +5,7 @@
  *   lines       a document per line, without its newline
  *   paragraphs  runs of lines between blank ones
  *   files       a document per file (an empty file has none)
- *   jsonl       a document per JSON object: the string of one field
+ *   jsonl       a document per JSON object: the string of one field, or the conversation of one
  *   csv, tsv    a document per record: one column, by its name in the header or by number
  *
  * Every byte is checked to be UTF-8 before anything looks at it: a fault is an error with file,
@@ -31,16 +31,19 @@ enum document_form {
 };
 #define DOCUMENT_FORMS "auto|lines|paragraphs|files|jsonl|csv|tsv"
 
+struct chat;
+struct chat_span;
 struct documents_cfg {
-    int form;         /* enum document_form */
-    int otherwise;    /* the form where auto finds none in the name */
-    const char *text; /* field or column of the text (default "text"; without header: number 1) */
-    const char *pair; /* field or column of a second text, NULL: none */
-    const char *keep; /* NULL, "all", or names separated by commas */
-    bool header;      /* the first record of csv and tsv names the columns */
-    int invalid;      /* 0: an error, 1: U+FFFD */
-    bool progress;    /* show how much of the text is read */
-    bool pieces;      /* a document of form files may come in pieces */
+    int form;          /* enum document_form */
+    int otherwise;     /* the form where auto finds none in the name */
+    const char *text;  /* field or column of the text (default "text"; without header: number 1) */
+    const char *pair;  /* field or column of a second text, NULL: none */
+    const char *keep;  /* NULL, "all", or names separated by commas */
+    bool header;       /* the first record of csv and tsv names the columns */
+    int invalid;       /* 0: an error, 1: U+FFFD */
+    bool progress;     /* show how much of the text is read */
+    bool pieces;       /* a document of form files may come in pieces */
+    struct chat *chat; /* documents are conversations; NULL: they are not */
     /* Called when nothing more can be had without waiting, so that what was handed out can be
      * worked on. May be NULL. */
     void (*before_block)(void *ctx);
@@ -59,6 +62,8 @@ struct document {
     size_t pair_n;
     const char *keep; /* JSON object; NULL without cfg.keep */
     size_t keep_n;
+    const struct chat_span *scored; /* of a conversation: what the assistant says */
+    size_t scored_count;
     const char *file; /* for messages: lives as long as the paths */
     uint64_t line;    /* that it begins on; of records only */
     bool end;         /* false: a piece, more of this document follows */

@@ -13,7 +13,7 @@ struct held_text { /* offset into the batch's text */
 
 struct held { /* a document of the batch */
     struct held_text text, pair;
-    size_t keep_from, keep_n;
+    size_t keep_from, keep_n, scored_from, scored_count;
     const char *file;
     uint64_t line;
 };
@@ -35,6 +35,8 @@ struct encoder {
     struct pool *pool;
     struct worker *workers;
     struct bytes text, keeps;
+    struct chat_span *scored; /* of all documents of the batch */
+    size_t scored_count, scored_capacity;
     const char *large; /* the text of a batch of one large document, in place of `text` */
     struct held *documents;
     size_t documents_count, documents_capacity;
@@ -82,6 +84,7 @@ void encoder_free(struct encoder *x)
     mem_free(x->tasks);
     mem_free(x->documents);
     mem_free(x->parts);
+    mem_free(x->scored);
     bytes_fini(&x->text);
     bytes_fini(&x->keeps);
     bytes_fini(&x->row);
@@ -135,7 +138,14 @@ static enum err add_document(struct errctx *e, struct encoder *x, const struct d
     h = &x->documents[x->documents_count];
     *h = (struct held){
         .keep_from = x->keeps.len, .keep_n = d->keep_n, .file = d->file, .line = d->line};
+    h->scored_from = x->scored_count;
+    h->scored_count = d->scored_count;
     TRY(bytes_append(e, &x->keeps, d->keep, d->keep_n));
+    TRY(mem_grow(e, &x->scored, &x->scored_capacity, x->scored_count + d->scored_count,
+                 sizeof *x->scored, "documents"));
+    if (d->scored_count > 0)
+        memcpy(x->scored + x->scored_count, d->scored, d->scored_count * sizeof *x->scored);
+    x->scored_count += d->scored_count;
     TRY(add_text(e, x, d->text, d->n, &h->text));
     if (d->pair != NULL) TRY(add_text(e, x, d->pair, d->pair_n, &h->pair));
     x->documents_count++;
@@ -177,7 +187,9 @@ static enum err write_document(struct errctx *e, struct encoder *x, const struct
 {
     const char *keeps = (const char *)x->keeps.data;
     struct rows_document d = {.keep = h->keep_n > 0 ? keeps + h->keep_from : NULL,
-                              .keep_n = h->keep_n};
+                              .keep_n = h->keep_n,
+                              .scored = h->scored_count > 0 ? x->scored + h->scored_from : NULL,
+                              .scored_count = h->scored_count};
     bool shortened = false;
 
     TRY(mem_grow(e, &x->parts, &x->parts_capacity, h->text.tasks + h->pair.tasks, sizeof *x->parts,
@@ -206,7 +218,7 @@ static enum err flush_batch(struct errctx *e, struct encoder *x)
         }
     for (size_t i = 0; i < x->documents_count; i++) TRY(write_document(e, x, &x->documents[i]));
     x->documents_count = x->tasks_count = 0;
-    x->text.len = x->keeps.len = 0;
+    x->text.len = x->keeps.len = x->scored_count = 0;
     x->large = NULL;
     return ERR_OK;
 }

@@ -6,7 +6,7 @@
 #include <xxhash.h>
 #include "common/text/utf8.h"
 
-enum { C_IDS, C_DOC, C_PART, C_SKIP, C_BYTES, C_CHARS, C_OPTIONAL, C_MOST = C_OPTIONAL + 2 };
+enum { C_IDS, C_DOC, C_PART, C_SKIP, C_BYTES, C_CHARS, C_OPTIONAL, C_MOST = C_OPTIONAL + 3 };
 static const char *const sides[] = {"before", "after"};
 static const char *const roles[] = {"bos", "eos", "unk", "pad", "cls", "sep", "mask"};
 
@@ -64,6 +64,17 @@ enum err rows_cfg_pairs(struct errctx *e, struct rows_cfg *cfg, bool truncate)
     return ERR_OK;
 }
 
+enum err rows_cfg_chat(struct errctx *e, struct rows_cfg *cfg)
+{
+    if (cfg->encoder)
+        return err_set(e, ERR_USAGE,
+                       "--chat: this is the tokenizer of an encoder, not of a chat "
+                       "model");
+    cfg->chat = true;
+    cfg->before_count = cfg->after_count = 0;
+    return ERR_OK;
+}
+
 /* ------------------------------------------------------------------ begin */
 
 static enum err add_columns(struct errctx *e, const struct rows_cfg *cfg, struct stream_begin *b)
@@ -76,6 +87,7 @@ static enum err add_columns(struct errctx *e, const struct rows_cfg *cfg, struct
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         TRY(stream_begin_column(e, b, names[i], DTYPE_U32, 0, NULL));
     if (cfg->pair) TRY(stream_begin_column(e, b, "types", DTYPE_U8, 1, ragged));
+    if (cfg->chat) TRY(stream_begin_column(e, b, "loss", DTYPE_U8, 1, ragged));
     return cfg->keep ? stream_begin_column(e, b, "keep", DTYPE_U8, 1, ragged) : ERR_OK;
 }
 
@@ -136,18 +148,18 @@ static uint8_t *put_ids(const struct rows_cfg *cfg, uint8_t *out, const uint32_t
     return out + count * dtype_size(cfg->dtype);
 }
 
-/* Writes the row whose n ids stand at the front of the buffer, its types (with pairs) behind them.
- */
+/* Writes the row whose n ids stand at the front of the buffer, its types (with pairs) or its loss
+ * (of conversations) behind them. */
 static enum err put_row(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
                         const struct facts *f, size_t n, struct bytes *buffer,
                         struct stream_writer *w)
 {
-    uint8_t *ids = buffer->data, *types = ids + n * dtype_size(cfg->dtype);
+    uint8_t *ids = buffer->data, *behind = ids + n * dtype_size(cfg->dtype);
     const void *cells[C_MOST] = {ids, &f->doc, &f->part, &f->skip, &f->bytes, &f->chars};
     int64_t elements[C_MOST] = {(int64_t)n, 1, 1, 1, 1, 1}, c = C_OPTIONAL;
 
-    if (cfg->pair) {
-        cells[c] = types;
+    if (cfg->pair || cfg->chat) {
+        cells[c] = behind;
         elements[c++] = (int64_t)n;
     }
     if (cfg->keep) {
@@ -290,6 +302,52 @@ static enum err write_causal(struct errctx *e, struct walk *k)
     return ERR_OK;
 }
 
+/* ------------------------------------------------------------------ conversations */
+
+/* Whether a token whose text is [from, to) is the assistant's, in part at least. Spans and tokens
+ * come in order: *span is where to go on. */
+static bool is_scored(const struct rows_document *d, size_t from, size_t to, size_t *span)
+{
+    while (*span < d->scored_count && d->scored[*span].to <= from && d->scored[*span].to < to)
+        ++*span;
+    if (*span == d->scored_count) return false;
+    const struct chat_span *s = &d->scored[*span];
+    return from < to ? s->from < to && from < s->to : s->from < to && to <= s->to;
+}
+
+/* Cuts like those of causal documents; `bytes` and `chars` count the scored tokens' text. */
+static enum err write_chat(struct errctx *e, struct walk *k)
+{
+    const struct rows_cfg *cfg = k->cfg;
+    size_t length = cfg->length == 0 ? k->count : (size_t)cfg->length,
+           width = dtype_size(cfg->dtype), span = 0, text_at = 0;
+    struct facts f = {.doc = k->doc, .skip = 1};
+    uint8_t last = 0;
+
+    for (size_t at = 0, end = 0; end < k->count; at = end - 1, f.part++) {
+        end = k->count - at <= length ? k->count : at + length;
+        k->buffer->len = 0;
+        TRY(bytes_reserve(e, k->buffer, (end - at) * (width + 1) + 1));
+        uint8_t *loss = k->buffer->data + (end - at) * width;
+        f.bytes = f.chars = 0;
+        for (size_t i = at; i < end; i++) {
+            if (i > at || i == 0) {
+                size_t to = end_of(k, i + 1);
+                last = is_scored(k->d, text_at, to, &span);
+                if (last && i > at) {
+                    f.bytes += (uint32_t)(to - text_at);
+                    f.chars += count_chars(k->t->text + text_at, to - text_at);
+                }
+                text_at = to;
+            }
+            loss[i - at] = last;
+        }
+        (void)copy_ids(k, at, end, k->buffer->data);
+        TRY(put_row(e, cfg, k->d, &f, end - at, k->buffer, k->w));
+    }
+    return ERR_OK;
+}
+
 /* ------------------------------------------------------------------ pairs */
 
 static size_t count_ids(const struct rows_text *t)
@@ -371,5 +429,6 @@ enum err rows_write(struct errctx *e, const struct rows_cfg *cfg, const struct r
     if (cfg->pair) return write_pair(e, cfg, d, buffer, w, shortened);
     k.doc = XXH3_64bits(d->text.text, d->text.n);
     k.count = count_ids(&d->text);
+    if (cfg->chat) return write_chat(e, &k);
     return cfg->encoder ? write_encoder(e, &k) : write_causal(e, &k);
 }

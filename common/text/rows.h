@@ -7,6 +7,8 @@
  *   encoder   before ids after, around each cut, without overlap; nothing is skipped
  *   pairs     before first after second after, with types 0 for what comes before the second text
  *             and 1 for the rest; never cut, at most shortened
+ *   chat      ids, cut as causal ones, with nothing around them: a template has written what there
+ *             is; `loss` is 1 for the tokens of which a part is the assistant's
  *
  * start is the tokenizer's BOS or else its end-of-text token, end its end-of-text token; a
  * tokenizer without them leaves them out. `bytes` and `chars` count the text of the tokens that are
@@ -16,6 +18,7 @@
 #define GRAFT_TEXT_ROWS_H
 
 #include <stdbool.h>
+#include "common/text/chat_template.h"
 #include "formats/stream.h"
 #include "formats/tokenizer.h"
 
@@ -29,6 +32,7 @@ struct rows_cfg {
     bool keep;                         /* a column "keep" */
     bool pair;                         /* documents are pairs, a column "types" */
     bool truncate;                     /* pairs that do not fit are shortened */
+    bool chat;                         /* documents are conversations, a column "loss" */
     const struct tokenizer_spec *spec; /* borrowed */
     enum dtype dtype;
 };
@@ -37,6 +41,8 @@ enum err rows_cfg_init(struct errctx *e, const struct tokenizer_spec *s, int64_t
                        struct rows_cfg *out) MUST_USE;
 /* Rows of pairs. ERR_USAGE when the tokenizer is no encoder's, or `length` leaves no room. */
 enum err rows_cfg_pairs(struct errctx *e, struct rows_cfg *cfg, bool truncate) MUST_USE;
+/* Rows of conversations. ERR_USAGE when the tokenizer is an encoder's. */
+enum err rows_cfg_chat(struct errctx *e, struct rows_cfg *cfg) MUST_USE;
 /* Columns and meta of the stream. */
 enum err rows_begin(struct errctx *e, const struct tokenizer_spec *s, const struct rows_cfg *cfg,
                     struct stream_begin *out) MUST_USE;
@@ -56,7 +62,9 @@ struct rows_text {
     size_t parts_count;
 };
 struct rows_document {
-    struct rows_text text, pair; /* pair: with cfg.pair only */
+    struct rows_text text, pair;    /* pair: with cfg.pair only */
+    const struct chat_span *scored; /* with cfg.chat: in order */
+    size_t scored_count;
     const char *keep;
     size_t keep_n;
 };

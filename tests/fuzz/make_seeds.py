@@ -211,13 +211,29 @@ def tensor_files():
         seed("tensor_file", name, bytes([reader]) + read(os.path.join(GOLDEN, name)))
 
 
+def chats():
+    """Templates of models, and what shows the constructs they lack; two with a conversation of their own."""
+    folder = os.path.join(ROOT, "tests", "parity", "chat_templates")
+    for name in sorted(os.listdir(folder)):
+        seed("chat", name.replace(".jinja", ""), read(os.path.join(folder, name)))
+    with open(os.path.join(ROOT, "tests", "parity", "chat_cases.json"), encoding="utf-8") as f:
+        cases = json.load(f)
+    texts = [s["template"] for s in cases["snippets"] if s["text"] is not None]
+    for i in range(0, len(texts), 8):
+        seed("chat", "constructs-%d" % (i // 8), "\n".join(texts[i:i + 8]).encode())
+    for name in ("chatml", "llama2"):
+        seed("chat", name + "-turns", read(os.path.join(folder, name + ".jinja")) + b"\0" +
+             json.dumps(cases["conversations"]["turns"]).encode())
+    seed("chat", "deep", b"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}")
+
+
 def main():
     corpus = os.path.join(HERE, "corpus")
     for folder, _, names in os.walk(corpus):
         for name in names:
             if name.startswith("seed-"):
                 os.remove(os.path.join(folder, name))
-    for make in (streams, values, tokenizers, texts, configurations, documents, tensor_files):
+    for make in (streams, values, tokenizers, texts, configurations, documents, tensor_files, chats):
         make()
 
 
