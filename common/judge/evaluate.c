@@ -18,6 +18,12 @@
 const struct opt evaluate_table[] = {
     {"pseudo-likelihood", 0, OPT_FLAG, FIELD(pseudo), NULL,
      "masked models: mask each token in turn and predict it from all others"},
+    {"window", 0, OPT_CHOICE, FIELD(window), "row|rolling|half",
+     "judge rows as they are, or whole documents in windows: rolling ones, each token once, or "
+     "side "
+     "by side, the second half of each"},
+    {"length", 0, OPT_INT, FIELD(length), "N", "tokens of a window; 0: the model's context", 0, 0,
+     1e9},
     {"rows", 0, OPT_INT, FIELD(rows), "N", "judge the first N rows only; 0: all", 0, 0, 1e18},
     {"bootstrap", 0, OPT_INT, FIELD(bootstrap), "N", "resamples for the intervals; 0: no intervals",
      0, 0, 1e6},
@@ -113,6 +119,26 @@ void evaluate_fit(struct model_use *use, const struct model_config *c)
     use->tokens = batch_padded(most, cfg->grain, c->context);
 }
 
+static enum err choose_window(struct errctx *e, struct evaluation *v, bool masked)
+{
+    const int64_t context = model_config_of(v->model)->context;
+    if (v->cfg.window == WINDOW_ROW)
+        return v->cfg.length == 0
+                   ? ERR_OK
+                   : err_set(e, ERR_USAGE, "--length has no use without --window rolling or half");
+    if (masked) return err_set(e, ERR_USAGE, "--window is for causal models: this one is masked");
+    if (v->cfg.length > context)
+        return err_set(e, ERR_USAGE,
+                       "--length %" PRId64 " is more than the model's context of %" PRId64,
+                       v->cfg.length, context);
+    if (v->cfg.length == 0) v->cfg.length = context;
+    if (v->cfg.window == WINDOW_HALF && v->cfg.length < 4)
+        return err_set(e, ERR_USAGE,
+                       "--window half: windows of at least 4 tokens have a half to score");
+    if (v->cfg.window == WINDOW_HALF) v->covers_text = false;
+    return ERR_OK;
+}
+
 static enum err choose_objective(struct errctx *e, struct evaluation *v,
                                  const struct objective_cfg *objective)
 {
@@ -120,6 +146,7 @@ static enum err choose_objective(struct errctx *e, struct evaluation *v,
     bool causal = model_config_of(v->model)->causal;
     if (!v->cfg.pseudo) {
         v->covers_text = causal && objective->kind != OBJECTIVE_MASKED;
+        TRY(choose_window(e, v, !causal));
         return objective_new(e, objective, causal, spec, (uint64_t)v->cfg.seed, &v->objective);
     }
     if (causal)
@@ -131,6 +158,7 @@ static enum err choose_objective(struct errctx *e, struct evaluation *v,
                        objective->given ? objective->given : "objective");
     int64_t mask = spec ? tokenizer_spec_special(spec, "mask") : -1;
     if (mask < 0) return err_set(e, ERR_INPUT, "the model's tokenizer has no mask token");
+    TRY(choose_window(e, v, true));
     v->mask = (uint32_t)mask;
     v->unknown = tokenizer_spec_special(spec, "unk");
     v->covers_text = true;
@@ -264,6 +292,73 @@ static enum err append_pseudo(struct errctx *e, struct evaluation *v, const stru
     return ERR_OK;
 }
 
+/* ---- windows ---- */
+
+/* A window of n ids from `start` on, of which those from `scored` on are predicted. */
+static enum err append_window(struct errctx *e, struct evaluation *v, const struct tokens_row *row,
+                              int64_t document, int64_t ordinal, int64_t start, int64_t n,
+                              int64_t scored)
+{
+    const int64_t places = n - 1;
+    for (int64_t t = 0; t < places; t++) {
+        const int64_t next = start + t + 1;
+        const bool counts = next >= scored && next >= row->skip && !(row->loss && !row->loss[next]);
+        v->targets[t] = counts ? (int32_t)v->ids[next] : -1;
+        v->weights[t] = counts ? row->weight : 0;
+    }
+    TRY(next_row(e, v, places, document));
+    return batch_append(e, &v->batch, v->cfg.grain, places, v->ids + start,
+                        row->types ? row->types + start : NULL, v->targets, v->weights, ordinal);
+}
+
+static enum err append_rolling(struct errctx *e, struct evaluation *v, const struct tokens_row *row,
+                               int64_t document, int64_t ordinal)
+{
+    const int64_t most = v->cfg.length;
+    for (int64_t done = 1, next; done < row->n; done = next) {
+        next = row->n - done < most ? row->n : done + most;
+        const int64_t start = done == 1 ? 0 : next - most - 1;
+        TRY(append_window(e, v, row, document, ordinal, start, next - start, done));
+    }
+    return ERR_OK;
+}
+
+static enum err append_halves(struct errctx *e, struct evaluation *v, const struct tokens_row *row,
+                              int64_t document, int64_t ordinal)
+{
+    const struct tokenizer_spec *spec = model_tokenizer(v->model);
+    const int64_t bos = spec ? tokenizer_spec_special(spec, "bos") : -1, most = v->cfg.length;
+    const int64_t eos = spec ? tokenizer_spec_special(spec, "eos") : -1;
+    const bool leads = row->n > 0 && v->ids[0] == bos;
+    int64_t end = row->n;
+    if (end > 0 && v->ids[end - 1] == eos) end--;
+    for (int64_t start = leads ? 0 : row->skip; start + most <= end; start += most) {
+        const uint32_t first = v->ids[start];
+        if (leads) v->ids[start] = (uint32_t)bos;
+        TRY(append_window(e, v, row, document, ordinal, start, most, start + most / 2 + 1));
+        v->ids[start] = first;
+    }
+    return ERR_OK;
+}
+
+static enum err append_windows(struct errctx *e, struct evaluation *v,
+                               const struct tokens_layout *l, const struct tokens_row *row,
+                               int64_t document, int64_t ordinal)
+{
+    const size_t room = (size_t)v->cfg.length;
+    if (row->part > 0)
+        return err_set(e, ERR_INPUT,
+                       "row %" PRId64 " is a later cut of its document: --window takes whole "
+                       "documents, tokenize them without --length",
+                       ordinal);
+    TRY(mem_grow(e, &v->ids, &v->ids_capacity, (size_t)row->n + 1, sizeof *v->ids, "row"));
+    TRY(mem_grow(e, &v->targets, &v->targets_capacity, room, sizeof *v->targets, "window"));
+    TRY(mem_grow(e, &v->weights, &v->weights_capacity, room, sizeof *v->weights, "window"));
+    TRY(tokens_row_ids(e, l, row, ordinal, v->ids));
+    if (v->cfg.window == WINDOW_HALF) return append_halves(e, v, row, document, ordinal);
+    return append_rolling(e, v, row, document, ordinal);
+}
+
 /* ---- reading ---- */
 
 static bool starts_special(const struct evaluation *v, const struct tokens_row *row)
@@ -289,9 +384,11 @@ static enum err read_row(struct errctx *e, struct evaluation *v, const struct to
 {
     int64_t document;
     double scored;
-    TRY(tokens_check_row(e, v->model, row, ordinal));
+    if (v->cfg.window == WINDOW_ROW) TRY(tokens_check_row(e, v->model, row, ordinal));
     TRY(find_document(e, v, row->doc, &document));
-    if (v->objective) {
+    if (v->cfg.window != WINDOW_ROW) {
+        TRY(append_windows(e, v, l, row, document, ordinal));
+    } else if (v->objective) {
         TRY(next_row(e, v, row->n, document));
         TRY(objective_append(e, v->objective, l, row, ordinal, v->cfg.grain, &v->batch, &scored));
     } else {
@@ -383,7 +480,8 @@ static enum err bootstrap(struct errctx *e, struct evaluation *v, struct evaluat
 enum err evaluation_finish(struct errctx *e, struct evaluation *v, struct evaluate_result *out)
 {
     const struct interval none = {NAN, NAN, NAN};
-    *out = (struct evaluate_result){.documents = (int64_t)v->documents_count, .rows = v->rows};
+    *out = (struct evaluate_result){
+        .documents = (int64_t)v->documents_count, .rows = v->rows, .window_tokens = v->cfg.length};
     TRY(compute(e, v));
     prog_progress_done();
     for (size_t i = 0; i < v->documents_count; i++) {

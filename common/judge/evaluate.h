@@ -34,13 +34,24 @@ struct evaluate_document {
     double bytes, chars;
 };
 
+/* Windows over whole documents, for figures beside those of other programs:
+ *   rolling   lm-evaluation-harness: every token is scored once. The first window begins with the
+ *             row's first token, each later one with the last token before those it scores, the
+ *             last with as many tokens before as make it full
+ *   half      llama.cpp: windows side by side, of each the second half is scored; what is left over
+ *             at the end is not. Each begins with bos, where the row does. The end-of-text token
+ *             does not count, nor what a row begins with instead of bos */
+enum evaluate_window { WINDOW_ROW, WINDOW_ROLLING, WINDOW_HALF };
+
 struct evaluate_cfg {
     int64_t micro_tokens, grain;
     int64_t rows;      /* at most; 0: all */
     int64_t bootstrap; /* resamples; 0: no intervals */
     double confidence;
-    int64_t seed; /* of masks and resamples */
-    bool pseudo;  /* masked models: pseudo-likelihood */
+    int64_t seed;   /* of masks and resamples */
+    bool pseudo;    /* masked models: pseudo-likelihood */
+    int window;     /* enum evaluate_window */
+    int64_t length; /* tokens of a window; 0: the model's context */
 };
 extern const struct opt evaluate_table[]; /* all but seed */
 #define EVALUATE_CFG                                                                               \
@@ -60,6 +71,7 @@ const char *evaluate_metric_name(enum evaluate_metric m); /* "loss", "bits_per_b
 
 struct evaluate_result {
     int64_t documents, rows;
+    int64_t window_tokens; /* 0: rows as they are */
     double scored, bytes, chars;
     struct interval metric[METRIC_COUNT];
 };

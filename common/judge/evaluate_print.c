@@ -97,6 +97,11 @@ enum err evaluate_print_json(struct errctx *e, const struct evaluate_result *r,
     set_count(o, "tokens", r->scored);
     set_count(o, "bytes", r->bytes);
     set_count(o, "chars", r->chars);
+    if (cfg->window != WINDOW_ROW) {
+        json_object_set_new(o, "window",
+                            json_string(cfg->window == WINDOW_HALF ? "half" : "rolling"));
+        set_count(o, "window_tokens", (double)r->window_tokens);
+    }
     set_number(o, "confidence", "", cfg->confidence);
     set_count(o, "resamples", (double)cfg->bootstrap);
     json_object_set_new(o, "seed", json_integer(cfg->seed));

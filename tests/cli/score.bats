@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# score.bats: graft score against sums over what graft logits says, taken by hand in the conventions of lm-evaluation-harness; that
-# nothing depends on how it is run; and how it refuses.
+# score.bats: graft score, and the windows of graft eval, against sums over what graft logits says, taken by hand in the conventions
+# of lm-evaluation-harness and llama.cpp; that nothing depends on how it is run; and how it refuses.
 
 load ../run/common
 
@@ -134,6 +134,75 @@ PY
     done
     status_is 2 graft score -m base.model --rolling --pair b -f jsonl pairs.jsonl
     says '--pair'
+}
+
+@test "eval --window: rolling and half, by hand" {
+    head -n 20 corpus.txt | tr '\n' ' ' >one.txt
+    graft tokenize -q -t bpe.tok -f files one.txt -o one.tokens
+    # the same with a token that begins a text, which llama.cpp puts before each window
+    graft learn-tokenizer -q --type bpe --vocab 320 --special 'eos=<|end|>' --special 'bos=<|begin|>' -f lines corpus.txt -o bos.tok
+    graft init -q -t bos.tok --arch llama --layers 1 --width 32 --heads 2 --context 64 --seed 3 -o bos.model
+    graft tokenize -q -t bos.tok -f files one.txt -o bos.tokens
+    for name in one bos; do
+        model=base.model
+        [ $name = one ] || model=bos.model
+        for length in 0 9 64; do
+            for window in rolling half; do
+                graft eval -q --json -m $model --window $window --length $length $name.tokens >$window.json
+            done
+            graft dump $name.tokens | jq -c 'select(.row) | .row.ids' >ids.json
+            graft head -n 1 $name.tokens -o some.tokens.$name && rm -f some.tokens && cp some.tokens.$name some.tokens
+            python3 - $model "$length" <<'PY'
+import json, math, sys
+from hand import score
+model, most = sys.argv[1], int(sys.argv[2]) or 64
+ids = json.loads(open("ids.json").read())
+def check(name, windows):
+    total = -sum(t for t, _ in score(model, windows))
+    said = json.loads(open(name + ".json").read())
+    n = sum(scored for _, scored in windows)
+    assert said["tokens"] == n and said["window"] == name and said["window_tokens"] == most, (said, n)
+    assert abs(said["loss"] - total / n) < 1e-4 and abs(said["perplexity"] - math.exp(total / n)) < 1e-2, (said, total / n)
+    return said
+windows, done = [], 1
+while done < len(ids):
+    n = min(most, len(ids) - done)
+    windows.append((ids[: done + n], n) if done == 1 else (ids[done + n - most - 1 : done + n], n))
+    done += n
+assert check("rolling", windows)["bits_per_byte"] > 0
+text = ids[:-1] if model == "bos.model" else ids[1:-1]
+chunks = [text[i : i + most] for i in range(0, len(text) - most + 1, most)]
+if model == "bos.model": chunks = [ids[:1] + c[1:] for c in chunks]
+assert len(chunks) > 1
+assert check("half", [(c, most - most // 2 - 1) for c in chunks])["bits_per_byte"] is None
+PY
+        done
+    done
+    graft eval -q --json -m base.model --window rolling -j 1 one.tokens | jq .loss >a
+    graft eval -q --json -m base.model --window rolling -j 3 --micro-tokens 64 one.tokens | jq .loss >b
+    same a b
+    # rows that fit: the same as without windows
+    graft eval -q --json -m base.model data/val.tokens | jq .loss >a
+    graft eval -q --json -m base.model --window rolling data/val.tokens | jq .loss >b
+    jq -s -e '(.[0] - .[1] | fabs) < 1e-9' a b
+}
+
+@test "eval --window refuses what it cannot do" {
+    head -n 8 corpus.txt | tr '\n' ' ' | graft tokenize -q -t bpe.tok -f files --length 32 -o cut.tokens
+    status_is 3 graft eval -m base.model --window rolling cut.tokens
+    says 'is a later cut of its document'
+    one_line
+    status_is 2 graft eval -m base.model --length 8 data/val.tokens
+    says '--length has no use'
+    status_is 2 graft eval -m base.model --window half --length 65 data/val.tokens
+    says "the model's context of 64"
+    status_is 2 graft eval -m base.model --window half --length 3 data/val.tokens
+    status_is 3 graft eval -m base.model --window half --length 64 data/val.tokens
+    says 'nothing to judge'
+    head -n 5 corpus.txt | graft tokenize -q -t mask.tok -f lines -o mask.tokens
+    status_is 2 graft eval -m mask.model --window rolling mask.tokens
+    says 'causal models'
+    status_is 2 graft eval -m mask.model --pseudo-likelihood --window rolling mask.tokens
 }
 
 @test "threads, batches, pipes, order and company change nothing; fields are kept" {
