@@ -60,6 +60,14 @@ bool tensor_file_is_pickle(const uint8_t *data, size_t n)
            (n >= 2 && data[0] == 0x80 && data[1] >= 2 && data[1] <= 5);
 }
 
+/* A name that a shell takes as it stands also inside quotes. */
+static bool is_plain(const char *path)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/+";
+    return path[strspn(path, plain)] == '\0';
+}
+
 enum err tensor_file_refuse_pickle(struct errctx *e, const char *path)
 {
     return err_set(e, ERR_INPUT,
@@ -67,7 +75,7 @@ enum err tensor_file_refuse_pickle(struct errctx *e, const char *path)
                    "python3 -c \"import torch, safetensors.torch as s; "
                    "s.save_file({k: v.clone().contiguous() for k, v in torch.load('%s', "
                    "map_location='cpu', weights_only=True).items()}, 'model.safetensors')\"",
-                   path, path);
+                   path, is_plain(path) ? path : "FILE");
 }
 
 /* ------------------------------------------------------------------ for openers */

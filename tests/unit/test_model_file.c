@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kernels/values.h"
 #include "tests/unit/model_support.h"
 
 static const struct model_use use = {.dtype = DTYPE_F32};
@@ -122,6 +123,98 @@ static void half_precision(void **state)
         stream_begin_fini(&b);
         close_fixture(&f);
     }
+}
+
+/* ---- tensors as a quantiser stored them ---- */
+
+enum { WIDE = 32, BLOCKS_LIMIT = 1 << 13 };
+
+static struct model_config config_of_blocks(void)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct model_config c;
+    assert_int_equal(model_config_preset(&e, "llama", &c), ERR_OK);
+    c.vocab = 37;
+    c.layers = 1;
+    c.width = WIDE;
+    c.heads = 4;
+    c.kv_heads = 2;
+    c.context = 8;
+    c.mlp = 2 * WIDE;
+    assert_int_equal(model_config_finish(&e, &c), ERR_OK);
+    return c;
+}
+
+/* Matrices are blocks, the rest F32. */
+static enum dtype stored_as(const struct param *p)
+{
+    static const enum dtype types[] = {DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q5_1};
+    return p->dims == 2 ? types[strlen(p->name) % 3] : DTYPE_F32;
+}
+
+/* Any bytes are blocks; their first two, the scale, and those after them, a minimum, are small. */
+static void fill_blocks(enum dtype t, int64_t elements, uint8_t *data)
+{
+    const uint16_t small = 0x2000;
+    const size_t unit = dtype_unit_bytes(t), n = dtype_offset(t, elements);
+    for (size_t i = 0; i < n; i++) data[i] = (uint8_t)(i * 37 + 11);
+    for (size_t i = 0; i < n; i += unit) {
+        memcpy(data + i, &small, sizeof small);
+        if (t == DTYPE_Q5_1) memcpy(data + i + 2, &small, sizeof small);
+    }
+}
+
+static void write_blocks(struct fixture *f, float *want)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct stream_begin b;
+    struct stream_writer *w;
+    struct mp_value config;
+    static uint8_t data[BLOCKS_LIMIT * sizeof(float)];
+    const struct stream_writer_cfg cfg = STREAM_WRITER_CFG;
+    const struct param_table *t = model_params(f->m);
+    stream_begin_init(&b, STREAM_MODEL);
+    mp_map_init(&config);
+    assert_int_equal(model_config_to_meta(&e, model_config_of(f->m), &config), ERR_OK);
+    assert_int_equal(mp_set(&e, &b.meta, "config", &config), ERR_OK);
+    for (int64_t p = 0; p < t->count; p++)
+        assert_int_equal(stream_begin_tensor(&e, &b, t->items[p].name, stored_as(&t->items[p]),
+                                             t->items[p].dims, t->items[p].shape),
+                         ERR_OK);
+    assert_int_equal(stream_writer_open(&e, &f->run, f->path, &b, &cfg, &w), ERR_OK);
+    for (int64_t p = 0; p < t->count; p++) {
+        const struct param *item = &t->items[p];
+        const enum dtype type = stored_as(item);
+        assert_true(item->elements <= BLOCKS_LIMIT);
+        if (type == DTYPE_F32)
+            memcpy(data, want + item->offset, (size_t)item->elements * sizeof *want);
+        else
+            fill_blocks(type, item->elements, data);
+        values_to_f32(type, data, item->elements, want + item->offset);
+        assert_int_equal(stream_writer_tensor(&e, w, p, data, item->elements), ERR_OK);
+    }
+    assert_int_equal(stream_writer_commit(&e, w), ERR_OK);
+    mp_fini(&config);
+    stream_begin_fini(&b);
+}
+
+static void blocks(void **state)
+{
+    (void)state;
+    struct errctx e = ERRCTX_INIT;
+    struct fixture f;
+    struct model *back;
+    const struct model_config c = config_of_blocks();
+    open_fixture(&f, "llama");
+    model_free(f.m);
+    f.m = support_model(&f.s, &c, &use);
+    float *want = support_numbers(f.m, model_weights(f.m));
+    write_blocks(&f, want);
+    if (model_load(&e, &f.s.k, NULL, f.path, &use, &back) != ERR_OK) fail_msg("%s", e.message);
+    assert_memory_equal(support_numbers(back, model_weights(back)), want,
+                        (size_t)model_params(back)->elements * sizeof(float));
+    model_free(back);
+    close_fixture(&f);
 }
 
 /* What is wrong with a stream. */
@@ -293,7 +386,7 @@ static void bad_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip),
-                                       cmocka_unit_test(half_precision), cmocka_unit_test(refusals),
-                                       cmocka_unit_test(bad_rows)};
+                                       cmocka_unit_test(half_precision), cmocka_unit_test(blocks),
+                                       cmocka_unit_test(refusals), cmocka_unit_test(bad_rows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
