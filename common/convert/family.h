@@ -26,7 +26,7 @@ struct family_config {
     int64_t window_from; /* first layer that has it */
     double rope_theta, partial_rotary;
     int64_t original;          /* context of the first training, outside of `rope`; 0: not said */
-    double query_scale;        /* attention_scale = query_scale^-1/2; 0: head_size's */
+    int64_t query_scale;       /* attention_scale = query_scale^-1/2; 0: head_size's */
     const json_t *rope;        /* rope_parameters or rope_scaling; NULL */
     const json_t *layer_types; /* NULL */
     const json_t *eos, *bos;   /* an id or a list of ids; NULL */

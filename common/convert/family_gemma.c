@@ -36,7 +36,7 @@ static const struct key_rule gemma2_keys[] = {
     {"hidden_act", KEY_MUST, 0, "\"gelu_pytorch_tanh\"", KEY_READ},
     {"hidden_activation", KEY_ACT, KEY_C(act)},
     {"sliding_window", KEY_INT, KEY_AT(window), NULL, KEY_NULL},
-    {"query_pre_attn_scalar", KEY_REAL, KEY_AT(query_scale)},
+    {"query_pre_attn_scalar", KEY_INT, KEY_AT(query_scale)},
     {"attn_logit_softcapping", KEY_REAL, KEY_C(attention_softcap), NULL, KEY_NULL},
     {"final_logit_softcapping", KEY_REAL, KEY_C(logit_softcap), NULL, KEY_NULL},
     {"cache_implementation", KEY_NOTHING},
@@ -88,15 +88,15 @@ static enum err gemma_finish(struct errctx *e, struct family_config *x, struct f
 {
     x->c.out_bias = x->c.qkv_bias;
     x->c.embed_scale = sqrt((double)x->c.width);
-    if (x->query_scale > 0) x->c.attention_scale = 1 / sqrt(x->query_scale);
+    if (x->query_scale > 0) x->c.attention_scale = 1 / sqrt((double)x->query_scale);
     return family_finish_both(e, x, f);
 }
 
 static void gemma_unfinish(struct family_config *x)
 {
     family_unfinish_both(x);
-    /* A whole number in every file there is; what is none is missed when it is read back. */
-    x->query_scale = round(1 / (x->c.attention_scale * x->c.attention_scale) * 1e6) / 1e6;
+    /* What is no whole number is missed when it is read back. */
+    x->query_scale = llround(1 / (x->c.attention_scale * x->c.attention_scale));
 }
 
 const struct family family_gemma = {.name = "gemma",

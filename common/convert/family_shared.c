@@ -174,11 +174,13 @@ static void put_scaling(const struct model_config *c, json_t *rope)
     for (size_t i = ARRAY_LEN(scalings); i-- > 0;)
         if (scalings[i].scaling == c->rope_scaling)
             json_object_set_new(rope, "rope_type", json_string(scalings[i].name));
-    if (c->rope_factor != 0) json_object_set_new(rope, "factor", json_real(c->rope_factor));
+    const bool longrope = c->rope_scaling == ROPE_LONGROPE;
+    const double factor = longrope ? (double)c->context / (double)c->rope_original : c->rope_factor;
+    if (factor != 0) json_object_set_new(rope, "factor", json_real(factor));
     if (c->rope_original != 0 && c->rope_scaling != ROPE_DYNAMIC)
         json_object_set_new(rope, "original_max_position_embeddings",
                             json_integer(c->rope_original));
-    if (yarn || c->rope_scaling == ROPE_LONGROPE)
+    if (yarn || longrope)
         json_object_set_new(rope, "attention_factor",
                             json_real(c->rope_attention != 0 ? c->rope_attention : 1));
     if (yarn || llama3) {
@@ -186,7 +188,7 @@ static void put_scaling(const struct model_config *c, json_t *rope)
         json_object_set_new(rope, yarn ? "beta_fast" : "high_freq_factor", json_real(c->rope_high));
     }
     if (c->rope_exact) json_object_set_new(rope, "truncate", json_false());
-    if (c->rope_scaling == ROPE_LONGROPE) {
+    if (longrope) {
         json_object_set_new(rope, "short_factor", numbers_json(&c->rope_short));
         json_object_set_new(rope, "long_factor", numbers_json(&c->rope_long));
     }
@@ -270,8 +272,9 @@ enum err family_write_shared(struct errctx *e, const struct family *family,
                              const struct family_config *x, json_t *root)
 {
     const struct model_config *c = &x->c;
-    if (family_has_key(family, "layer_types") && c->window &&
-        json_object_set_new(root, "layer_types", layer_types(c)) != 0)
+    /* Where all layers have the window of course, transformers does not want to be told. */
+    const bool by_layer = c->window_every || family_has_key(family, "use_sliding_window");
+    if (c->window && by_layer && json_object_set_new(root, "layer_types", layer_types(c)) != 0)
         return err_memory(e, "configuration", 0);
     if (c->position != POSITION_ROPE || !family_has_key(family, "rope_parameters")) return ERR_OK;
     json_t *rope = json_pack("{s:f}", "rope_theta", c->rope_theta);
