@@ -126,6 +126,8 @@ enum err model_source_open(struct errctx *e, struct model_source *s, const char 
         return hf_folder_open(e, s, path);
     case SOURCE_GGUF:
         return gguf_model_open(e, s, path);
+    case SOURCE_LLAMA2C:
+        return llama2c_model_open(e, s, path);
     case SOURCE_AUTO:
     case SOURCE_TIKTOKEN:
     case SOURCE_TOKENIZER_JSON:

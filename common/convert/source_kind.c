@@ -68,5 +68,9 @@ enum err source_kind_find(struct errctx *e, const char *path, enum source_kind *
         *kind = SOURCE_GGUF;
         return ERR_OK;
     }
+    if (ends_with(path, ".bin") && !is_pickle(head, got)) {
+        *kind = SOURCE_LLAMA2C;
+        return ERR_OK;
+    }
     return refuse(e, path, head, got);
 }

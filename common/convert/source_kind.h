@@ -11,10 +11,11 @@ enum source_kind {
     SOURCE_AUTO,
     SOURCE_FOLDER, /* of transformers or sentence-transformers */
     SOURCE_GGUF,
+    SOURCE_LLAMA2C,
     SOURCE_TIKTOKEN, /* tokenizers from here on */
     SOURCE_TOKENIZER_JSON,
 };
-#define SOURCE_KINDS "auto|folder|gguf|tiktoken|tokenizer_json"
+#define SOURCE_KINDS "auto|folder|gguf|llama2c|tiktoken|tokenizer_json"
 
 bool source_is_model(enum source_kind kind);
 /* SOURCE_AUTO becomes what `path` is. ERR_INPUT says what it is and what to do, ERR_IO why it
