@@ -37,6 +37,24 @@ static enum err read_beside(struct errctx *e, struct run *run, const char *path,
     return r;
 }
 
+/* chat_template.jinja, where newer folders keep what stood in tokenizer_config.json. */
+static enum err read_chat_template(struct errctx *e, struct run *run, const char *path,
+                                   struct tokenizer_spec *s, uint64_t *bytes)
+{
+    struct bytes source = {0};
+    enum err r = read_beside(e, run, path, "chat_template.jinja", &source);
+    if (r == ERR_OK && source.len > 0 && memchr(source.data, 0, source.len) != NULL)
+        r = err_set(e, ERR_INPUT, "chat_template.jinja is not a text");
+    if (r == ERR_OK && source.data != NULL) r = bytes_append(e, &source, "", 1);
+    if (r == ERR_OK && source.data != NULL) {
+        *bytes += source.len - 1;
+        r = mp_set_string(e, &s->ops, "chat_template", (const char *)source.data);
+    }
+    bytes_fini(&source);
+    if (r != ERR_OK) tokenizer_spec_fini(s);
+    return r;
+}
+
 static enum err convert(struct errctx *e, struct run *run, const char *path, enum source_kind kind,
                         const struct import_tiktoken_cfg *tiktoken, const struct bytes *data,
                         struct tokenizer_spec *out, uint64_t *bytes)
@@ -50,7 +68,7 @@ static enum err convert(struct errctx *e, struct run *run, const char *path, enu
         r = import_tokenizer_json(e, text, data->len, (const char *)side.data, side.len, out);
     *bytes += side.len;
     bytes_fini(&side);
-    return r;
+    return r == ERR_OK ? read_chat_template(e, run, path, out, bytes) : r;
 }
 
 /* What cannot run is not handed out. */

@@ -540,11 +540,38 @@ static enum err build(struct errctx *e, struct importer *m, struct tokenizer_spe
     return spec_build_finish(e, &m->b, m->scores, s);
 }
 
-static enum err parse(struct errctx *e, const char *data, size_t n, const char *what, json_t **out)
+/* The template of conversations in tokenizer_config.json: a text, or several with names, of which
+ * "default" is the one that is used where none is asked for. */
+static enum err set_chat_template(struct errctx *e, const json_t *side, struct tokenizer_spec *s)
+{
+    const json_t *v = json_object_get(side, "chat_template");
+    size_t i;
+    json_t *named;
+
+    if (json_is_array(v)) {
+        const json_t *list = v;
+        v = NULL;
+        json_array_foreach((json_t *)(uintptr_t)list, i, named)
+        {
+            const char *name = json_string_value(json_object_get(named, "name"));
+            if (name != NULL && strcmp(name, "default") == 0)
+                v = json_object_get(named, "template");
+        }
+    }
+    if (v == NULL || json_is_null(v)) return ERR_OK;
+    if (!json_is_string(v)) return err_set(e, ERR_INPUT, "'chat_template' is not a text");
+    return mp_set_string(e, &s->ops, "chat_template", json_string_value(v));
+}
+
+/* `ids`: its integers are ids. */
+static enum err parse(struct errctx *e, const char *data, size_t n, const char *what, bool ids,
+                      json_t **out)
 {
     json_error_t error;
 
-    *out = json_loadb(data, n, JSON_REJECT_DUPLICATES, &error);
+    /* lengths that mean "none" are beyond any integer, and no integer of use is beyond 2^53 */
+    *out =
+        json_loadb(data, n, JSON_REJECT_DUPLICATES | (ids ? 0 : JSON_DECODE_INT_AS_REAL), &error);
     if (*out == NULL)
         return err_set(e, ERR_INPUT, "%s: line %d, column %d: %s", what, error.line, error.column,
                        error.text);
@@ -562,12 +589,14 @@ enum err import_tokenizer_json(struct errctx *e, const char *data, size_t n, con
     enum err code;
 
     tokenizer_spec_init(out);
-    code = parse(e, data, n, "tokenizer.json", &root);
-    if (code == ERR_OK && side != NULL) code = parse(e, side, side_n, "special tokens", &config);
+    code = parse(e, data, n, "tokenizer.json", true, &root);
+    if (code == ERR_OK && side != NULL)
+        code = parse(e, side, side_n, "special tokens", false, &config);
     m.root = root;
     m.side = config;
     m.ids = json_object();
     if (code == ERR_OK) code = build(e, &m, out);
+    if (code == ERR_OK) code = set_chat_template(e, config, out);
     if (code == ERR_OK) code = tokenizer_spec_check(e, out, "tokenizer.json");
     json_decref(m.ids);
     json_decref(root);

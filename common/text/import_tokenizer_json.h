@@ -6,7 +6,8 @@
  * mark U+2581 for a space), so that the same tokenizer from another file is the same. A part that
  * is not known is refused by its name: what is not understood cannot be run exactly. The roles of
  * special tokens (bos, pad, ..) stand in tokenizer_config.json or special_tokens_map.json beside
- * it; without those they are told by the usual names of such tokens.
+ * it; without those they are told by the usual names of such tokens. A chat template is that of
+ * tokenizer_config.json.
  *
  * References: tokenizers, src/{normalizers,pre_tokenizers,models,processors,decoders}. */
 #ifndef GRAFT_TEXT_IMPORT_TOKENIZER_JSON_H

@@ -165,3 +165,24 @@ bad() {
     # it is no part of what the tokenizer means
     graft tokenize -t "$TOK" --chat --chat-template chatml c.jsonl | graft detokenize -t own.tok >/dev/null
 }
+
+@test "importing a tokenizer brings its template along, from either file" {
+    cat >tokenizer.json <<'EOF'
+{"added_tokens": [{"id": 0, "content": "</s>", "special": true, "normalized": false, "lstrip": false, "rstrip": false, "single_word": false}],
+ "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null,
+ "model": {"type": "BPE", "vocab": {"</s>": 0, "a": 1, "b": 2}, "merges": []}}
+EOF
+    config='{"eos_token": "</s>", "model_max_length": 1000000000000000019884624838656, "chat_template": '
+    echo '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}' >ab.jsonl
+    for template in '"{{ messages[1].content }}"' '[{"name": "x", "template": "n"}, {"name": "default", "template": "{{ messages[1].content }}"}]'; do
+        echo "$config $template}" >tokenizer_config.json
+        graft import tokenizer.json -o own.tok
+        [ "$(graft tokenize -t own.tok --chat ab.jsonl | graft dump | jq -c 'select(.row) | .row.ids')" = '[2]' ]
+    done
+    echo '{{ messages[0].content }}{{ eos_token }}' >chat_template.jinja
+    graft import tokenizer.json -o own.tok
+    [ "$(graft tokenize -q -t own.tok --chat ab.jsonl | graft dump | jq -c 'select(.row) | .row.ids')" = '[1,0]' ]
+    echo "$config 7}" >tokenizer_config.json
+    status_is 3 graft import tokenizer.json -o own.tok
+    says chat_template
+}
