@@ -170,9 +170,9 @@ bad() {
     cat >tokenizer.json <<'EOF'
 {"added_tokens": [{"id": 0, "content": "</s>", "special": true, "normalized": false, "lstrip": false, "rstrip": false, "single_word": false}],
  "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null,
- "model": {"type": "BPE", "vocab": {"</s>": 0, "a": 1, "b": 2}, "merges": []}}
+ "model": {"type": "BPE", "unk_token": "</s>", "vocab": {"</s>": 0, "a": 1, "b": 2}, "merges": []}}
 EOF
-    config='{"eos_token": "</s>", "model_max_length": 1000000000000000019884624838656, "chat_template": '
+    config='{"eos_token": "</s>", "unk_token": "</s>", "model_max_length": 1000000000000000019884624838656, "chat_template": '
     echo '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}' >ab.jsonl
     for template in '"{{ messages[1].content }}"' '[{"name": "x", "template": "n"}, {"name": "default", "template": "{{ messages[1].content }}"}]'; do
         echo "$config $template}" >tokenizer_config.json
