@@ -109,46 +109,41 @@ static void any_cut(void **state)
     }
 }
 
-/* Hidden states of row r of a batch, behind each number of blocks. */
-static void states_of(struct model *m, const struct batch *b, int64_t row, float *out)
+/* Hidden states of a batch behind `layer` blocks; the caller frees them. */
+static uint8_t *states_of(struct model *m, const struct batch *b, int64_t layer, size_t *width)
 {
     struct errctx e = ERRCTX_INIT;
-    const struct model_config *c = model_config_of(m);
-    const int64_t n = b->row_length[row] * c->width;
-    for (int64_t layer = 0; layer <= c->layers; layer++) {
-        struct mat h;
-        assert_int_equal(model_forward_to(&e, m, b, layer, &h), ERR_OK);
-        const size_t size = dtype_size(h.dtype);
-        const uint8_t *from = (const uint8_t *)support_numbers(m, h.buf);
-        memset(out + layer * n, 0, (size_t)n * sizeof *out);
-        memcpy(out + layer * n, from + (size_t)(b->row_start[row] * c->width) * size,
-               (size_t)n * size);
-    }
+    struct mat h;
+    assert_int_equal(model_forward_to(&e, m, b, layer, &h), ERR_OK);
+    *width = (size_t)model_config_of(m)->width * dtype_size(h.dtype);
+    uint8_t *out = malloc((size_t)b->tokens * *width);
+    memcpy(out, support_numbers(m, h.buf), (size_t)b->tokens * *width);
+    return out;
 }
 
 /* A row's numbers are the same alone and among others, whatever their lengths. */
 static void any_company(const char *device, enum dtype dtype, int arch)
 {
-    struct errctx e = ERRCTX_INIT;
     struct support s;
     struct batch all, one;
     const struct model_config c = support_config_wide(support_archs[arch]);
     const struct model_use use = {.dtype = dtype, .tokens = 768};
+    size_t width;
     support_open(&s, device, 2);
     struct model *m = support_model(&s, &c, &use);
     support_batch(&all, &c, 768, ARRAY_LEN(lengths), lengths, 40);
     assert_int_equal(all.grains, 1);
-    for (size_t r = 0; r < ARRAY_LEN(lengths); r++) {
-        const size_t n = (size_t)((c.layers + 1) * lengths[r] * c.width);
-        float *a = malloc(n * sizeof *a), *b = malloc(n * sizeof *b);
-        support_batch(&one, &c, 768, 1, lengths + r, 40 + (int64_t)r);
-        states_of(m, &all, (int64_t)r, a);
-        states_of(m, &one, 0, b);
-        assert_memory_equal(a, b, n * sizeof *a);
-        assert_int_equal(e.code, ERR_OK);
-        batch_fini(&one);
-        free(a);
-        free(b);
+    for (int64_t layer = 0; layer <= c.layers; layer++) {
+        uint8_t *together = states_of(m, &all, layer, &width);
+        for (size_t r = 0; r < ARRAY_LEN(lengths); r++) {
+            support_batch(&one, &c, 768, 1, lengths + r, 40 + (int64_t)r);
+            uint8_t *alone = states_of(m, &one, layer, &width);
+            assert_memory_equal(alone, together + (size_t)all.row_start[r] * width,
+                                (size_t)lengths[r] * width);
+            batch_fini(&one);
+            free(alone);
+        }
+        free(together);
     }
     batch_fini(&all);
     model_free(m);
