@@ -81,7 +81,7 @@ static enum err print_plan(struct errctx *e, struct kernels *k)
     struct model_config config;
     struct plan plan;
     TRY(model_load_config(e, k, opts.model, &config));
-    TRY(model_plan(e, &config, &use, common_thread_count(&opts.common), &plan));
+    TRY(model_plan_file(e, k, opts.model, &use, common_thread_count(&opts.common), &plan));
     enum err r =
         decoder_plan(e, &config, use.dtype, opts.generate.batch,
                      opts.generate.context ? opts.generate.context : config.context, &plan);

@@ -47,6 +47,7 @@
     X("init", MODELS, "make a model with random weights")                                          \
     X("import", MODELS, "bring in models and tokenizers of other programs")                        \
     X("export", MODELS, "put a model into the files of other programs")                            \
+    X("quantize", MODELS, "store a model's matrices in fewer bits")                                \
     X("pretrain", LEARNING, "train a model on a stream of tokens")                                 \
     X("extract-features", USING, "turn texts into vectors with a model")                           \
     X("generate", USING, "continue prompts with a model")                                          \

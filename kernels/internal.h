@@ -66,13 +66,21 @@ static inline struct view view_of(struct mat m, int64_t rows, int64_t cols)
     struct view v = {
         .dtype = m.dtype, .row = m.trans ? 1 : m.ld, .col = m.trans ? m.ld : 1, .trans = m.trans};
     if (!m.buf.mem) return v;
-    assert(m.dtype == DTYPE_F32 || m.dtype == DTYPE_BF16);
+    assert(m.dtype == DTYPE_F32 || m.dtype == DTYPE_BF16 || dtype_is_blocks(m.dtype));
     assert(rows >= 0 && cols >= 0);
     int64_t lines = m.trans ? cols : rows, length = m.trans ? rows : cols;
     assert(m.ld >= length || lines <= 1);
     int64_t count = lines > 0 && length > 0 ? (lines - 1) * m.ld + length : 0;
-    v.p = buf_host(m.buf, count, dtype_size(m.dtype));
+    assert(count % dtype_unit(m.dtype) == 0 && m.ld % dtype_unit(m.dtype) == 0);
+    v.p = buf_host(m.buf, count / dtype_unit(m.dtype), dtype_unit_bytes(m.dtype));
     return v;
+}
+
+/* Line i of a matrix, from its element `at`: of a block-quantised one, where a block begins. */
+static inline unsigned char *view_line(struct view v, int64_t i, int64_t at)
+{
+    int64_t step = v.trans ? v.col : v.row;
+    return v.p + (i * step + at) / dtype_unit(v.dtype) * (int64_t)dtype_unit_bytes(v.dtype);
 }
 
 static inline float element_get(const void *p, enum dtype t, int64_t i)
@@ -94,6 +102,10 @@ static inline void view_put(struct view v, int64_t i, int64_t j, double x)
 {
     element_put(v.p, v.dtype, i * v.row + j * v.col, (float)x);
 }
+
+/* Line i of v, `length` elements: where it lies, or of a block-quantised matrix decoded into `room`
+ * (ref/quantised.c). Element j is at view_get(line, j, 0). */
+struct view line_decoded(struct view v, int64_t i, int64_t length, float *room);
 
 /* First and one past the last key that query i of row b sees. */
 static inline void attention_span(const struct attention_args *a, int64_t b, int64_t i,

@@ -19,10 +19,20 @@ struct side {
     bool ended;
 };
 
+static bool same_shape(const struct stream_field *a, const struct stream_field *b)
+{
+    return a->dims == b->dims && !memcmp(a->shape, b->shape, (size_t)a->dims * sizeof *a->shape);
+}
+
 static bool same_type(const struct stream_field *a, const struct stream_field *b)
 {
-    return a->dtype == b->dtype && a->dims == b->dims &&
-           !memcmp(a->shape, b->shape, (size_t)a->dims * sizeof *a->shape);
+    return a->dtype == b->dtype && same_shape(a, b);
+}
+
+/* What weights are stored in. */
+static bool has_values(enum dtype t)
+{
+    return dtype_is_float(t) || dtype_is_blocks(t);
 }
 
 /* ------------------------------------------------------------------ elements */
@@ -178,6 +188,30 @@ static void compare_blocks(enum dtype t, const uint8_t *a, const uint8_t *b, int
     }
 }
 
+/* Elements first .. + n of two tensors of different types: `a` is whole, `b` begins at `first`.
+ * Both are decoded from a multiple of the longest block on. */
+static void compare_values(const enum dtype dtypes[2], const uint8_t *a, const uint8_t *b,
+                           int64_t first, int64_t n, int64_t all, double tolerance,
+                           struct diff_tensor *out, struct sums *s)
+{
+    enum { SOME = 256 };
+    float x[SOME], y[SOME];
+    int64_t begin, now;
+    for (int64_t at = first; at < first + n; at += now) {
+        begin = at / SOME * SOME;
+        now = (begin + SOME < first + n ? begin + SOME : first + n) - at;
+        values_to_f32(dtypes[0], a + dtype_offset(dtypes[0], begin),
+                      all - begin < SOME ? all - begin : SOME, x);
+        values_to_f32(dtypes[1], b + dtype_offset(dtypes[1], at - first), now, y);
+        for (int64_t i = 0; i < now; i++) {
+            const double u = x[at - begin + i], v = y[i];
+            const bool equal = u == v || (isnan(u) && isnan(v));
+            out->different += !equal && !(fabs(u - v) <= tolerance);
+            add_pair(u, v, equal, out, s);
+        }
+    }
+}
+
 static void compare_elements(enum dtype t, const uint8_t *a, const uint8_t *b, int64_t n,
                              double tolerance, struct diff_tensor *out, struct sums *s)
 {
@@ -188,9 +222,13 @@ static void compare_elements(enum dtype t, const uint8_t *a, const uint8_t *b, i
     }
 }
 
-static void close_tensor(struct diff *d, struct diff_tensor *t, const struct sums *s)
+static void close_tensor(struct diff *d, struct diff_tensor *t, const struct sums *s, int64_t n,
+                         double tolerance)
 {
-    if (t->max == 0 && t->different == 0) return; /* equal: 0, 0, 1 */
+    const bool types = t->dtypes[0] != t->dtypes[1];
+    if (t->max == 0 && t->different == 0 && !types) return; /* equal: 0, 0, 0, 1 */
+    if (types && tolerance <= 0) d->differs = true;
+    t->rms = n > 0 ? sqrt(s->dd / (double)n) : 0;
     t->relative = s->aa > 0 ? sqrt(s->dd / s->aa) : INFINITY;
     t->cosine = s->aa > 0 && s->bb > 0 ? s->ab / sqrt(s->aa) / sqrt(s->bb) : 0;
     t->status = t->different ? "different" : "close";
@@ -212,18 +250,25 @@ static enum err compare_pieces(struct errctx *e, const struct stream_tensors *a,
         if (partner[p.tensor] < 0) continue;
         if (p.first == 0) {
             TRY(add_tensor(e, d, f->name, "equal", &t));
+            t->dtypes[0] = a->begin.tensors[partner[p.tensor]].dtype;
+            t->dtypes[1] = f->dtype;
             sums = (struct sums){0};
         }
-        const uint8_t *x = a->data[partner[p.tensor]] + dtype_offset(f->dtype, p.first);
-        if (dtype_is_blocks(f->dtype))
+        const int64_t all = stream_field_elements(f);
+        const uint8_t *x = a->data[partner[p.tensor]];
+        if (t->dtypes[0] == f->dtype) x += dtype_offset(f->dtype, p.first);
+        if (t->dtypes[0] != f->dtype)
+            compare_values(t->dtypes, x, p.data, p.first, p.elements, all, tolerance, t, &sums);
+        else if (dtype_is_blocks(f->dtype))
             compare_blocks(f->dtype, x, p.data, p.elements, tolerance, t, &sums);
         else
             compare_elements(f->dtype, x, p.data, p.elements, tolerance, t, &sums);
-        if (p.first + p.elements == stream_field_elements(f)) close_tensor(d, t, &sums);
+        if (p.first + p.elements == all) close_tensor(d, t, &sums, all, tolerance);
     }
 }
 
-/* partner[i]: the tensor of a with the name, dtype and shape of b's i-th; -1: none. Those without
+/* partner[i]: the tensor of a with the name and shape of b's i-th, and a dtype that can be compared
+ * with its own; -1: none. Those without
  * are told of here. */
 static enum err match_tensors(struct errctx *e, const struct stream_begin *a,
                               const struct stream_begin *b, struct diff *d, int64_t *partner)
@@ -231,7 +276,10 @@ static enum err match_tensors(struct errctx *e, const struct stream_begin *a,
     for (int64_t i = 0; i < b->tensors_count; i++) {
         const struct stream_field *f = &b->tensors[i];
         partner[i] = stream_begin_find_tensor(a, f->name);
-        bool same = partner[i] >= 0 && same_type(f, &a->tensors[partner[i]]);
+        const struct stream_field *other = partner[i] >= 0 ? &a->tensors[partner[i]] : NULL;
+        bool same =
+            other && same_shape(f, other) &&
+            (f->dtype == other->dtype || (has_values(f->dtype) && has_values(other->dtype)));
         if (!same) TRY(add_tensor(e, d, f->name, partner[i] < 0 ? "second only" : "shape", NULL));
         if (same && stream_field_elements(f) == 0) TRY(add_tensor(e, d, f->name, "equal", NULL));
         if (!same) partner[i] = -1;

@@ -2,8 +2,10 @@
 /* differences.h: where two streams differ: begin, rows, tensors.
  *
  * Rows are compared in order, cell by cell. Tensors are compared by name: over all elements
- *     max = max |a - b|     relative = |a - b|_2 / |a|_2     cosine = (a . b) / (|a|_2 |b|_2)
- * in double. With a tolerance, floats no further apart than that are equal, and two NaN are. Of
+ *     max = max |a - b|     rms = |a - b|_2 / sqrt(n)
+ *     relative = |a - b|_2 / |a|_2     cosine = (a . b) / (|a|_2 |b|_2)
+ * in double; of two types of numbers that weights are stored in (floats, block-quantised), by their
+ * values. With a tolerance, floats no further apart than that are equal, and two NaN are. Of
  * tensor streams the first is held in memory. */
 #ifndef GRAFT_FLOW_DIFFERENCES_H
 #define GRAFT_FLOW_DIFFERENCES_H
@@ -23,7 +25,8 @@ struct diff_tensor {
     const char *status; /* "equal", "close" (within the tolerance), "different", "shape", "first
                            only", "second only" */
     int64_t different;  /* elements */
-    double max, relative, cosine;
+    double max, rms, relative, cosine;
+    enum dtype dtypes[2]; /* of both; DTYPE_NONE where one is missing */
 };
 
 struct diff {

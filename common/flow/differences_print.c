@@ -21,6 +21,15 @@ static void print_rows(const struct diff *d, const char *a, const char *b, FILE 
                 d->rows[1]);
 }
 
+static void print_numbers(const struct diff_tensor *t, FILE *out)
+{
+    fprintf(out, "tensor '%s': %s, ", t->name, t->status);
+    if (t->dtypes[0] != t->dtypes[1])
+        fprintf(out, "%s and %s, ", dtype_name(t->dtypes[0]), dtype_name(t->dtypes[1]));
+    fprintf(out, "%" PRId64 " elements differ, max %.3g, rms %.3g, relative %.3g, cosine %.9f\n",
+            t->different, t->max, t->rms, t->relative, t->cosine);
+}
+
 static void print_tensor(const struct diff_tensor *t, const char *a, const char *b, FILE *out)
 {
     if (!strcmp(t->status, "first only") || !strcmp(t->status, "second only"))
@@ -30,10 +39,7 @@ static void print_tensor(const struct diff_tensor *t, const char *a, const char 
     else if (!strcmp(t->status, "equal"))
         fprintf(out, "tensor '%s': equal\n", t->name);
     else
-        fprintf(out,
-                "tensor '%s': %s, %" PRId64
-                " elements differ, max %.3g, relative %.3g, cosine %.9f\n",
-                t->name, t->status, t->different, t->max, t->relative, t->cosine);
+        print_numbers(t, out);
 }
 
 enum err diff_print(struct errctx *e, const struct diff *d, const char *a, const char *b, bool all,
@@ -53,6 +59,12 @@ static json_t *json_number(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
+/* null where it was not looked at: a tensor is missing, or the shapes differ. */
+static json_t *json_dtype(enum dtype t)
+{
+    return t == DTYPE_NONE ? json_null() : json_string(dtype_name(t));
+}
+
 static json_t *json_tensors(const struct diff *d)
 {
     json_t *list = json_array();
@@ -61,8 +73,11 @@ static json_t *json_tensors(const struct diff *d)
         json_t *o = json_object();
         json_object_set_new(o, "name", json_string(t->name));
         json_object_set_new(o, "status", json_string(t->status));
+        json_object_set_new(o, "dtype_a", json_dtype(t->dtypes[0]));
+        json_object_set_new(o, "dtype_b", json_dtype(t->dtypes[1]));
         json_object_set_new(o, "different", json_integer(t->different));
         json_object_set_new(o, "max", json_number(t->max));
+        json_object_set_new(o, "rms", json_number(t->rms));
         json_object_set_new(o, "relative", json_number(t->relative));
         json_object_set_new(o, "cosine", json_number(t->cosine));
         json_array_append_new(list, o);

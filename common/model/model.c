@@ -36,10 +36,17 @@ static struct buf gradient_of(const struct model *m, const struct param *p)
     return p && p->trainable ? part_of(m->gradients, p, sizeof(float)) : (struct buf){0};
 }
 
-/* What products read: the rounded copy where there is one. */
+/* Where the quantised parameter lies. */
+static struct buf quantised_of(const struct model *m, const struct param *p)
+{
+    return buf_at(m->quantised, (size_t)p->offset, dtype_offset(p->dtype, p->elements));
+}
+
+/* What products read: as it is kept, or the rounded copy where there is one. */
 static struct mat matrix_of(const struct model *m, const struct param *p)
 {
     if (!p) return (struct mat){0};
+    if (dtype_is_blocks(p->dtype)) return mat_rows(quantised_of(m, p), p->dtype, p->shape[1]);
     if (buf_present(m->weights16))
         return mat_rows(part_of(m->weights16, p, 2), DTYPE_BF16, p->shape[1]);
     return mat_rows(part_of(m->weights, p, sizeof(float)), DTYPE_F32, p->shape[1]);
@@ -123,7 +130,7 @@ static enum err make_angles(struct errctx *e, struct model *m)
 
 /* Bytes of the parts that are not the arena. */
 struct sizes {
-    size_t weights, weights16, gradients, lookup, angles;
+    size_t weights, weights16, quantised, gradients, lookup, angles;
 };
 
 /* Rows of the tied table's gradient that one step can touch. */
@@ -140,6 +147,7 @@ static enum err sizes_of(struct errctx *e, const struct model_config *c,
     *s = (struct sizes){0};
     if (!size_mul(n, sizeof(float), &s->weights)) return err_memory(e, "parameters", UINT64_MAX);
     if (use->dtype == DTYPE_BF16) s->weights16 = n * 2;
+    s->quantised = (size_t)t->quantised;
     if (use->training) s->gradients = s->weights;
     s->lookup = (size_t)lookup_rows(c, use) * (size_t)c->width * sizeof(float);
     if (c->position == POSITION_ROPE)
@@ -183,6 +191,7 @@ static enum err take_memory(struct errctx *e, struct model *m)
     TRY(sizes_of(e, &m->c, &m->use, &m->params, &s));
     TRY(k->alloc(k, e, s.weights, &m->weights));
     if (s.weights16) TRY(k->alloc(k, e, s.weights16, &m->weights16));
+    if (s.quantised) TRY(k->alloc(k, e, s.quantised, &m->quantised));
     if (s.gradients) TRY(k->alloc(k, e, s.gradients, &m->gradients));
     if (s.lookup) TRY(take_lookup(e, m, s.lookup));
     TRY(make_angles(e, m));
@@ -194,7 +203,7 @@ static enum err take_memory(struct errctx *e, struct model *m)
 }
 
 enum err model_new(struct errctx *e, struct kernels *k, const struct model_config *c,
-                   const struct model_use *use, struct model **out)
+                   const struct model_use *use, const enum dtype *types, struct model **out)
 {
     struct model *m;
     *out = NULL;
@@ -204,7 +213,9 @@ enum err model_new(struct errctx *e, struct kernels *k, const struct model_confi
     m->use = *use;
     m->use.tokens = (use->tokens + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
     m->dropout = use->training ? use->dropout : 0;
-    if (param_table_build(e, c, &m->params) != ERR_OK || take_memory(e, m) != ERR_OK) {
+    if (param_table_build(e, c, &m->params) != ERR_OK ||
+        (types && param_table_keep(e, &m->params, types) != ERR_OK) ||
+        take_memory(e, m) != ERR_OK) {
         model_free(m);
         return e->code;
     }
@@ -215,8 +226,8 @@ enum err model_new(struct errctx *e, struct kernels *k, const struct model_confi
 void model_free(struct model *m)
 {
     if (!m) return;
-    const struct buf bufs[] = {m->weights, m->weights16,  m->gradients, m->lookup,
-                               m->cosine,  m->lookup_ids, m->sine};
+    const struct buf bufs[] = {m->weights,   m->weights16, m->gradients,  m->lookup,
+                               m->quantised, m->cosine,    m->lookup_ids, m->sine};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         if (buf_present(bufs[i])) m->k->free(m->k, bufs[i]);
     void *const arrays[] = {m->blocks, m->zeros, m->index, m->back, m->target,     m->weight,
@@ -253,7 +264,7 @@ enum err model_create(struct errctx *e, struct kernels *k, const struct model_co
                       struct model **out)
 {
     struct model *m;
-    TRY(model_new(e, k, c, use, &m));
+    TRY(model_new(e, k, c, use, NULL, &m));
     if (spec && model_take_tokenizer(e, m, spec) != ERR_OK) {
         model_free(m);
         *out = NULL;
@@ -348,6 +359,7 @@ static enum err plan_all(struct errctx *e, const struct model_config *c,
     TRY(sizes_of(e, c, use, t, &s));
     TRY(plan_add(e, out, "parameters, F32", s.weights, false));
     TRY(plan_add(e, out, "parameters, BF16", s.weights16, false));
+    if (s.quantised) TRY(plan_add(e, out, "parameters, quantised", s.quantised, false));
     TRY(plan_add(e, out, "gradients, F32", s.gradients, false));
     TRY(plan_add(e, out, "gradient of the tied table, F32", s.lookup, false));
     TRY(plan_add(e, out, "angles of the positions", s.angles, false));
@@ -358,12 +370,23 @@ static enum err plan_all(struct errctx *e, const struct model_config *c,
 enum err model_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
                     int threads, struct plan *out)
 {
+    return model_plan_types(e, c, use, NULL, threads, out);
+}
+
+enum err model_plan_types(struct errctx *e, const struct model_config *c,
+                          const struct model_use *use, const enum dtype *types, int threads,
+                          struct plan *out)
+{
     struct param_table t;
     struct layout l;
     struct model_use padded = *use;
     padded.tokens = (use->tokens + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
     *out = (struct plan){0};
     TRY(param_table_build(e, c, &t));
+    if (types && param_table_keep(e, &t, types) != ERR_OK) {
+        param_table_fini(&t);
+        return e->code;
+    }
     if (layout_plan(e, c, &padded, &l) == ERR_OK) {
         (void)!plan_all(e, c, &padded, threads, &t, &l, out);
         layout_fini(&l);

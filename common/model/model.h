@@ -41,7 +41,9 @@ enum err model_create(struct errctx *e, struct kernels *k, const struct model_co
                       const struct tokenizer_spec *spec, uint64_t seed, const struct model_use *use,
                       struct model **out) MUST_USE;
 /* From a model stream: every parameter of the table must be there with its shape, and no other
- * tensor. NaN or infinite weights: ERR_INPUT with the tensor's name. */
+ * tensor. Matrices that are block-quantised in it stay so in memory, and products read them as they
+ * are; for training they become what their blocks stand for. NaN or infinite weights: ERR_INPUT
+ * with the tensor's name. */
 enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const char *path,
                     const struct model_use *use, struct model **out) MUST_USE;
 /* Only the configuration of one, which is checked as if it were to be used. */

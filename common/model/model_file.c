@@ -132,10 +132,31 @@ static enum err match_tensors(struct errctx *e, struct loader *l, const struct s
     return ERR_OK;
 }
 
+/* Blocks stay as they are; that they are finite is seen from their numbers. */
+static enum err take_blocks(struct errctx *e, const struct loader *l,
+                            const struct stream_tensor_piece *piece, const struct param *p)
+{
+    uint8_t *to = l->m->k->map(l->m->k, l->m->quantised);
+    const int unit = dtype_unit(p->dtype);
+    const size_t size = dtype_unit_bytes(p->dtype);
+    float some[DTYPE_UNIT_LIMIT];
+    memcpy(to + p->offset + dtype_offset(p->dtype, piece->first), piece->data, piece->bytes);
+    for (int64_t i = 0; i < piece->elements; i += unit) {
+        values_to_f32(p->dtype, piece->data + (size_t)(i / unit) * size, unit, some);
+        for (int j = 0; j < unit; j++)
+            if (!isfinite(some[j]))
+                return err_set(e, ERR_INPUT, "'%s': tensor '%s', element %lld is %s", l->name,
+                               p->name, (long long)(piece->first + i + j),
+                               isnan(some[j]) ? "NaN" : "infinite");
+    }
+    return ERR_OK;
+}
+
 static enum err take_numbers(struct errctx *e, const struct loader *l,
                              const struct stream_tensor_piece *piece, enum dtype dtype)
 {
     const struct param *p = l->targets[piece->tensor].param;
+    if (dtype_is_blocks(p->dtype)) return take_blocks(e, l, piece, p);
     float *to = (float *)l->m->k->map(l->m->k, l->m->weights) + p->offset + piece->first;
     values_to_f32(dtype, piece->data, piece->elements, to);
     for (int64_t i = 0; i < piece->elements; i++)
@@ -217,6 +238,35 @@ static enum err read_notes(struct errctx *e, struct loader *l)
     return ERR_OK;
 }
 
+/* Of each parameter the type in which it is kept: matrices that are quantised in the stream stay so
+ * where they are not trained. */
+static enum err kept_types(struct errctx *e, const struct stream_begin *b,
+                           const struct model_config *c, enum dtype **out)
+{
+    struct param_table t;
+    TRY(param_table_build(e, c, &t));
+    if (mem_new(e, out, (size_t)t.count, sizeof **out, "model") == ERR_OK)
+        for (int64_t i = 0; i < t.count; i++) {
+            const int64_t at = stream_begin_find_tensor(b, t.items[i].name);
+            const bool whole = at >= 0 && t.items[i].dims == 2 &&
+                               t.items[i].shape[1] % dtype_unit(b->tensors[at].dtype) == 0;
+            (*out)[i] = whole ? b->tensors[at].dtype : DTYPE_F32;
+        }
+    param_table_fini(&t);
+    return e->code;
+}
+
+static enum err make_model(struct errctx *e, struct loader *l, const struct stream_begin *b,
+                           struct kernels *k, const struct model_config *c,
+                           const struct model_use *use)
+{
+    enum dtype *types = NULL;
+    if (!use->training) TRY(kept_types(e, b, c, &types));
+    (void)!model_new(e, k, c, use, types, &l->m);
+    mem_free(types);
+    return e->code;
+}
+
 static enum err load(struct errctx *e, struct loader *l, struct stream_reader *r, struct kernels *k,
                      const struct model_use *use)
 {
@@ -225,7 +275,7 @@ static enum err load(struct errctx *e, struct loader *l, struct stream_reader *r
     struct model_use fitted = *use;
     TRY(read_config(e, l->name, b, &c));
     if (use->fit) use->fit(&fitted, &c);
-    TRY(model_new(e, k, &c, &fitted, &l->m));
+    TRY(make_model(e, l, b, k, &c, &fitted));
     TRY(mp_copy(e, &b->meta, &l->held.begin.meta));
     TRY(read_notes(e, l));
     TRY(match_tensors(e, l, b));
@@ -274,11 +324,19 @@ enum err model_load_config(struct errctx *e, struct kernels *k, const char *path
 enum err model_plan_file(struct errctx *e, struct kernels *k, const char *path,
                          const struct model_use *use, int threads, struct plan *out)
 {
-    struct model_config c;
+    const struct model_use none = {.dtype = DTYPE_F32};
     struct model_use fitted = *use;
-    TRY(model_load_config(e, k, path, &c));
-    if (use->fit) use->fit(&fitted, &c);
-    return model_plan(e, &c, &fitted, threads, out);
+    enum dtype *types;
+    struct model *m;
+    TRY(model_load(e, k, NULL, path, &none, &m));
+    if (use->fit) use->fit(&fitted, &m->c);
+    if (mem_new(e, &types, (size_t)m->params.count, sizeof *types, "model") == ERR_OK) {
+        for (int64_t i = 0; i < m->params.count; i++) types[i] = m->params.items[i].dtype;
+        (void)!model_plan_types(e, &m->c, &fitted, use->training ? NULL : types, threads, out);
+        mem_free(types);
+    }
+    model_free(m);
+    return e->code;
 }
 
 /* ------------------------------------------------------------------ saving */
@@ -289,7 +347,10 @@ static enum err write_model(struct errctx *e, const struct model *m, struct stre
     const float *weights = m->k->map(m->k, m->weights);
     for (int64_t i = 0; i < m->params.count; i++) {
         const struct param *p = &m->params.items[i];
-        TRY(stream_writer_tensor(e, w, i, weights + p->offset, p->elements));
+        const void *from = weights + p->offset;
+        if (dtype_is_blocks(p->dtype))
+            from = (const uint8_t *)m->k->map(m->k, m->quantised) + p->offset;
+        TRY(stream_writer_tensor(e, w, i, from, p->elements));
     }
     if (m->tokenizer) TRY(tokenizer_spec_write(e, m->tokenizer, w, first_tokenizer));
     return ERR_OK;
@@ -319,7 +380,7 @@ static enum err describe(struct errctx *e, const struct model *m, struct stream_
     TRY(describe_notes(e, m, b));
     for (int64_t i = 0; i < m->params.count; i++) {
         const struct param *p = &m->params.items[i];
-        TRY(stream_begin_tensor(e, b, p->name, DTYPE_F32, p->dims, p->shape));
+        TRY(stream_begin_tensor(e, b, p->name, p->dtype, p->dims, p->shape));
     }
     if (m->tokenizer)
         TRY(tokenizer_spec_declare(e, m->tokenizer, TOKENIZER_PREFIX, b, first_tokenizer));

@@ -15,7 +15,7 @@
 #include "common/base/rng.h"
 
 /* Offsets are multiples of this many elements: 64 bytes, a cache line. */
-enum { PARAM_ALIGN = 16 };
+enum { PARAM_ALIGN = 16, PARAM_ALIGN_BYTES = 64 };
 
 struct builder {
     struct errctx *e;
@@ -35,8 +35,11 @@ static void put(struct builder *b, const char *name, int64_t rows, int64_t colum
                  "parameter table") != ERR_OK)
         return;
     struct param *p = &t->items[t->count];
-    *p = (struct param){
-        .dims = columns ? 2 : 1, .shape = {rows, columns}, .role = role, .layer = b->layer};
+    *p = (struct param){.dims = columns ? 2 : 1,
+                        .shape = {rows, columns},
+                        .dtype = DTYPE_F32,
+                        .role = role,
+                        .layer = b->layer};
     if (b->layer >= 0)
         snprintf(p->name, sizeof p->name, "layers.%d.%s", b->layer, name);
     else
@@ -111,6 +114,31 @@ enum err param_table_build(struct errctx *e, const struct model_config *c, struc
     if (c->mlm_head) put(&b, "head.bias", c->vocab, 0, PARAM_BIAS);
     if (e->code != ERR_OK) param_table_fini(t);
     return e->code;
+}
+
+enum err param_table_keep(struct errctx *e, struct param_table *t, const enum dtype *types)
+{
+    size_t bytes, total = 0;
+    t->elements = 0;
+    for (int64_t i = 0; i < t->count; i++) {
+        struct param *p = &t->items[i];
+        if (!dtype_is_blocks(types[i])) {
+            p->offset = t->elements;
+            t->elements += (p->elements + PARAM_ALIGN - 1) / PARAM_ALIGN * PARAM_ALIGN;
+            continue;
+        }
+        if (!dtype_shape_bytes(types[i], p->dims, p->shape, &bytes) ||
+            !size_add(bytes, PARAM_ALIGN_BYTES - 1, &bytes) ||
+            !size_add(total, bytes / PARAM_ALIGN_BYTES * PARAM_ALIGN_BYTES, &bytes))
+            return err_set(e, ERR_INPUT, "parameter '%s' cannot be of type %s", p->name,
+                           dtype_name(types[i]));
+        p->dtype = types[i];
+        p->offset = (int64_t)total;
+        p->trainable = false;
+        total = bytes;
+    }
+    t->quantised = (int64_t)total;
+    return ERR_OK;
 }
 
 void param_table_fini(struct param_table *t)

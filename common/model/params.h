@@ -21,7 +21,8 @@
  *   head.weight [V, C]                                        (untied)
  *   head.bias [V]                                             (mlm_head)
  * All live in one flat F32 array (and gradient, m, v likewise): `offset` in elements, each a
- * multiple of 16. */
+ * multiple of 16. But matrices that are kept block-quantised, as a model that is not trained has
+ * them where its stream has: they lie in an array of bytes, `offset` in it. */
 #ifndef GRAFT_MODEL_PARAMS_H
 #define GRAFT_MODEL_PARAMS_H
 
@@ -40,7 +41,8 @@ struct param {
     int dims;
     int64_t shape[2];
     int64_t elements;
-    int64_t offset; /* in the flat arrays */
+    enum dtype dtype; /* F32, or the block-quantised type that it is kept in */
+    int64_t offset;   /* in the flat arrays, or bytes in the quantised one */
     enum param_role role;
     int layer; /* -1: none */
     bool trainable;
@@ -50,11 +52,15 @@ struct param {
 struct param_table {
     struct param *items;
     int64_t count;
-    int64_t elements; /* of the flat arrays, padding included */
+    int64_t elements;  /* of the flat arrays, padding included */
+    int64_t quantised; /* bytes of the quantised array */
 };
 
 enum err param_table_build(struct errctx *e, const struct model_config *c,
                            struct param_table *t) MUST_USE;
+/* Keeps parameter i in types[i] where that is block-quantised: it leaves the flat arrays. */
+enum err param_table_keep(struct errctx *e, struct param_table *t,
+                          const enum dtype *types) MUST_USE;
 void param_table_fini(struct param_table *t);
 /* NULL when absent. */
 const struct param *param_table_find(const struct param_table *t, const char *name);

@@ -96,6 +96,7 @@ struct model {
     uint8_t id[16];
 
     struct buf weights, weights16, gradients; /* flat */
+    struct buf quantised;                     /* parameters that are kept so */
     /* Tied: gradient of the token embedding as a table, until it joins that of the head: rows for
      * the ids that have occurred, F32 [R, C]. */
     struct buf lookup, lookup_ids; /* I32 [R]: whose row it is */
@@ -127,9 +128,11 @@ struct model {
     int64_t pieces;
 };
 
-/* A model with its memory, weights zero. */
+/* A model with its memory, weights zero. types: in which each parameter is kept (param_table_keep),
+ * or NULL. */
 enum err model_new(struct errctx *e, struct kernels *k, const struct model_config *c,
-                   const struct model_use *use, struct model **out) MUST_USE;
+                   const struct model_use *use, const enum dtype *types,
+                   struct model **out) MUST_USE;
 /* Gives the model a copy of the tokenizer. ERR_USAGE when it has more tokens than the model. */
 enum err model_take_tokenizer(struct errctx *e, struct model *m,
                               const struct tokenizer_spec *spec) MUST_USE;
@@ -142,6 +145,11 @@ void embed_tokens(const struct model *m, const struct pass *p, const struct buf 
                   struct mat y);
 void embed_tokens_backward(const struct model *m, const struct pass *p, const struct buf *slots,
                            struct mat dx);
+
+/* model_plan for a model some of whose parameters are kept quantised. */
+enum err model_plan_types(struct errctx *e, const struct model_config *c,
+                          const struct model_use *use, const enum dtype *types, int threads,
+                          struct plan *out) MUST_USE;
 
 /* loss.c: capped as the configuration says, on the host. */
 void cap_logits(const struct model *m, int64_t n, float *logits);

@@ -25,6 +25,8 @@ struct tile_ops {
     finish_lines *finish;
     /* rows x cols of v, widened to F32. */
     void (*widen)(struct view v, int64_t rows, int64_t cols, float *to, int64_t to_ld);
+    /* n numbers of a line of a block-quantised matrix, as F32 or BF16 (half). */
+    void (*decode)(enum dtype t, const unsigned char *p, int64_t n, void *to, bool half);
     /* kernels.skinny, for what a matrix unit does not take. */
     void (*skinny)(struct kernels *k, const struct gemm_args *a);
 };

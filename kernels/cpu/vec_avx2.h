@@ -82,6 +82,27 @@ static inline void vf_store_bf16_n(uint16_t *p, vf x, int64_t n)
     memcpy(p, part, (size_t)(n > VF ? VF : n) * sizeof *p);
 }
 
+static inline vf vf_bytes(const void *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p)));
+}
+static inline vf vf_lower4(const void *p)
+{
+    __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(p));
+    return _mm256_cvtepi32_ps(_mm256_and_si256(wide, _mm256_set1_epi32(15)));
+}
+static inline vf vf_upper4(const void *p)
+{
+    __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(p));
+    return _mm256_cvtepi32_ps(_mm256_srli_epi32(wide, 4));
+}
+static inline vf vf_half(const void *p)
+{
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return _mm256_set1_ps(_cvtsh_ss(h));
+}
+
 static inline vf vf_add(vf a, vf b)
 {
     return _mm256_add_ps(a, b);

@@ -10,6 +10,7 @@
 
 #include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
 
 enum {
     VF = 16,
@@ -84,6 +85,28 @@ static inline void vf_store_bf16(uint16_t *p, vf x)
 static inline void vf_store_bf16_n(uint16_t *p, vf x, int64_t n)
 {
     _mm256_mask_storeu_epi16(p, vf_first(n), vf_narrow(x));
+}
+
+/* VF bytes as numbers, their lower and their upper four bits; an F16 in all lanes. */
+static inline vf vf_bytes(const void *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p)));
+}
+static inline vf vf_lower4(const void *p)
+{
+    __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128(p));
+    return _mm512_cvtepi32_ps(_mm512_and_si512(wide, _mm512_set1_epi32(15)));
+}
+static inline vf vf_upper4(const void *p)
+{
+    __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128(p));
+    return _mm512_cvtepi32_ps(_mm512_srli_epi32(wide, 4));
+}
+static inline vf vf_half(const void *p)
+{
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return _mm512_set1_ps(_cvtsh_ss(h));
 }
 
 static inline vf vf_add(vf a, vf b)

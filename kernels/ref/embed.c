@@ -6,14 +6,14 @@
 static void embed_forward(struct kernels *k, int64_t N, int64_t C, struct buf id, struct mat table,
                           float scale, struct mat y, bool add)
 {
-    (void)k;
     const int32_t *ids = buf_host(id, N, sizeof *ids);
     struct view vy = view_of(y, N, C);
     for (int64_t n = 0; n < N; n++) {
         assert(ids[n] >= -1);
         struct view row = view_of(table, ids[n] + 1, C);
+        if (ids[n] >= 0) row = line_decoded(row, ids[n], C, thread_scratch(k, 0));
         for (int64_t c = 0; c < C; c++) {
-            double x = ids[n] < 0 ? 0 : (double)scale * view_get(row, ids[n], c);
+            double x = ids[n] < 0 ? 0 : (double)scale * view_get(row, c, 0);
             view_put(vy, n, c, add ? view_get(vy, n, c) + x : x);
         }
     }

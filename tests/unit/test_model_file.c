@@ -210,9 +210,16 @@ static void blocks(void **state)
     f.m = support_model(&f.s, &c, &use);
     float *want = support_numbers(f.m, model_weights(f.m));
     write_blocks(&f, want);
-    if (model_load(&e, &f.s.k, NULL, f.path, &use, &back) != ERR_OK) fail_msg("%s", e.message);
+    const struct model_use training = {.dtype = DTYPE_F32, .training = true};
+    if (model_load(&e, &f.s.k, NULL, f.path, &training, &back) != ERR_OK) fail_msg("%s", e.message);
     assert_memory_equal(support_numbers(back, model_weights(back)), want,
                         (size_t)model_params(back)->elements * sizeof(float));
+    model_free(back);
+    /* not trained: matrices are kept as they are stored */
+    if (model_load(&e, &f.s.k, NULL, f.path, &use, &back) != ERR_OK) fail_msg("%s", e.message);
+    for (int64_t p = 0; p < model_params(back)->count; p++)
+        assert_int_equal(model_params(back)->items[p].dtype,
+                         stored_as(&model_params(back)->items[p]));
     model_free(back);
     close_fixture(&f);
 }
