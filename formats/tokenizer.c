@@ -24,7 +24,7 @@ struct param {
 
 struct operation {
     const char *list, *name;
-    struct param params[4];
+    struct param params[5];
 };
 
 static const struct operation operations[] = {
@@ -48,6 +48,7 @@ static const struct operation operations[] = {
     {"normalizer",
      "strip", /* whitespace at the ends */
      {{"left", PARAM_BOOL, false, 1, NULL}, {"right", PARAM_BOOL, false, 1, NULL}}},
+    {"normalizer", "trim_end", {{0}}},        /* U+0020 at the end */
     {"normalizer", "collapse_spaces", {{0}}}, /* U+0020: none at the ends, one between words */
     {"normalizer",                            /* SentencePiece's table of rewritings */
      "charsmap",
@@ -64,7 +65,7 @@ static const struct operation operations[] = {
       {"invert", PARAM_BOOL, false, 0, NULL}}},
     {"pretokenizer", "digits", {{0}}}, /* each number alone */
     {"pretokenizer", "bert", {{0}}},
-    {"pretokenizer", "prefix_space", {{0}}}, /* before what does not begin with whitespace */
+    {"pretokenizer", "prefix_space", {{0}}}, /* before what does not begin with one */
     {"pretokenizer",                         /* a space before each piece, cuts before spaces */
      "metaspace",
      {{"prepend", PARAM_STRING, false, 0, "always"}, {"split", PARAM_BOOL, false, 1, NULL}}},
@@ -73,7 +74,8 @@ static const struct operation operations[] = {
      {{"byte_level", PARAM_BOOL, true, 1, NULL},
       {"ignore_merges", PARAM_BOOL, false, 0, NULL},
       {"byte_fallback", PARAM_BOOL, false, 0, NULL},
-      {"fuse_unk", PARAM_BOOL, false, 0, NULL}}},
+      {"fuse_unk", PARAM_BOOL, false, 0, NULL},
+      {"drop_unknown", PARAM_BOOL, false, 0, NULL}}},
     {"model", "unigram", {{"byte_fallback", PARAM_BOOL, false, 0, NULL}}},
     {"model",
      "wordpiece",

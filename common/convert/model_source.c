@@ -131,6 +131,10 @@ enum err model_source_open(struct errctx *e, struct model_source *s, const char 
     case SOURCE_AUTO:
     case SOURCE_TIKTOKEN:
     case SOURCE_TOKENIZER_JSON:
+    case SOURCE_SENTENCEPIECE:
+    case SOURCE_VOCAB_TXT:
+    case SOURCE_MERGES:
+    case SOURCE_GGUF_TOKENIZER:
         break;
     }
     return err_set(e, ERR_USAGE, "'%s' is no model", path);

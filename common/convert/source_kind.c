@@ -10,7 +10,11 @@
 static const struct {
     const char *ending;
     enum source_kind kind;
-} endings[] = {{".tiktoken", SOURCE_TIKTOKEN}, {"tokenizer.json", SOURCE_TOKENIZER_JSON}};
+} endings[] = {{".tiktoken", SOURCE_TIKTOKEN},
+               {"tokenizer.json", SOURCE_TOKENIZER_JSON},
+               {"vocab.txt", SOURCE_VOCAB_TXT},
+               {"merges.txt", SOURCE_MERGES},
+               {"vocab.bpe", SOURCE_MERGES}};
 
 /* Zip archives and pickles: what torch.save writes. */
 static bool is_pickle(const uint8_t *head, size_t n)
@@ -65,7 +69,13 @@ enum err source_kind_find(struct errctx *e, const char *path, enum source_kind *
     infile_close(&in);
     TRY(e->code);
     if (got >= 4 && memcmp(head, "GGUF", 4) == 0) {
-        *kind = SOURCE_GGUF;
+        static const uint8_t none[8];
+        const bool tensors = got < 16 || memcmp(head + 8, none, sizeof none) != 0;
+        *kind = tensors ? SOURCE_GGUF : SOURCE_GGUF_TOKENIZER;
+        return ERR_OK;
+    }
+    if (got >= 1 && head[0] == '\n' && ends_with(path, ".model")) { /* the first field's key */
+        *kind = SOURCE_SENTENCEPIECE;
         return ERR_OK;
     }
     if (ends_with(path, ".bin") && !is_pickle(head, got)) {

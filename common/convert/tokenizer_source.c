@@ -8,8 +8,11 @@
 #include <xxhash.h>
 
 #include "common/base/io.h"
+#include "common/text/import_gguf_tokenizer.h"
+#include "common/text/import_sentencepiece.h"
 #include "common/text/import_tokenizer_json.h"
 #include "common/text/tokenizer_run.h"
+#include "formats/gguf.h"
 
 #define FILE_LIMIT ((size_t)1 << 30)
 
@@ -55,6 +58,32 @@ static enum err read_chat_template(struct errctx *e, struct run *run, const char
     return r;
 }
 
+static enum err convert_gguf(struct errctx *e, const char *path, struct tokenizer_spec *out)
+{
+    struct tensor_file f;
+    TRY(gguf_open(e, path, &f));
+    (void)!import_gguf_tokenizer(e, &f.meta, out);
+    tensor_file_close(&f);
+    return e->code;
+}
+
+/* merges.txt has its vocabulary beside it. */
+static enum err convert_merges(struct errctx *e, struct run *run, const char *path,
+                               const struct bytes *data, struct tokenizer_spec *out,
+                               uint64_t *bytes)
+{
+    struct bytes vocab = {0};
+    enum err r = read_beside(e, run, path, "vocab.json", &vocab);
+    if (r == ERR_OK && !vocab.data) r = read_beside(e, run, path, "encoder.json", &vocab);
+    if (r == ERR_OK && !vocab.data) r = err_set(e, ERR_INPUT, "there is no vocab.json beside it");
+    if (r == ERR_OK)
+        r = import_merges(e, (const char *)vocab.data, vocab.len, (const char *)data->data,
+                          data->len, out);
+    *bytes += vocab.len;
+    bytes_fini(&vocab);
+    return r;
+}
+
 static enum err convert(struct errctx *e, struct run *run, const char *path, enum source_kind kind,
                         const struct import_tiktoken_cfg *tiktoken, const struct bytes *data,
                         struct tokenizer_spec *out, uint64_t *bytes)
@@ -62,10 +91,14 @@ static enum err convert(struct errctx *e, struct run *run, const char *path, enu
     const char *text = (const char *)data->data;
     struct bytes side = {0};
     if (kind == SOURCE_TIKTOKEN) return import_tiktoken(e, text, data->len, tiktoken, out);
+    if (kind == SOURCE_SENTENCEPIECE) return import_sentencepiece(e, text, data->len, out);
+    if (kind == SOURCE_GGUF_TOKENIZER) return convert_gguf(e, path, out);
+    if (kind == SOURCE_MERGES) return convert_merges(e, run, path, data, out, bytes);
     enum err r = read_beside(e, run, path, "tokenizer_config.json", &side);
     if (r == ERR_OK && !side.data) r = read_beside(e, run, path, "special_tokens_map.json", &side);
     if (r == ERR_OK)
-        r = import_tokenizer_json(e, text, data->len, (const char *)side.data, side.len, out);
+        r = (kind == SOURCE_VOCAB_TXT ? import_vocab_txt : import_tokenizer_json)(
+            e, text, data->len, (const char *)side.data, side.len, out);
     *bytes += side.len;
     bytes_fini(&side);
     return r == ERR_OK ? read_chat_template(e, run, path, out, bytes) : r;

@@ -24,7 +24,8 @@ struct merge {
 
 struct bpe {
     const struct vocab_map *vocab;
-    bool ignore_merges, characters, byte_fallback, fuse_unknown;
+    bool ignore_merges, characters, byte_fallback, fuse_unknown, drop_unknown;
+    bool lacks_bytes;      /* some byte of UTF-8 has no token */
     uint32_t unknown;      /* NO_ID: there is none */
     uint32_t byte_id[256]; /* of a byte; characters: of one of ASCII, or NO_ID */
     uint32_t fallback[256];
@@ -173,8 +174,10 @@ static enum err find_bytes(struct errctx *e, struct bpe *b, const struct tokeniz
         uint8_t byte = (uint8_t)c;
         int64_t id = vocab_map_find(b->vocab, &byte, 1);
         bool occurs = c < 0xc0 || (c > 0xc1 && c < 0xf5); /* in UTF-8 */
-        if (id < 0 && !b->characters && occurs)
+        bool lacks = id < 0 && !b->characters && occurs;
+        if (lacks && b->unknown == NO_ID && !b->drop_unknown)
             return err_set(e, ERR_INPUT, "byte 0x%02x has no token", (unsigned)c);
+        b->lacks_bytes |= lacks;
         b->byte_id[c] = id < 0 ? NO_ID : (uint32_t)id;
         b->fallback[c] = NO_ID;
     }
@@ -223,6 +226,7 @@ static enum err configure(struct errctx *e, struct bpe *b, const struct tokenize
     TRY(flag(e, model, "ignore_merges", &b->ignore_merges));
     TRY(flag(e, model, "byte_fallback", &b->byte_fallback));
     TRY(flag(e, model, "fuse_unk", &b->fuse_unknown));
+    TRY(flag(e, model, "drop_unknown", &b->drop_unknown));
     b->characters = !bytes;
     b->unknown = unknown < 0 ? NO_ID : (uint32_t)unknown;
     return ERR_OK;
@@ -254,7 +258,7 @@ void bpe_free(struct bpe *b)
 
 bool bpe_takes_bytes(const struct bpe *b)
 {
-    return !b->characters;
+    return !b->characters && !b->lacks_bytes;
 }
 
 void bpe_scratch_fini(struct bpe_scratch *s)
@@ -375,6 +379,20 @@ static enum err merge_long(struct errctx *e, const struct bpe *b, struct bpe_scr
     return ERR_OK;
 }
 
+/* Bytes without a token become unknown or nothing. */
+static void settle_unknown(const struct bpe *b, uint32_t *ids, size_t *count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < *count; i++) {
+        if (ids[i] != NO_ID)
+            ids[kept++] = ids[i];
+        else if (b->unknown != NO_ID && !b->drop_unknown)
+            ids[kept++] = b->unknown;
+    }
+    *count = kept;
+}
+
 /* The characters of piece[0..n) as ids, at most n of them; their number. */
 static size_t begin_characters(const struct bpe *b, const uint8_t *piece, size_t n, uint32_t *ids)
 {
@@ -414,7 +432,10 @@ enum err bpe_encode(struct errctx *e, const struct bpe *b, struct bpe_scratch *s
         n = begin_characters(b, piece, n, ids);
     else
         for (size_t i = 0; i < n; i++) ids[i] = b->byte_id[piece[i]];
-    if (n > SHORT_PIECE) return merge_long(e, b, s, ids, n, count);
-    *count = merge_short(b, piece, ids, n);
+    if (n > SHORT_PIECE)
+        TRY(merge_long(e, b, s, ids, n, count));
+    else
+        *count = merge_short(b, piece, ids, n);
+    if (b->lacks_bytes) settle_unknown(b, ids, count);
     return ERR_OK;
 }

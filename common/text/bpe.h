@@ -3,7 +3,8 @@
  * rank, leftmost first (Sennrich et al. 2016; Radford et al. 2019 for bytes).
  *
  * It begins with bytes, or with characters (byte_level: false), of which those without a token are
- * the tokens of their bytes (byte_fallback) or unknown. A specification with scores instead of
+ * the tokens of their bytes (byte_fallback) or unknown. A byte without a token is unknown or, with
+ * drop_unknown, left out. A specification with scores instead of
  * merges joins any two tokens whose bytes end to end are a token, the highest score first, as
  * SentencePiece does.
  *
@@ -20,7 +21,7 @@ struct bpe; /* immutable, shared by threads */
 enum err bpe_new(struct errctx *e, const struct tokenizer_spec *spec, const struct vocab_map *vocab,
                  struct bpe **out) MUST_USE;
 void bpe_free(struct bpe *b);
-/* False: pieces begin as characters. */
+/* True when pieces begin as bytes, each of which has a token. */
 bool bpe_takes_bytes(const struct bpe *b);
 
 struct bpe_scratch { /* zero-initialised; one per thread */

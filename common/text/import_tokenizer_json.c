@@ -287,6 +287,8 @@ static enum err import_bpe(struct errctx *e, struct importer *m, struct tokenize
         (void)json_object_set_new(model, "byte_fallback", json_true());
     if (!m->parts.byte_level && fuse) (void)json_object_set_new(model, "fuse_unk", json_true());
     m->special[2] = id_of(m, json_string_value(json_object_get(m->model, "unk_token")));
+    if (m->special[2] < 0 && m->parts.byte_level && spec_build_lacks_bytes(&m->b))
+        (void)json_object_set_new(model, "drop_unknown", json_true());
     return spec_build_ops(e, s, "model", model);
 }
 
@@ -537,6 +539,8 @@ static enum err build(struct errctx *e, struct importer *m, struct tokenizer_spe
     if (m->side == NULL) usual_roles(m);
     TRY(set_template(e, m, &t, s));
     TRY(set_special(e, m, s));
+    if (mp_get(&s->ops, "normalizer")->as.list.count == 0) /* what is normalised is the text */
+        for (size_t i = 0; i < m->b.count; i++) m->b.tokens[i].flags &= (uint8_t)~TOKEN_NORMALIZED;
     return spec_build_finish(e, &m->b, m->scores, s);
 }
 
@@ -581,27 +585,170 @@ static enum err parse(struct errctx *e, const char *data, size_t n, const char *
     return err_set(e, ERR_INPUT, "%s: not an object", what);
 }
 
-enum err import_tokenizer_json(struct errctx *e, const char *data, size_t n, const char *side,
-                               size_t side_n, struct tokenizer_spec *out)
+/* From the parsed file and what stands beside it (or NULL); both are let go of. */
+static enum err import_root(struct errctx *e, json_t *root, json_t *side,
+                            struct tokenizer_spec *out)
 {
-    struct importer m = {.special = {-1, -1, -1, -1, -1, -1, -1}};
-    json_t *root = NULL, *config = NULL;
+    struct importer m = {.root = root, .side = side, .special = {-1, -1, -1, -1, -1, -1, -1}};
     enum err code;
 
-    tokenizer_spec_init(out);
-    code = parse(e, data, n, "tokenizer.json", true, &root);
-    if (code == ERR_OK && side != NULL)
-        code = parse(e, side, side_n, "special tokens", false, &config);
-    m.root = root;
-    m.side = config;
     m.ids = json_object();
-    if (code == ERR_OK) code = build(e, &m, out);
-    if (code == ERR_OK) code = set_chat_template(e, config, out);
-    if (code == ERR_OK) code = tokenizer_spec_check(e, out, "tokenizer.json");
+    code = build(e, &m, out);
+    if (code == ERR_OK) code = set_chat_template(e, side, out);
+    if (code == ERR_OK) code = tokenizer_spec_check(e, out, "tokenizer");
     json_decref(m.ids);
     json_decref(root);
-    json_decref(config);
+    json_decref(side);
     spec_build_fini(&m.b);
     if (code != ERR_OK) tokenizer_spec_fini(out);
     return code;
+}
+
+static enum err parse_side(struct errctx *e, const char *side, size_t n, json_t **out)
+{
+    *out = NULL;
+    return side == NULL ? ERR_OK : parse(e, side, n, "special tokens", false, out);
+}
+
+enum err import_tokenizer_json(struct errctx *e, const char *data, size_t n, const char *side,
+                               size_t side_n, struct tokenizer_spec *out)
+{
+    json_t *root, *config;
+
+    tokenizer_spec_init(out);
+    TRY(parse_side(e, side, side_n, &config));
+    if (parse(e, data, n, "tokenizer.json", true, &root) == ERR_OK)
+        return import_root(e, root, config, out);
+    json_decref(config);
+    return e->code;
+}
+
+/* ------------------------------------------------------------------ vocab.txt, merges.txt */
+
+/* The next line of data[*at..n) without its end; false behind the last. */
+static bool next_line(const char *data, size_t n, size_t *at, const char **line, size_t *len)
+{
+    const char *end;
+
+    if (*at >= n) return false;
+    *line = data + *at;
+    end = memchr(*line, '\n', n - *at);
+    *len = end == NULL ? n - *at : (size_t)(end - *line);
+    *at += *len + 1;
+    if (*len > 0 && (*line)[*len - 1] == '\r') (*len)--;
+    return true;
+}
+
+static enum err read_vocab_lines(struct errctx *e, const char *data, size_t n, json_t *vocab,
+                                 json_t *added)
+{
+    static const char *const special[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+    const char *line;
+    size_t at = 0, len;
+    json_int_t id = 0;
+
+    for (; next_line(data, n, &at, &line, &len); id++) {
+        if (len == 0 || memchr(line, 0, len) != NULL ||
+            utf8_valid_prefix((const uint8_t *)line, len) < len)
+            return err_set(e, ERR_INPUT, "line %lld is no token", (long long)id + 1);
+        if (json_object_getn(vocab, line, len) != NULL)
+            return err_set(e, ERR_INPUT, "line %lld: '%.*s' is a token already", (long long)id + 1,
+                           (int)len, line);
+        if (json_object_setn_new(vocab, line, len, json_integer(id)) != 0)
+            return err_memory(e, "vocabulary", len);
+        for (size_t i = 0; i < ARRAY_LEN(special); i++)
+            if (strlen(special[i]) == len && memcmp(special[i], line, len) == 0)
+                (void)json_array_append_new(added, json_pack("{s:s,s:I,s:b}", "content", special[i],
+                                                             "id", id, "special", 1));
+    }
+    return ERR_OK;
+}
+
+static bool config_flag(const json_t *side, const char *key, bool fallback)
+{
+    const json_t *v = json_object_get(side, key);
+    return json_is_boolean(v) ? json_is_true(v) : fallback;
+}
+
+enum err import_vocab_txt(struct errctx *e, const char *data, size_t n, const char *side,
+                          size_t side_n, struct tokenizer_spec *out)
+{
+    json_t *config, *root, *vocab = json_object(), *added = json_array();
+    const json_t *cls, *sep;
+    enum err code;
+
+    tokenizer_spec_init(out);
+    code = parse_side(e, side, side_n, &config);
+    if (code == ERR_OK) code = read_vocab_lines(e, data, n, vocab, added);
+    cls = json_object_get(vocab, "[CLS]");
+    sep = json_object_get(vocab, "[SEP]");
+    if (code == ERR_OK && (cls == NULL || sep == NULL || json_object_get(vocab, "[UNK]") == NULL))
+        code = err_set(e, ERR_INPUT, "the vocabulary has no [CLS], [SEP] or [UNK]");
+    if (code != ERR_OK) {
+        json_decref(vocab);
+        json_decref(added);
+        json_decref(config);
+        return code;
+    }
+    bool lower = config_flag(config, "do_lower_case", true);
+    root = json_pack("{s:o, s:{s:s,s:b,s:b,s:b,s:b}, s:{s:s}, s:{s:s,s:[s,I],s:[s,I]}, s:{s:s}, "
+                     "s:{s:s,s:s,s:o}}",
+                     "added_tokens", added, "normalizer", "type", "BertNormalizer", "clean_text", 1,
+                     "handle_chinese_chars", config_flag(config, "tokenize_chinese_chars", true),
+                     "strip_accents", config_flag(config, "strip_accents", lower), "lowercase",
+                     lower, "pre_tokenizer", "type", "BertPreTokenizer", "post_processor", "type",
+                     "BertProcessing", "cls", "[CLS]", json_integer_value(cls), "sep", "[SEP]",
+                     json_integer_value(sep), "decoder", "type", "WordPiece", "model", "type",
+                     "WordPiece", "unk_token", "[UNK]", "vocab", vocab);
+    if (root == NULL) {
+        json_decref(config);
+        return err_memory(e, "vocabulary", n);
+    }
+    if (config != NULL && json_object_get(config, "cls_token") == NULL) {
+        json_decref(config); /* it says nothing of roles */
+        config = NULL;
+    }
+    return import_root(e, root, config, out);
+}
+
+static enum err read_merge_lines(struct errctx *e, const char *data, size_t n, json_t *merges)
+{
+    const char *line;
+    size_t at = 0, len, number = 0;
+
+    while (next_line(data, n, &at, &line, &len)) {
+        number++;
+        if (len == 0 || (number == 1 && len > 8 && memcmp(line, "#version", 8) == 0)) continue;
+        json_t *text = json_stringn(line, len);
+        if (text == NULL) return err_set(e, ERR_INPUT, "merges: line %zu is no text", number);
+        if (json_array_append_new(merges, text) != 0) return err_memory(e, "merges", len);
+    }
+    return ERR_OK;
+}
+
+enum err import_merges(struct errctx *e, const char *vocab, size_t vocab_n, const char *merges,
+                       size_t merges_n, struct tokenizer_spec *out)
+{
+    json_t *tokens, *list = json_array(), *added = json_array(), *root;
+    const json_t *end;
+    enum err code;
+
+    tokenizer_spec_init(out);
+    code = parse(e, vocab, vocab_n, "vocab.json", true, &tokens);
+    if (code == ERR_OK) code = read_merge_lines(e, merges, merges_n, list);
+    if (code != ERR_OK) {
+        json_decref(tokens);
+        json_decref(list);
+        json_decref(added);
+        return code;
+    }
+    end = json_object_get(tokens, "<|endoftext|>");
+    if (json_is_integer(end))
+        (void)json_array_append_new(added, json_pack("{s:s,s:I,s:b}", "content", "<|endoftext|>",
+                                                     "id", json_integer_value(end), "special", 1));
+    root = json_pack("{s:o, s:{s:s,s:b}, s:{s:s}, s:{s:s,s:o,s:o}}", "added_tokens", added,
+                     "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", 0, "decoder", "type",
+                     "ByteLevel", "model", "type", "BPE", "vocab", tokens, "merges", list);
+    if (root == NULL) return err_memory(e, "vocabulary", vocab_n);
+    return import_root(e, root, NULL, out);
 }

@@ -250,6 +250,16 @@ static enum err collapse_spaces(struct errctx *e, struct normalized *out,
     return ERR_OK;
 }
 
+static enum err trim_end(struct errctx *e, struct normalized *out, const struct normalizer_op *op,
+                         const struct source *in)
+{
+    size_t to = in->n;
+
+    (void)op;
+    while (in->place.right && to > 0 && in->s[to - 1] == ' ') to--;
+    return emit_range(e, out, in, 0, to);
+}
+
 static enum err charsmap(struct errctx *e, struct normalized *out, const struct normalizer_op *op,
                          const struct source *in)
 {
@@ -297,6 +307,7 @@ static const struct op_type {
     {"replace_regex", NULL, replace_regex, 0, false},
     {"strip", NULL, strip, 0, false},
     {"collapse_spaces", NULL, collapse_spaces, 0, false},
+    {"trim_end", NULL, trim_end, 0, false},
     {"charsmap", NULL, charsmap, 0, false},
 };
 
@@ -444,6 +455,7 @@ static enum effect effect_of(const struct normalizer_op *op, const uint8_t *s, s
 {
     if (op->type->form != 0) return all_ascii(s, n) ? EFFECT_NONE : EFFECT_ANY;
     if (op->type->by_text == prepend) return prepends(op, place, n) ? EFFECT_PREPEND : EFFECT_NONE;
+    if (op->type->by_text == trim_end) return n > 0 && s[n - 1] == ' ' ? EFFECT_ANY : EFFECT_NONE;
     if (op->type->by_text == replace)
         return memmem(s, n, op->from, strlen(op->from)) == NULL ? EFFECT_NONE : EFFECT_ANY;
     return EFFECT_ANY;

@@ -45,7 +45,7 @@ enum err pretokenizer_next(struct errctx *e, struct pretokenizer_cursor *c, stru
                            size_t room, size_t *count) MUST_USE;
 
 /* Two operations change text, so that whoever encodes applies them: prefix_space puts a space
- * before a segment that does not begin with whitespace; metaspace takes U+2581 for a space, puts
+ * before a segment that does not begin with one; metaspace takes U+2581 for a space, puts
  * one before pieces and cuts before each. */
 bool pretokenizer_prefixes_space(const struct pretokenizer *p);
 enum metaspace_prepend { METASPACE_NEVER, METASPACE_FIRST, METASPACE_ALWAYS };

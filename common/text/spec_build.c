@@ -129,6 +129,18 @@ enum err spec_build_spaces(struct errctx *e, const char *text, size_t n, struct 
     return ERR_OK;
 }
 
+bool spec_build_lacks_bytes(const struct spec_build *b)
+{
+    bool there[256] = {false};
+    bool lacks = false;
+
+    for (size_t i = 0; i < b->count; i++)
+        if (b->tokens[i].n == 1 && !(b->tokens[i].flags & (TOKEN_SPECIAL | TOKEN_UNUSED)))
+            there[b->text.data[b->tokens[i].from]] = true;
+    for (int c = 0; c < 256; c++) lacks |= !there[c] && (c < 0xc0 || (c > 0xc1 && c < 0xf5));
+    return lacks;
+}
+
 static int hex(char c)
 {
     if (c >= '0' && c <= '9') return c - '0';

@@ -44,6 +44,8 @@ bool spec_build_byte_level(struct errctx *e, const char *text, size_t n, struct 
 /* U+2581 as U+0020. */
 enum err spec_build_spaces(struct errctx *e, const char *text, size_t n,
                            struct bytes *out) MUST_USE;
+/* Whether some byte that UTF-8 uses has no token of its own. */
+bool spec_build_lacks_bytes(const struct spec_build *b);
 /* "<0xNN>": the byte, or -1. */
 int spec_build_byte(const char *text, size_t n);
 

@@ -13,7 +13,6 @@
 #include "common/text/bpe.h"
 #include "common/text/normalize.h"
 #include "common/text/pretokenize.h"
-#include "common/text/unicode_class.h"
 #include "common/text/unigram.h"
 #include "common/text/utf8.h"
 #include "common/text/wordpiece.h"
@@ -518,13 +517,10 @@ static enum err encode_marked(struct errctx *e, const struct tokenizer *t,
     return encode_pieces(e, t, s, s->marked.data, s->marked.len, &origin, cut, cuts, ids, ends);
 }
 
-/* The segment behind a space, unless it begins with whitespace. */
+/* The segment behind a space, unless it begins with one. */
 static enum err prefix_space(struct errctx *e, struct tokenizer_scratch *s, struct segment *g)
 {
-    size_t len;
-
-    if (g->n == 0 || !g->place.left) return ERR_OK;
-    if (unicode_class_of(utf8_decode(g->text, &len)) & UNICODE_SPACE) return ERR_OK;
+    if (g->n == 0 || !g->place.left || g->text[0] == ' ') return ERR_OK;
     if (g->origin.ends != NULL) {
         TRY(mem_grow(e, &s->marked_end, &s->marked_capacity, g->n + 1, sizeof *s->marked_end,
                      "offsets"));

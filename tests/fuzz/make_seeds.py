@@ -227,13 +227,64 @@ def chats():
     seed("chat", "deep", b"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}")
 
 
+def tokenizer_files():
+    """tokenizer.json of each family's shape, and SentencePiece models, all with a handful of tokens."""
+    mark = "\u2581"
+    letters = [mark] + list("abcdefghijklmnopqrstuvwxyz.,")
+    added = [{"id": 0, "content": "<unk>", "special": True}, {"id": 1, "content": "<s>", "special": True, "rstrip": True},
+             {"id": 2, "content": "of", "normalized": True, "single_word": True, "lstrip": True}]
+    words = [t["content"] for t in added] + letters + [mark + "t", "he", mark + "the"]
+    ids = {w: i for i, w in enumerate(words)}
+    merges = [[mark, "t"], ["h", "e"], [mark + "t", "he"]]
+    spaces = {"type": "Metaspace", "replacement": mark, "prepend_scheme": "first", "split": False}
+    template = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
+                "special_tokens": {"<s>": {"ids": [1]}}}
+    llama = {"added_tokens": added, "normalizer": {"type": "Sequence", "normalizers": [
+        {"type": "Prepend", "prepend": mark}, {"type": "Replace", "pattern": {"String": " "}, "content": mark}]},
+        "post_processor": template, "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": mark}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": True, "vocab": ids, "merges": merges}}
+    unigram = {"added_tokens": added[:2], "normalizer": {"type": "NFKC"}, "pre_tokenizer": spaces, "decoder": spaces,
+               "model": {"type": "Unigram", "unk_id": 0, "vocab": [[w, -float(i)] for i, w in enumerate(words)]}}
+    gpt = {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+        {"type": "Digits", "individual_digits": True}, {"type": "Punctuation", "behavior": "MergedWithNext"},
+        {"type": "Split", "pattern": {"Regex": "\\s+|[a-c]+"}, "behavior": "Removed", "invert": True},
+        {"type": "ByteLevel", "add_prefix_space": False}]}, "decoder": {"type": "ByteLevel"},
+        "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\u0120": 3}, "merges": ["a b"]}}
+    bert = {"normalizer": {"type": "BertNormalizer"}, "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": {"[UNK]": 0, "the": 1, "##y": 2}}}
+    for name, value in [("llama", llama), ("unigram", unigram), ("gpt", gpt), ("bert", bert)]:
+        seed("tokenizer_json", name, json.dumps(value).encode())
+    seed("tokenizer_json", "deep", b"[" * 3000)
+
+    def field(number, value):
+        if isinstance(value, float):
+            return bytes([number << 3 | 5]) + struct.pack("<f", value)
+        key = number << 3 | (0 if isinstance(value, int) else 2)
+        out = bytes([key & 127 | 128, key >> 7]) if key > 127 else bytes([key])
+        body = bytes([value]) if isinstance(value, int) else value
+        if not isinstance(value, int):
+            out += bytes([len(body) & 127 | 128, len(body) >> 7])
+        return out + body
+
+    trie = struct.pack("<I", 1024) + bytes(1024) + b"a\0"
+    for kind in (1, 2):
+        model = b"".join(field(1, field(1, w.encode()) + field(2, -float(i)) + (field(3, 2) if i == 0 else b""))
+                         for i, w in enumerate(words) if w != "of")
+        model += field(2, field(3, kind) + field(40, 0)) + field(3, field(3, 1) + field(4, kind - 1) + field(2, trie))
+        seed("sentencepiece", "model-%d" % kind, model)
+    seed("sentencepiece", "cut", model[:-30])
+
+
 def main():
     corpus = os.path.join(HERE, "corpus")
     for folder, _, names in os.walk(corpus):
         for name in names:
             if name.startswith("seed-"):
                 os.remove(os.path.join(folder, name))
-    for make in (streams, values, tokenizers, texts, configurations, documents, tensor_files, chats):
+    for make in (streams, values, tokenizers, texts, configurations, documents, tensor_files, chats, tokenizer_files):
         make()
 
 
