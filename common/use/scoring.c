@@ -25,8 +25,8 @@ const struct opt scoring_table[] = {
     {"form", 'f', OPT_CHOICE, DOCUMENTS(form), DOCUMENT_FORMS,
      "what a record is; auto goes by the file's extension: .csv .tsv, else jsonl"},
     {"text", 0, OPT_STRING, DOCUMENTS(text), "FIELD",
-     "field or column of the context (default: context), or with --rolling of the text (default: "
-     "text)"},
+     "field or column of the context (default: context); of the whole text with --rolling "
+     "(default: text)"},
     {"pair", 0, OPT_STRING, DOCUMENTS(pair), "FIELD",
      "field or column of the continuation (default: continuation)"},
     {"header", 0, OPT_FLAG, DOCUMENTS(header), NULL,

@@ -21,6 +21,7 @@ setup_file() {
     for i in {0..255}; do printf '%s %d\n' "$(printf '%b' "\\0$(printf %o "$i")" | base64)" "$i"; done >x.tiktoken
     head -c $(($(stat -c %s b.tokens) - 60)) b.tokens >cut.tokens
     graft init -q -t bpe.tok --arch llama --layers 1 --width 16 --heads 2 --kv-heads 1 --context 32 -o a.model
+    graft init -q -t bpe.tok --arch llama --layers 1 --width 32 --heads 2 --kv-heads 1 --mlp 32 --context 32 -o wide.model
 }
 
 setup() {
@@ -131,6 +132,8 @@ attempts() {
     attempts bash -c spooled
 }
 @test "import" { attempts graft-import -q --pattern gpt2 --special 'eos=<e>' ../x.tiktoken -o out; }
+@test "export" { attempts graft-export -q --to hf ../a.model -o folder; }
+@test "quantize" { attempts graft-quantize -q -j 2 --type q4_0 ../wide.model -o out; }
 @test "extract-features" { attempts graft-extract-features -q -j 2 -m ../a.model ../a.tokens -o out; }
 @test "logits" { attempts graft-logits -q -j 2 -m ../a.model --top 4 ../a.tokens -o out; }
 @test "score" { attempts graft-score -q -j 2 -m ../a.model --rolling -f lines --length 8 ../few.txt -o out; }
