@@ -107,6 +107,7 @@ static void check_product(struct kit *kit, enum dtype t, const struct product *p
 {
     struct mat blocks, decoded;
     matrix(kit, t, p->N, p->K, &blocks, &decoded);
+    const struct buf numbers = decoded.buf;
     struct buf x = random_rows(kit, p->M * p->K, p->x, 11);
     struct buf bias = random_rows(kit, p->N, DTYPE_F32, 13);
     const size_t bytes = (size_t)(p->M * p->N) * dtype_size(p->y);
@@ -123,8 +124,9 @@ static void check_product(struct kit *kit, enum dtype t, const struct product *p
     }
     run_product(kit, p, decoded, x, bias, 0, z);
     assert_true(same_bytes(kit, y, z));
-    const struct buf all[] = {blocks.buf, decoded.buf, x, bias, y, z};
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) kit->k.free(&kit->k, all[i]);
+    const struct buf all[] = {blocks.buf, numbers, half, x, bias, y, z};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (buf_present(all[i])) kit->k.free(&kit->k, all[i]);
 }
 
 static void products(void **state)

@@ -223,6 +223,7 @@ static void test_elements(void **state)
     (void)state;
     for (int t = DTYPE_NONE + 1; t < DTYPE_COUNT; t++) {
         enum dtype type = (enum dtype)t;
+        if (dtype_is_blocks(type)) continue; /* below */
         uint64_t x = 88172645463325252u;
         size_t size = dtype_size(type), n = size == 1 ? 256 : 65536;
         for (size_t i = 0; i < n; i++) {
@@ -236,6 +237,26 @@ static void test_elements(void **state)
                 fail_msg("%s %s: %llx %llx", dtype_name(type), text, (unsigned long long)bits,
                          (unsigned long long)back);
         }
+    }
+}
+
+static void test_blocks(void **state)
+{
+    (void)state;
+    for (int t = DTYPE_NONE + 1; t < DTYPE_COUNT; t++) {
+        enum dtype type = (enum dtype)t;
+        uint8_t block[(ELEMENT_TEXT - 1) / 2], back[sizeof block];
+        char text[ELEMENT_TEXT];
+        const size_t size = dtype_unit_bytes(type);
+        if (!dtype_is_blocks(type)) continue;
+        assert_true(size <= sizeof block);
+        for (size_t i = 0; i < size; i++) block[i] = (uint8_t)(37 * i + (size_t)t);
+        element_format(type, block, text);
+        assert_int_equal(strlen(text), 2 * size);
+        assert_true(element_parse(type, text, back));
+        assert_memory_equal(block, back, size);
+        text[1] = 'x';
+        assert_false(element_parse(type, text, back));
     }
 }
 
@@ -262,10 +283,15 @@ static void test_elements_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hostile),  cmocka_unit_test(test_depth_and_size),
-        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_json),     cmocka_unit_test(test_typed_reads),
-        cmocka_unit_test(test_elements), cmocka_unit_test(test_elements_refused),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_depth_and_size),
+        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_typed_reads),
+        cmocka_unit_test(test_elements),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_elements_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
