@@ -2,10 +2,11 @@
 /* gguf_model.c: a model out of a GGUF file. Its keys and tensors become those that a table of
  * family_gguf.c reads: keys of the architecture as they are, the size of the vocabulary and whether
  * there is a head of its own from the tensors. */
+#include <stdio.h>
 #include <string.h>
 
-#include "common/base/prog.h"
 #include "common/convert/model_source.h"
+#include "common/convert/tokenizer_source.h"
 #include "formats/gguf.h"
 #include "formats/mp_json.h"
 
@@ -80,6 +81,22 @@ static void take_pooling(struct model_source *s)
     s->has_embedding = true;
 }
 
+/* A tokenizer that graft cannot be is a reason not to take the model, unless -t gave another. */
+static enum err take_tokenizer(struct errctx *e, struct model_source *s)
+{
+    struct tokenizer_spec spec;
+    if (s->has_tokenizer || !mp_get(&s->tensors.meta, "tokenizer.ggml.model")) return ERR_OK;
+    if (tokenizer_source_keys(e, &s->tensors.meta, &spec) == ERR_OK) {
+        model_source_take_tokenizer(s, &spec);
+        return ERR_OK;
+    }
+    if (e->code != ERR_INPUT) return e->code;
+    char why[sizeof e->message];
+    snprintf(why, sizeof why, "%s", e->message);
+    err_clear(e);
+    return findings_add(e, &s->findings, "its tokenizer (-t gives another): %s", why);
+}
+
 enum err gguf_model_open(struct errctx *e, struct model_source *s, const char *path)
 {
     s->format = "GGUF";
@@ -91,8 +108,6 @@ enum err gguf_model_open(struct errctx *e, struct model_source *s, const char *p
     TRY(take_keys(e, s));
     TRY(take_shape(e, s));
     take_pooling(s);
-    if (!s->has_tokenizer && mp_get(&s->tensors.meta, "tokenizer.ggml.model"))
-        prog_warn("'%s': its tokenizer is not read: the model is left without (-t gives it one)",
-                  path);
+    TRY(take_tokenizer(e, s));
     return model_source_match(e, s);
 }

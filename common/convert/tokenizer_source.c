@@ -58,11 +58,22 @@ static enum err read_chat_template(struct errctx *e, struct run *run, const char
     return r;
 }
 
+/* The tokenizer in a GGUF file's keys, with its chat template. */
+static enum err of_keys(struct errctx *e, const struct mp_value *meta, struct tokenizer_spec *out)
+{
+    const struct mp_value *chat = mp_get(meta, "tokenizer.chat_template");
+    TRY(import_gguf_tokenizer(e, meta, out));
+    if (!chat || chat->type != MP_STRING) return ERR_OK;
+    if (mp_set_string(e, &out->ops, "chat_template", chat->as.bytes.data) != ERR_OK)
+        tokenizer_spec_fini(out);
+    return e->code;
+}
+
 static enum err convert_gguf(struct errctx *e, const char *path, struct tokenizer_spec *out)
 {
     struct tensor_file f;
     TRY(gguf_open(e, path, &f));
-    (void)!import_gguf_tokenizer(e, &f.meta, out);
+    (void)!of_keys(e, &f.meta, out);
     tensor_file_close(&f);
     return e->code;
 }
@@ -113,6 +124,13 @@ static enum err try_it(struct errctx *e, struct tokenizer_spec *s)
     else
         tokenizer_spec_fini(s);
     return e->code;
+}
+
+enum err tokenizer_source_keys(struct errctx *e, const struct mp_value *meta,
+                               struct tokenizer_spec *out)
+{
+    TRY(of_keys(e, meta, out));
+    return try_it(e, out);
 }
 
 enum err tokenizer_source_load(struct errctx *e, struct run *run, const char *path,

@@ -11,5 +11,8 @@
 enum err tokenizer_source_load(struct errctx *e, struct run *run, const char *path,
                                enum source_kind kind, const struct import_tiktoken_cfg *tiktoken,
                                struct tokenizer_spec *out, uint64_t *bytes) MUST_USE;
+/* The one in the keys of an open GGUF file, which has "tokenizer.ggml.model". */
+enum err tokenizer_source_keys(struct errctx *e, const struct mp_value *meta,
+                               struct tokenizer_spec *out) MUST_USE;
 
 #endif

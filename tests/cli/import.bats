@@ -140,3 +140,25 @@ JSON
     status_is 2 graft export --to hf own.model
     says '-o FOLDER is missing'
 }
+
+@test "a GGUF model brings its tokenizer and its chat template; -t gives another" {
+    graft import "$ROOT/tests/parity/gguf/llama.gguf" -o x.model
+    graft verify x.model
+    printf 'ab a\303\251b\n' >text
+    graft tokenize -m x.model -f lines text -o text.tokens
+    graft dump text.tokens | grep -q '"ids":\[1,264,262,198,172,261,2\]'
+    [ "$(graft detokenize -m x.model text.tokens)" = "$(cat text)" ]
+    echo '{"messages":[{"role":"user","content":"ab"},{"role":"assistant","content":"b"}]}' >talk.jsonl
+    graft tokenize -m x.model --chat talk.jsonl | graft dump | grep -q '"loss":\[0,.*,1,1\]'
+    graft generate -m x.model -p ab -n 3 --seed 1 >/dev/null
+    printf 'a b\nb a\n' | graft learn-tokenizer --vocab 262 -f lines -o other.tok
+    graft import -t other.tok "$ROOT/tests/parity/gguf/llama.gguf" -o y.model
+    graft tokenize -t other.tok -f lines text | graft eval -m y.model >/dev/null
+    # a tokenizer that graft cannot be: the model is not taken, unless another is given
+    sed 's/tokenizer\.ggml\.model\(.\{12\}\)llama/tokenizer.ggml.model\1lloma/' "$ROOT/tests/parity/gguf/llama.gguf" >odd.gguf
+    status_is 3 graft import odd.gguf -o z.model
+    says 'its tokenizer (-t gives another)'
+    says lloma
+    [ ! -e z.model ]
+    graft import -q -t other.tok odd.gguf -o z.model
+}
