@@ -33,7 +33,9 @@ static const struct param *find(const struct model *m, int layer, const char *na
 
 static struct buf gradient_of(const struct model *m, const struct param *p)
 {
-    return p && p->trainable ? part_of(m->gradients, p, sizeof(float)) : (struct buf){0};
+    if (!p || p->gradient < 0 || !buf_present(m->gradients)) return (struct buf){0};
+    return buf_at(m->gradients, (size_t)p->gradient * sizeof(float),
+                  (size_t)p->elements * sizeof(float));
 }
 
 /* Where the quantised parameter lies. */
@@ -73,6 +75,20 @@ static struct linear bind_linear(const struct model *m, int layer, const char *n
                            .dbias = gradient_of(m, b)};
 }
 
+/* How far down the backward pass must go: to the lowest block of which something is trained; -1:
+ * down to the embeddings; the number of layers: not even to the last block. */
+static int64_t lowest_trained(const struct param_table *t, int64_t layers)
+{
+    int64_t lowest = layers;
+    for (int64_t i = 0; i < t->count; i++) {
+        const struct param *p = &t->items[i];
+        if (p->gradient < 0) continue;
+        if (p->layer < 0 && strncmp(p->name, "embed.", 6) == 0) return -1;
+        if (p->layer >= 0 && p->layer < lowest) lowest = p->layer;
+    }
+    return lowest;
+}
+
 /* The model's parts over memory (absent buffers where there are none). */
 static void bind_parts(struct model *m)
 {
@@ -83,7 +99,7 @@ static void bind_parts(struct model *m)
     m->tokens = matrix_of(m, tokens);
     m->positions = matrix_of(m, positions);
     m->types = matrix_of(m, types);
-    m->dtokens = m->c.tied && tokens->trainable ? m->lookup : gradient_of(m, tokens);
+    m->dtokens = m->c.tied ? m->lookup : gradient_of(m, tokens);
     m->dpositions = gradient_of(m, positions);
     m->dtypes = gradient_of(m, types);
     m->embed_norm = bind_norm(m, -1, "embed.norm");
@@ -93,6 +109,7 @@ static void bind_parts(struct model *m)
     m->head = bind_linear(m, -1, m->c.tied ? "embed.tokens" : "head");
     m->head.bias = part_of(m->weights, bias, sizeof(float));
     m->head.dbias = gradient_of(m, bias);
+    m->lowest = lowest_trained(&m->params, m->c.layers);
     for (int64_t l = 0; l < m->c.layers; l++)
         m->blocks[l] = (struct block){.norm1 = bind_norm(m, (int)l, "norm1"),
                                       .norm2 = bind_norm(m, (int)l, "norm2"),
@@ -134,9 +151,11 @@ struct sizes {
 };
 
 /* Rows of the tied table's gradient that one step can touch. */
-static int64_t lookup_rows(const struct model_config *c, const struct model_use *use)
+static int64_t lookup_rows(const struct model_config *c, const struct model_use *use,
+                           const struct param_table *t)
 {
     if (!use->training || !c->tied) return 0;
+    if (param_table_find(t, "embed.tokens.weight")->gradient < 0) return 0;
     return use->learned > 0 && use->learned < c->vocab ? use->learned : c->vocab;
 }
 
@@ -148,8 +167,8 @@ static enum err sizes_of(struct errctx *e, const struct model_config *c,
     if (!size_mul(n, sizeof(float), &s->weights)) return err_memory(e, "parameters", UINT64_MAX);
     if (use->dtype == DTYPE_BF16) s->weights16 = n * 2;
     s->quantised = (size_t)t->quantised;
-    if (use->training) s->gradients = s->weights;
-    s->lookup = (size_t)lookup_rows(c, use) * (size_t)c->width * sizeof(float);
+    if (use->training) s->gradients = (size_t)t->trained * sizeof(float);
+    s->lookup = (size_t)lookup_rows(c, use, t) * (size_t)c->width * sizeof(float);
     if (c->position == POSITION_ROPE)
         s->angles = (size_t)rope_rows(c) * (size_t)c->rope_dims *
                     sizeof(float); /* two tables of half the width */
@@ -174,7 +193,8 @@ static enum err take_lists(struct errctx *e, struct model *m)
 static enum err take_lookup(struct errctx *e, struct model *m, size_t bytes)
 {
     struct kernels *k = m->k;
-    const size_t rows = (size_t)lookup_rows(&m->c, &m->use), ids = rows * sizeof *m->looked_up;
+    const size_t rows = (size_t)lookup_rows(&m->c, &m->use, &m->params),
+                 ids = rows * sizeof *m->looked_up;
     m->lookup_rows = (int64_t)rows;
     TRY(k->alloc(k, e, bytes, &m->lookup));
     TRY(k->alloc(k, e, ids, &m->lookup_ids));
@@ -188,6 +208,7 @@ static enum err take_memory(struct errctx *e, struct model *m)
 {
     struct kernels *k = m->k;
     struct sizes s;
+    param_table_train(&m->params, m->use.trains, m->use.trains_ctx);
     TRY(sizes_of(e, &m->c, &m->use, &m->params, &s));
     TRY(k->alloc(k, e, s.weights, &m->weights));
     if (s.weights16) TRY(k->alloc(k, e, s.weights16, &m->weights16));
@@ -387,6 +408,7 @@ enum err model_plan_types(struct errctx *e, const struct model_config *c,
         param_table_fini(&t);
         return e->code;
     }
+    param_table_train(&t, use->trains, use->trains_ctx);
     if (layout_plan(e, c, &padded, &l) == ERR_OK) {
         (void)!plan_all(e, c, &padded, threads, &t, &l, out);
         layout_fini(&l);

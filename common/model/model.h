@@ -32,6 +32,10 @@ struct model_use {
      * to be filled in, before any memory is taken. May be NULL. */
     void (*fit)(struct model_use *use, const struct model_config *c);
     const void *fit_ctx;
+    /* Training: which parameters; NULL: all. What is frozen has no gradient, and the backward pass
+     * ends where nothing below is trained. */
+    param_choice *trains;
+    const void *trains_ctx;
 };
 
 struct model;
@@ -65,7 +69,8 @@ struct kernels *model_kernels(const struct model *m);
 /* Content id of the stream it was loaded from (zero for a created one). */
 const uint8_t *model_id(const struct model *m);
 
-/* Flat F32 arrays of params()->elements: master weights, gradients (absent when not training). */
+/* Flat F32 arrays: master weights of params()->elements, gradients of params()->trained (absent
+ * when not training). */
 struct buf model_weights(const struct model *m);
 struct buf model_gradients(const struct model *m);
 /* BF16 copy of the weights that products read, absent with F32; model_refresh makes it from the

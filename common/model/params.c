@@ -53,10 +53,14 @@ static void put(struct builder *b, const char *name, int64_t rows, int64_t colum
     }
     p->elements = (int64_t)elements;
     p->offset = t->elements;
-    p->trainable = true;
     p->decay = role == PARAM_EMBEDDING || role == PARAM_MATRIX || role == PARAM_RESIDUAL_MATRIX;
     t->elements = (int64_t)total;
     t->count++;
+}
+
+static int64_t padded_elements(const struct param *p)
+{
+    return (p->elements + PARAM_ALIGN - 1) / PARAM_ALIGN * PARAM_ALIGN;
 }
 
 static void put_norm(struct builder *b, const struct model_config *c, const char *name)
@@ -112,6 +116,7 @@ enum err param_table_build(struct errctx *e, const struct model_config *c, struc
     }
     if (!c->tied) put(&b, "head.weight", c->vocab, C, PARAM_EMBEDDING);
     if (c->mlm_head) put(&b, "head.bias", c->vocab, 0, PARAM_BIAS);
+    param_table_train(t, NULL, NULL);
     if (e->code != ERR_OK) param_table_fini(t);
     return e->code;
 }
@@ -124,7 +129,7 @@ enum err param_table_keep(struct errctx *e, struct param_table *t, const enum dt
         struct param *p = &t->items[i];
         if (!dtype_is_blocks(types[i])) {
             p->offset = t->elements;
-            t->elements += (p->elements + PARAM_ALIGN - 1) / PARAM_ALIGN * PARAM_ALIGN;
+            t->elements += padded_elements(p);
             continue;
         }
         if (!dtype_shape_bytes(types[i], p->dims, p->shape, &bytes) ||
@@ -134,11 +139,23 @@ enum err param_table_keep(struct errctx *e, struct param_table *t, const enum dt
                            dtype_name(types[i]));
         p->dtype = types[i];
         p->offset = (int64_t)total;
-        p->trainable = false;
         total = bytes;
     }
     t->quantised = (int64_t)total;
+    param_table_train(t, NULL, NULL);
     return ERR_OK;
+}
+
+void param_table_train(struct param_table *t, param_choice *trains, const void *ctx)
+{
+    t->trained = 0;
+    for (int64_t i = 0; i < t->count; i++) {
+        struct param *p = &t->items[i];
+        p->gradient = -1;
+        if (p->dtype != DTYPE_F32 || (trains && !trains(ctx, p))) continue;
+        p->gradient = t->trained;
+        t->trained += padded_elements(p);
+    }
 }
 
 void param_table_fini(struct param_table *t)

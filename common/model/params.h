@@ -20,9 +20,10 @@
  *   head.dense.{weight [C, C], bias}, head.norm.{weight,bias} (mlm_head)
  *   head.weight [V, C]                                        (untied)
  *   head.bias [V]                                             (mlm_head)
- * All live in one flat F32 array (and gradient, m, v likewise): `offset` in elements, each a
- * multiple of 16. But matrices that are kept block-quantised, as a model that is not trained has
- * them where its stream has: they lie in an array of bytes, `offset` in it. */
+ * All live in one flat F32 array: `offset` in elements, each a multiple of 16. But matrices that
+ * are kept block-quantised, as a model that is not trained has them where its stream has: they lie
+ * in an array of bytes, `offset` in it. Gradient and moments have flat arrays of what is trained
+ * alone: there `gradient` is the place. */
 #ifndef GRAFT_MODEL_PARAMS_H
 #define GRAFT_MODEL_PARAMS_H
 
@@ -43,9 +44,9 @@ struct param {
     int64_t elements;
     enum dtype dtype; /* F32, or the block-quantised type that it is kept in */
     int64_t offset;   /* in the flat arrays, or bytes in the quantised one */
+    int64_t gradient; /* in the flat arrays of what is trained; -1: it is frozen */
     enum param_role role;
-    int layer; /* -1: none */
-    bool trainable;
+    int layer;  /* -1: none */
     bool decay; /* weight decay group: matrices and embeddings yes, biases and norms no */
 };
 
@@ -54,6 +55,7 @@ struct param_table {
     int64_t count;
     int64_t elements;  /* of the flat arrays, padding included */
     int64_t quantised; /* bytes of the quantised array */
+    int64_t trained;   /* elements of the flat arrays of what is trained, padding included */
 };
 
 enum err param_table_build(struct errctx *e, const struct model_config *c,
@@ -61,6 +63,10 @@ enum err param_table_build(struct errctx *e, const struct model_config *c,
 /* Keeps parameter i in types[i] where that is block-quantised: it leaves the flat arrays. */
 enum err param_table_keep(struct errctx *e, struct param_table *t,
                           const enum dtype *types) MUST_USE;
+/* Trains those for which `trains` says so, of those that are kept in F32 (NULL: all), and freezes
+ * the others. A new table trains all. */
+typedef bool param_choice(const void *ctx, const struct param *p);
+void param_table_train(struct param_table *t, param_choice *trains, const void *ctx);
 void param_table_fini(struct param_table *t);
 /* NULL when absent. */
 const struct param *param_table_find(const struct param_table *t, const char *name);

@@ -119,6 +119,7 @@ struct model {
     const struct batch *batch;
     double dropout;
     bool head_done; /* the gradient of the stream is there */
+    int64_t lowest; /* block that the backward pass ends with; -1: with the embeddings */
 
     /* host side of the head, [tokens] each; pieces [tokens + 1] */
     int32_t *index, *back, *target;

@@ -158,15 +158,17 @@ enum err model_backward(struct errctx *e, struct model *m, const struct batch *b
     const struct mat dx = mat_rows(m->work.slots[MODEL_DX], DTYPE_F32, m->c.width);
     if (m->batch != b || !m->head_done)
         return err_set(e, ERR_USAGE, "BUG: a backward pass without its loss");
-    for (int64_t l = m->c.layers - 1; l >= 0; l--) {
+    for (int64_t l = m->c.layers - 1; l >= 0 && l >= m->lowest; l--) {
         const struct buf *s = m->work.buffers[l].backward;
         enter(m, PART_BACKWARD, l);
         if (m->use.recompute) block_again(p, &m->blocks[l], s, stream(m, l));
         block_backward(p, &m->blocks[l], s, stream(m, l), dx);
     }
-    enter(m, PART_TABLES, 0);
-    TRY(find_rows(e, m, b));
-    embed_tokens_backward(m, p, m->work.slots, dx);
+    if (m->lowest < 0) {
+        enter(m, PART_TABLES, 0);
+        TRY(find_rows(e, m, b));
+        embed_tokens_backward(m, p, m->work.slots, dx);
+    }
     m->k->sync(m->k);
     m->batch = NULL; /* the gates' places hold gradients now */
     return ERR_OK;

@@ -78,15 +78,16 @@ static enum err runs_build(struct errctx *e, struct adamw *o, const struct param
     TRY(mem_new(e, &o->runs, (size_t)table->count, sizeof *o->runs, "runs of parameters"));
     for (int64_t i = 0; i < table->count; i++) {
         const struct param *p = &table->items[i];
-        if (!p->trainable) continue;
+        if (p->gradient < 0) continue;
         struct adamw_run *last = o->runs_count ? &o->runs[o->runs_count - 1] : NULL;
-        int64_t before = i > 0 ? table->items[i - 1].offset + table->items[i - 1].elements : 0;
-        bool touches = last && table->items[i - 1].trainable &&
-                       last->offset + last->elements == before && last->decay == p->decay;
+        const struct param *before = i > 0 ? &table->items[i - 1] : NULL;
+        bool touches = last && before->gradient >= 0 && last->decay == p->decay &&
+                       p->offset - last->offset == p->gradient - last->gradient;
         if (touches)
             last->elements = p->offset + p->elements - last->offset;
         else
-            o->runs[o->runs_count++] = (struct adamw_run){p->offset, p->elements, p->decay};
+            o->runs[o->runs_count++] =
+                (struct adamw_run){p->offset, p->gradient, p->elements, p->decay};
     }
     return ERR_OK;
 }
@@ -96,7 +97,7 @@ enum err adamw_init(struct errctx *e, struct adamw *o, const struct adamw_cfg *c
     const struct param_table *table = model_params(m);
     size_t bytes;
     *o = (struct adamw){.cfg = *cfg, .kernels = model_kernels(m)};
-    if (!size_mul((size_t)table->elements, sizeof(float), &bytes))
+    if (!size_mul((size_t)table->trained, sizeof(float), &bytes))
         return err_memory(e, "the optimiser's moments", UINT64_MAX);
     enum err r = runs_build(e, o, table);
     if (r == ERR_OK) r = o->kernels->alloc(o->kernels, e, bytes, &o->m);
@@ -113,16 +114,23 @@ void adamw_fini(struct adamw *o)
     *o = (struct adamw){0};
 }
 
-static struct buf run_of(struct buf flat, const struct adamw_run *run, size_t size)
+/* The run in an array of the weights, and in one of the gradients. */
+static struct buf weights_of(struct buf flat, const struct adamw_run *run, size_t size)
 {
     return buf_at(flat, (size_t)run->offset * size, (size_t)run->elements * size);
+}
+
+static struct buf gradients_of(struct buf flat, const struct adamw_run *run)
+{
+    return buf_at(flat, (size_t)run->gradient * sizeof(float),
+                  (size_t)run->elements * sizeof(float));
 }
 
 double adamw_norm(const struct adamw *o, const struct model *m)
 {
     double sum = 0;
     for (int64_t i = 0; i < o->runs_count; i++) {
-        struct buf g = run_of(model_gradients(m), &o->runs[i], sizeof(float));
+        struct buf g = gradients_of(model_gradients(m), &o->runs[i]);
         sum += o->kernels->sumsq(o->kernels, o->runs[i].elements, g);
     }
     return sqrt(sum);
@@ -141,8 +149,34 @@ void adamw_step(struct adamw *o, struct model *m, int64_t t, double rate, double
                                .step = t,
                                .correct = o->cfg.bias_correction,
                                .scale = (float)scale};
-        o->kernels->adamw(o->kernels, run->elements, &a, run_of(model_weights(m), run, 4),
-                          run_of(model_gradients(m), run, 4), run_of(o->m, run, 4),
-                          run_of(o->v, run, 4), buf_present(w16) ? run_of(w16, run, 2) : none);
+        o->kernels->adamw(
+            o->kernels, run->elements, &a, weights_of(model_weights(m), run, sizeof(float)),
+            gradients_of(model_gradients(m), run), gradients_of(o->m, run), gradients_of(o->v, run),
+            buf_present(w16) ? weights_of(w16, run, 2) : none);
     }
+}
+
+enum err adamw_keep_new(struct errctx *e, const struct adamw *o, struct buf *out)
+{
+    return o->kernels->alloc(o->kernels, e, o->m.bytes, out);
+}
+
+void adamw_keep(const struct adamw *o, const struct model *m, struct buf kept)
+{
+    struct kernels *k = o->kernels;
+    for (int64_t i = 0; i < o->runs_count; i++) {
+        const struct buf from = weights_of(model_weights(m), &o->runs[i], sizeof(float));
+        k->upload(k, gradients_of(kept, &o->runs[i]), k->map(k, from), from.bytes);
+    }
+}
+
+void adamw_put_back(const struct adamw *o, struct model *m, struct buf kept)
+{
+    struct kernels *k = o->kernels;
+    for (int64_t i = 0; i < o->runs_count; i++) {
+        const struct buf from = gradients_of(kept, &o->runs[i]);
+        k->upload(k, weights_of(model_weights(m), &o->runs[i], sizeof(float)), k->map(k, from),
+                  from.bytes);
+    }
+    model_refresh(m);
 }

@@ -47,9 +47,9 @@ double schedule_rate(const struct adamw_cfg *c, int64_t t, int64_t horizon);
 struct adamw {
     struct adamw_cfg cfg;
     struct kernels *kernels;
-    struct buf m, v;   /* F32, laid out as the model's weights */
-    struct adamw_run { /* parameters side by side that are treated alike */
-        int64_t offset, elements;
+    struct buf m, v;                        /* F32, laid out as the model's gradients */
+    struct adamw_run {                      /* parameters side by side that are treated alike */
+        int64_t offset, gradient, elements; /* in the weights, in the gradients */
         bool decay;
     } * runs;
     int64_t runs_count;
@@ -63,6 +63,11 @@ void adamw_fini(struct adamw *o);
 double adamw_norm(const struct adamw *o, const struct model *m);
 /* Step t: updates weights and moments from gradient * scale at this rate. */
 void adamw_step(struct adamw *o, struct model *m, int64_t t, double rate, double scale);
+/* A copy of the weights that are trained, as they are at a time: laid out as the moments. Freed by
+ * the caller. */
+enum err adamw_keep_new(struct errctx *e, const struct adamw *o, struct buf *out) MUST_USE;
+void adamw_keep(const struct adamw *o, const struct model *m, struct buf kept);
+void adamw_put_back(const struct adamw *o, struct model *m, struct buf kept);
 /* min(1, clip / (norm + 1e-6)); 1 without clipping. */
 double adamw_clip(const struct adamw_cfg *c, double norm);
 

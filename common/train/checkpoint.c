@@ -146,7 +146,7 @@ static enum err set_map(struct errctx *e, struct mp_value *meta, const char *key
 /* ---- tensors ---- */
 
 static const char *const families[] = {"weights", "mean", "square", "best"};
-enum { FAMILIES = sizeof families / sizeof families[0] };
+enum { FAMILY_WEIGHTS, FAMILIES = sizeof families / sizeof families[0] };
 
 static struct buf family_buf(const struct checkpoint *c, int family)
 {
@@ -156,7 +156,8 @@ static struct buf family_buf(const struct checkpoint *c, int family)
 
 static struct buf param_buf(const struct checkpoint *c, int family, const struct param *p)
 {
-    return buf_at(family_buf(c, family), (size_t)p->offset * 4, (size_t)p->elements * 4);
+    const int64_t at = family == FAMILY_WEIGHTS ? p->offset : p->gradient;
+    return buf_at(family_buf(c, family), (size_t)at * 4, (size_t)p->elements * 4);
 }
 
 static enum err begin_make(struct errctx *e, const struct checkpoint *c,
@@ -175,6 +176,7 @@ static enum err begin_make(struct errctx *e, const struct checkpoint *c,
         for (int64_t i = 0; buf_present(family_buf(c, f)) && i < table->count; i++) {
             const struct param *p = &table->items[i];
             char name[96];
+            if (p->gradient < 0) continue;
             snprintf(name, sizeof name, "%s.%s", families[f], p->name);
             TRY(stream_begin_tensor(e, b, name, DTYPE_F32, p->dims, p->shape));
         }
@@ -189,6 +191,7 @@ static enum err tensors_write(struct errctx *e, const struct checkpoint *c, stru
     for (int f = 0; f < FAMILIES; f++)
         for (int64_t i = 0; buf_present(family_buf(c, f)) && i < table->count; i++) {
             const struct param *p = &table->items[i];
+            if (p->gradient < 0) continue;
             TRY(stream_writer_tensor(e, w, tensor++, k->map(k, param_buf(c, f, p)), p->elements));
         }
     return ERR_OK;
@@ -285,6 +288,17 @@ static enum err check_begin(struct errctx *e, const struct checkpoint *c,
     return r;
 }
 
+/* Tensor `tensor` of the stream, as begin_make lists them. */
+static struct buf tensor_buf(const struct checkpoint *c, int64_t tensor)
+{
+    const struct param_table *table = model_params(c->model);
+    int64_t trained = 0, i = 0;
+    for (int64_t j = 0; j < table->count; j++) trained += table->items[j].gradient >= 0;
+    for (int64_t nth = tensor % trained; table->items[i].gradient < 0 || nth-- > 0; i++)
+        ;
+    return param_buf(c, (int)(tensor / trained), &table->items[i]);
+}
+
 /* A sum with a number that is none would come to the weights unseen. */
 static enum err check_finite(struct errctx *e, const struct checkpoint *c,
                              const struct stream_field *f, const float *x,
@@ -300,7 +314,6 @@ static enum err check_finite(struct errctx *e, const struct checkpoint *c,
 
 static enum err tensors_read(struct errctx *e, struct checkpoint *c, struct stream_reader *r)
 {
-    const struct param_table *table = model_params(c->model);
     struct kernels *k = model_kernels(c->model);
     for (;;) {
         enum stream_event event;
@@ -308,8 +321,7 @@ static enum err tensors_read(struct errctx *e, struct checkpoint *c, struct stre
         struct stream_tensor_piece piece;
         TRY(stream_reader_next(e, r, &event, &rows, &piece));
         if (event == STREAM_EVENT_END) return ERR_OK;
-        const struct param *p = &table->items[piece.tensor % table->count];
-        struct buf to = param_buf(c, (int)(piece.tensor / table->count), p);
+        struct buf to = tensor_buf(c, piece.tensor);
         to = buf_at(to, (size_t)piece.first * 4, piece.bytes);
         k->upload(k, to, piece.data, piece.bytes);
         TRY(check_finite(e, c, &stream_reader_begin(r)->tensors[piece.tensor], k->map(k, to),

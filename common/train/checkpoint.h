@@ -7,8 +7,8 @@
  *         "version"  of graft: another one may compute something else
  *         "mode", "cpu"  numeric mode and CPU type: on others the bytes would differ
  *         "model", "val"  content ids of the start model and of the validation stream
- *   tensors, F32, shaped as the parameters: weights.NAME, mean.NAME, square.NAME (AdamW's moments),
- *         best.NAME (with --keep-best: the weights of the best validation)
+ *   tensors, F32, shaped as the parameters that are trained: weights.NAME, mean.NAME, square.NAME
+ *         (AdamW's moments), best.NAME (with --keep-best: the weights of the best validation)
  *
  * It needs no state of random numbers: they are functions of step and row. Written whole or not at
  * all: the old one stays until the new one is in place. */

@@ -178,11 +178,6 @@ static enum err make_step(struct errctx *e, struct trainer *t, const struct pass
 
 /* ---- between steps ---- */
 
-static void copy_weights(struct trainer *t, struct buf from, struct buf to)
-{
-    t->k->upload(t->k, to, t->k->map(t->k, from), from.bytes);
-}
-
 static enum err judge(struct errctx *e, struct trainer *t, double *loss, bool *best)
 {
     struct evaluate_result r;
@@ -206,7 +201,7 @@ static enum err validate(struct errctx *e, struct trainer *t)
     if (best) {
         t->s.val_best = loss;
         t->s.val_best_step = t->s.step;
-        if (t->cfg->keep_best) copy_weights(t, model_weights(t->m), t->best);
+        if (t->cfg->keep_best) adamw_keep(&t->adamw, t->m, t->best);
     }
     t->s.stopped_early = t->cfg->patience > 0 && t->s.val_worse >= t->cfg->patience;
     return ERR_OK;
@@ -295,10 +290,7 @@ static enum err conclude(struct errctx *e, struct trainer *t)
             t->s.val_best_step = t->s.step;
         }
     }
-    if (t->cfg->keep_best && !last_is_best) {
-        copy_weights(t, t->best, model_weights(t->m));
-        model_refresh(t->m);
-    }
+    if (t->cfg->keep_best && !last_is_best) adamw_put_back(&t->adamw, t->m, t->best);
     return feed_drain(e, &t->feed, !t->cfg->drain);
 }
 
@@ -352,7 +344,7 @@ static enum err open_parts(struct errctx *e, struct trainer *t)
     t->limit = trainer_micro_limit(cfg, c->context, trainer_input_length(t->job->input->begin));
     TRY(batch_init(e, &t->batch, batch_padded(t->limit, cfg->grain, t->limit), t->limit));
     TRY(adamw_init(e, &t->adamw, t->job->adamw, t->m));
-    if (cfg->keep_best) TRY(t->k->alloc(t->k, e, model_weights(t->m).bytes, &t->best));
+    if (cfg->keep_best) TRY(adamw_keep_new(e, &t->adamw, &t->best));
     if (cfg->snapshots) TRY(snapshots_parse(e, cfg->snapshots, &t->snapshots));
     if (!cfg->val) return ERR_OK;
     struct evaluate_cfg judge = EVALUATE_CFG;

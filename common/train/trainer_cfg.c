@@ -183,13 +183,13 @@ void trainer_use(const struct trainer_cfg *cfg, int64_t context, int64_t length,
                  struct model_use *use)
 {
     int64_t most = trainer_micro_limit(cfg, context, length);
-    *use = (struct model_use){.dtype = dtype,
-                              .training = true,
-                              .recompute = cfg->recompute,
-                              .tokens = batch_padded(most, cfg->grain, most),
-                              .learned = cfg->batch_tokens > most ? cfg->batch_tokens : most,
-                              .dropout = cfg->dropout,
-                              .seed = (uint64_t)cfg->seed};
+    use->dtype = dtype;
+    use->training = true;
+    use->recompute = cfg->recompute;
+    use->tokens = batch_padded(most, cfg->grain, most);
+    use->learned = cfg->batch_tokens > most ? cfg->batch_tokens : most;
+    use->dropout = cfg->dropout;
+    use->seed = (uint64_t)cfg->seed;
 }
 
 /* What the trainer itself allocates. */
@@ -198,7 +198,7 @@ static enum err plan_state(struct errctx *e, const struct trainer_cfg *cfg,
 {
     struct param_table table;
     TRY(param_table_build(e, model, &table));
-    uint64_t flat = (uint64_t)table.elements * sizeof(float);
+    uint64_t flat = (uint64_t)table.trained * sizeof(float);
     param_table_fini(&table);
     TRY(plan_add(e, plan, "optimiser: mean and square of the gradient", 2 * flat, false));
     return cfg->keep_best ? plan_add(e, plan, "best weights so far", flat, false) : ERR_OK;
@@ -208,7 +208,7 @@ enum err trainer_plan(struct errctx *e, const struct trainer_cfg *cfg,
                       const struct model_config *model, enum dtype dtype, int threads,
                       struct plan *plan)
 {
-    struct model_use use;
+    struct model_use use = {0};
     trainer_use(cfg, model->context, 0, dtype, &use);
     TRY(model_plan(e, model, &use, threads, plan));
     if (plan_state(e, cfg, model, plan) != ERR_OK) plan_fini(plan);
