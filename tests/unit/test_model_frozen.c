@@ -77,8 +77,8 @@ static void assert_step(struct model *m, const char *trains)
     adamw_step(&o, m, 1, 0.1, 1);
     for (int64_t i = 0; i < table->count; i++) {
         const struct param *p = &table->items[i];
-        const bool same = memcmp(before + p->offset, w + p->offset,
-                                 (size_t)p->elements * sizeof(float)) == 0;
+        const bool same =
+            memcmp(before + p->offset, w + p->offset, (size_t)p->elements * sizeof(float)) == 0;
         assert_int_equal(same, strstr(p->name, trains) == NULL);
     }
     adamw_put_back(&o, m, kept);
@@ -103,8 +103,8 @@ static void frozen(const char *arch, const char *trains, enum dtype dtype)
 
 static void each_place(void **state)
 {
-    static const char *const places[] = {"layers.1.", "layers.0.attention.qkv", "mlp.down",
-                                         "norm",      "embed.",                 "embed.tokens"};
+    static const char *const places[] = {
+        "layers.1.", "layers.0.attention.qkv", "mlp.down", "norm", "embed.", "embed.tokens"};
     (void)state;
     for (size_t a = 0; a < ARRAY_LEN(support_archs); a++)
         for (size_t i = 0; i < ARRAY_LEN(places); i++)
