@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/labels.h"
+
 /* What must fit in one record beside the rest: the fixed cells of a row. */
 enum { FIXED_LIMIT = 1 << 20 };
 
@@ -183,8 +185,10 @@ static enum err match_meta(struct errctx *e, const struct mp_value *a, const cha
         const struct mp_value *other = mp_get(b, key);
         if (!other)
             return err_set(e, ERR_INPUT, "'%s' stands in '%s', not in '%s'", key, a_name, b_name);
-        if (!mp_equal(&a->as.list.items[i + 1], other))
-            return err_set(e, ERR_INPUT, "'%s' differs between '%s' and '%s'", key, a_name, b_name);
+        if (mp_equal(&a->as.list.items[i + 1], other)) continue;
+        /* of classes the one that differs, of which there may be thousands */
+        if (strcmp(key, "labels") == 0) TRY(labels_match(e, a, a_name, b, b_name));
+        return err_set(e, ERR_INPUT, "'%s' differs between '%s' and '%s'", key, a_name, b_name);
     }
     return ERR_OK;
 }
