@@ -83,7 +83,7 @@ static enum err print_plan(struct errctx *e, struct kernels *k)
     TRY(model_load_config(e, k, opts.model, &config));
     TRY(model_plan_file(e, k, opts.model, &use, common_thread_count(&opts.common), &plan));
     enum err r =
-        decoder_plan(e, &config, use.dtype, opts.generate.batch,
+        decoder_plan(e, &config, &use, opts.generate.batch,
                      opts.generate.context ? opts.generate.context : config.context, &plan);
     if (r == ERR_OK) plan_print(&plan, stdout);
     plan_fini(&plan);

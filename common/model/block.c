@@ -40,6 +40,8 @@ static const struct slot {
     [SLOT_BRANCH2_MEAN] = {"norm statistics", 6, 6, 0},
     [SLOT_BRANCH2_RSTD] = {"norm statistics", 6, 6, 0},
     [SLOT_SUM] = {"stream after the MLP", 6, 7, 0},
+    [SLOT_LOW] = {"low-rank products", 1, 6, -1},
+    [SLOT_LOW_DROPPED] = {"input of low-rank products", 1, 6, -1},
     [SLOT_B_STREAM] = {"gradient of the inner stream", 0, 8, -1},
     [SLOT_B_NORM] = {"gradient of a branch before its norm", 0, 5, -1},
     [SLOT_B_BRANCH] = {"gradient of a branch", 0, 5, -1},
@@ -49,11 +51,33 @@ static const struct slot {
     [SLOT_B_DATT] = {"gradient of attention output", 5, 6, -1},
     [SLOT_B_DQKV] = {"gradient of qkv", 6, 7, -1},
     [SLOT_B_DELTA] = {"attention delta", 6, 6, -1},
+    [SLOT_B_LOW] = {"low-rank products, again", 1, 8, -1},
+    [SLOT_B_DLOW] = {"gradient of low-rank products", 1, 8, -1},
+    [SLOT_B_LOW_DROPPED] = {"input of low-rank products", 1, 8, -1},
 };
 
 static int64_t qkv_columns(const struct model_config *c)
 {
     return (c->heads + 2 * c->kv_heads) * c->head_size;
+}
+
+/* Of the layer's matrices the largest sum of ranks, and the most that a part reads. */
+static int64_t most_low(const struct block_memory *m)
+{
+    int64_t most = 0;
+    for (int i = 0; i < MATRIX_COUNT; i++) {
+        const int64_t rank = adapter_rank(m->adapter, m->config, m->layer, (enum adapter_matrix)i);
+        if (rank > most) most = rank;
+    }
+    return most;
+}
+
+static int64_t most_low_dropped(const struct block_memory *m)
+{
+    const struct model_config *c = m->config;
+    const int64_t att = c->heads * c->head_size, most = att > c->width ? att : c->width;
+    if (!m->training || most_low(m) == 0 || !(m->adapter->dropout > 0)) return 0;
+    return c->mlp > most ? c->mlp : most;
 }
 
 /* Columns of a slot (0: such a block has none) and their type. */
@@ -125,6 +149,13 @@ static int64_t slot_columns(const struct block_memory *m, enum block_slot s, enu
         return c->width;
     case SLOT_B_DNORMED:
         return c->norm_post ? 0 : c->width;
+    case SLOT_LOW:
+    case SLOT_B_LOW:
+    case SLOT_B_DLOW:
+        return most_low(m);
+    case SLOT_LOW_DROPPED:
+    case SLOT_B_LOW_DROPPED:
+        return most_low_dropped(m);
     case SLOT_COUNT:
         break;
     }
@@ -175,14 +206,6 @@ static struct mat slot_mat(const struct pass *p, const struct buf *s, enum block
     enum dtype t;
     const int64_t columns = slot_columns(&m, slot, &t);
     return mat_rows(s[slot], t, columns);
-}
-
-/* The columns from `first` on. */
-static struct mat mat_columns(struct mat m, int64_t first)
-{
-    const size_t skip = (size_t)first * dtype_size(m.dtype);
-    m.buf = buf_at(m.buf, skip, m.buf.bytes - skip);
-    return m;
 }
 
 static struct mat mat_from_row(struct mat m, int64_t row)
@@ -240,13 +263,59 @@ static void zero_padding(const struct pass *p, struct mat m)
     }
 }
 
-static void product(const struct pass *p, const struct linear *l, struct mat x, struct mat y,
-                    enum activation act, struct mat before, struct mat residual)
+/* Lanes of dropout before low-rank parts: far from those of the branches. */
+enum { LOW_PLACES = 2048 };
+
+/* Where the low-rank parts beside l compute. Which of the block's matrices l is decides the lane of
+ * their dropout. */
+struct low {
+    struct lora_work work;
+    struct dropout_args dropout;
+};
+
+static const struct lora_work *low_of(const struct pass *p, const struct block *b,
+                                      const struct linear *l, const struct buf *s, bool backward,
+                                      struct low *out)
 {
+    const struct linear *const matrices[] = {&b->qkv, &b->out, &b->up, &b->down};
+    uint32_t place = LOW_PLACES + 4 * (uint32_t)b->layer;
+    int64_t rank = 0;
+    if (l->lora_count == 0) return NULL;
+    for (int64_t i = 0; i < l->lora_count; i++) rank += l->lora[i].rank;
+    for (uint32_t i = 0; i < ARRAY_LEN(matrices); i++)
+        if (l == matrices[i]) place += i;
+    out->dropout = (struct dropout_args){.p = p->lora_dropout,
+                                         .key = p->key,
+                                         .step = p->step,
+                                         .lane = place << 20,
+                                         .ordinal = p->ordinal,
+                                         .position = p->position};
+    out->work = (struct lora_work){
+        .low = mat_rows(s[backward ? SLOT_B_LOW : SLOT_LOW], p->dtype, rank),
+        .dropped = mat_rows(s[backward ? SLOT_B_LOW_DROPPED : SLOT_LOW_DROPPED], p->dtype, l->in),
+        .dropout = p->lora_dropout > 0 ? &out->dropout : NULL};
+    if (backward) out->work.dlow = mat_rows(s[SLOT_B_DLOW], p->dtype, rank);
+    return &out->work;
+}
+
+static void product(const struct pass *p, const struct block *b, const struct linear *l,
+                    const struct buf *s, struct mat x, struct mat y, enum activation act,
+                    struct mat before, struct mat residual)
+{
+    struct low low;
+    const struct lora_work *w = low_of(p, b, l, s, false, &low);
     if (p->skinny)
-        linear_decode(p->k, l, p->N, x, y, act, residual);
+        linear_decode(p->k, l, p->N, x, y, act, residual, w);
     else
-        linear_forward(p->k, l, p->N, p->grains, x, y, act, before, residual);
+        linear_forward(p->k, l, p->N, p->grains, x, y, act, before, residual, w);
+}
+
+static void product_backward(const struct pass *p, const struct block *b, const struct linear *l,
+                             const struct buf *s, struct mat x, struct mat dy, struct mat dx,
+                             struct mat residual)
+{
+    struct low low;
+    linear_backward(p->k, l, p->N, p->grains, x, dy, dx, residual, low_of(p, b, l, s, true, &low));
 }
 
 /* The norm of a branch, and where what it reads and its statistics are kept. */
@@ -267,19 +336,19 @@ static struct branch_norm mlp_norm(const struct block *b)
 }
 
 /* y = x + drop([norm](l(branch))); without y only what the backward pass wants is done. */
-static void join(const struct pass *p, const struct linear *l, uint32_t place,
-                 struct branch_norm norm, const struct buf *s, struct mat branch, struct mat x,
-                 struct mat y)
+static void join(const struct pass *p, const struct block *b, const struct linear *l,
+                 uint32_t place, struct branch_norm norm, const struct buf *s, struct mat branch,
+                 struct mat x, struct mat y)
 {
     const struct mat none = {0}, dropped = slot_mat(p, s, SLOT_DROPPED);
     const bool normed = p->config->norm_branch, wanted = buf_present(y.buf);
     if (!normed && !wanted) return;
     if (!normed && !(p->dropout > 0)) {
-        product(p, l, branch, y, ACT_NONE, none, x);
+        product(p, b, l, s, branch, y, ACT_NONE, none, x);
         return;
     }
     const struct mat raw = normed ? slot_mat(p, s, norm.raw) : dropped;
-    product(p, l, branch, raw, ACT_NONE, none, none);
+    product(p, b, l, s, branch, raw, ACT_NONE, none, none);
     if (normed) norm_apply(p, norm.norm, p->N, raw, dropped, s[norm.mean], s[norm.rstd]);
     if (!wanted) return;
     if (p->dropout > 0) dropout_apply(p, place, dropped, dropped);
@@ -395,7 +464,7 @@ static void attend(const struct pass *p, const struct block *b, const struct buf
                    struct mat cache)
 {
     const struct mat none = {0}, qkv = slot_mat(p, s, SLOT_QKV), raw = slot_mat(p, s, SLOT_RAW);
-    product(p, &b->qkv, x, p->config->qk_norm ? raw : qkv, ACT_NONE, none, none);
+    product(p, b, &b->qkv, s, x, p->config->qk_norm ? raw : qkv, ACT_NONE, none, none);
     if (p->config->qk_norm) norm_heads(p, b, s, raw, qkv);
     rotate(p, qkv, false);
     if (buf_present(cache.buf)) append_to_cache(p, qkv, cache);
@@ -412,10 +481,10 @@ static struct mat expand(const struct pass *p, const struct block *b, const stru
     const struct mat none = {0}, h = slot_mat(p, s, SLOT_H);
     const struct mat up = slot_mat(p, s, SLOT_UP);
     if (c->gated) {
-        product(p, &b->up, x, up, ACT_NONE, none, none);
+        product(p, b, &b->up, s, x, up, ACT_NONE, none, none);
         p->k->gate_forward(p->k, c->act, p->N, c->mlp, up, h);
     } else {
-        product(p, &b->up, x, h, c->act, up, none);
+        product(p, b, &b->up, s, x, h, c->act, up, none);
     }
     return h;
 }
@@ -438,18 +507,18 @@ static void run(const struct pass *p, const struct block *b, const struct buf *s
     if (!p->config->norm_post) {
         norm_apply(p, &b->norm1, p->N, x, normed1, s[SLOT_MEAN1], s[SLOT_RSTD1]);
         attend(p, b, s, normed1, cache);
-        join(p, &b->out, attention_place(b), attention_norm(b), s, att, x, mid);
+        join(p, b, &b->out, attention_place(b), attention_norm(b), s, att, x, mid);
         norm_apply(p, &b->norm2, p->N, p->config->parallel ? x : mid, normed2, s[SLOT_MEAN2],
                    s[SLOT_RSTD2]);
         const struct mat h = expand(p, b, s, normed2);
-        join(p, &b->down, mlp_place(b), mlp_norm(b), s, h, mid, y);
+        join(p, b, &b->down, mlp_place(b), mlp_norm(b), s, h, mid, y);
     } else {
         const struct mat x1 = slot_mat(p, s, SLOT_X1), sum = slot_mat(p, s, SLOT_SUM);
         attend(p, b, s, as_activation(p, x, normed1), cache);
-        join(p, &b->out, attention_place(b), attention_norm(b), s, att, x, mid);
+        join(p, b, &b->out, attention_place(b), attention_norm(b), s, att, x, mid);
         norm_apply(p, &b->norm1, p->N, mid, x1, s[SLOT_MEAN1], s[SLOT_RSTD1]);
         const struct mat h = expand(p, b, s, as_activation(p, x1, normed2));
-        join(p, &b->down, mlp_place(b), mlp_norm(b), s, h, x1, sum);
+        join(p, b, &b->down, mlp_place(b), mlp_norm(b), s, h, x1, sum);
         /* Again: only the statistics are wanted; x1 has been read. */
         norm_apply(p, &b->norm2, p->N, sum, again ? x1 : y, s[SLOT_MEAN2], s[SLOT_RSTD2]);
     }
@@ -492,14 +561,16 @@ static struct mat contract_backward(const struct pass *p, const struct block *b,
     const struct model_config *c = p->config;
     const struct mat none = {0}, up = slot_mat(p, s, SLOT_UP);
     const struct mat dh = slot_mat(p, s, SLOT_B_DH);
-    linear_backward_input(p->k, &b->down, p->N, p->grains, d, dh, none);
+    struct low low;
+    const struct lora_work *w = low_of(p, b, &b->down, s, true, &low);
+    linear_backward_input(p->k, &b->down, p->N, p->grains, d, dh, none, w);
     /* h once more, beside its gradient: each goes where the other came from. */
     const struct mat h = c->gated ? dh : up, dup = c->gated ? up : dh;
     if (c->gated)
         p->k->gate_backward(p->k, c->act, p->N, c->mlp, up, dh, dup, h);
     else
         p->k->act_backward(p->k, c->act, p->N, c->mlp, up, dh, dup, h);
-    linear_backward_weight(p->k, &b->down, p->N, p->grains, h, d);
+    linear_backward_weight(p->k, &b->down, p->N, p->grains, h, d, w);
     return dup;
 }
 
@@ -511,7 +582,7 @@ static struct mat attend_backward(const struct pass *p, const struct block *b, c
     const int64_t q = c->heads * c->head_size, kv = c->kv_heads * c->head_size;
     const struct mat none = {0}, datt = slot_mat(p, s, SLOT_B_DATT),
                      dqkv = slot_mat(p, s, SLOT_B_DQKV);
-    linear_backward(p->k, &b->out, p->N, p->grains, slot_mat(p, s, SLOT_ATT), d, datt, none);
+    product_backward(p, b, &b->out, s, slot_mat(p, s, SLOT_ATT), d, datt, none);
     const struct attention_args a = attention_of(p, b, s, none);
     zero_padding(p, dqkv);
     p->k->attention_backward(p->k, &a, datt, s[SLOT_B_DELTA], dqkv, mat_columns(dqkv, q),
@@ -533,7 +604,7 @@ void block_backward(const struct pass *p, const struct block *b, const struct bu
         const struct mat by_mlp = parallel ? slot_mat(p, s, SLOT_B_STREAM) : dx;
         d = contract_backward(p, b, s, branch_gradient(p, s, mlp_place(b), mlp_norm(b), dx));
         norm_apply(p, &b->norm2, p->N, from, normed, none.buf, none.buf);
-        linear_backward(p->k, &b->up, p->N, p->grains, normed, d, dnormed, none);
+        product_backward(p, b, &b->up, s, normed, d, dnormed, none);
         norm_apply_backward(p, &b->norm2, p->N, dnormed, from, s[SLOT_MEAN2], s[SLOT_RSTD2], by_mlp,
                             !parallel);
 
@@ -541,7 +612,7 @@ void block_backward(const struct pass *p, const struct block *b, const struct bu
                             branch_gradient(p, s, attention_place(b), attention_norm(b), dx));
         if (parallel) p->k->add(p->k, p->N, p->config->width, dx, by_mlp, dx);
         norm_apply(p, &b->norm1, p->N, x, normed, none.buf, none.buf);
-        linear_backward(p->k, &b->qkv, p->N, p->grains, normed, d, dnormed, none);
+        product_backward(p, b, &b->qkv, s, normed, d, dnormed, none);
         norm_apply_backward(p, &b->norm1, p->N, dnormed, x, s[SLOT_MEAN1], s[SLOT_RSTD1], dx, true);
     } else {
         const struct mat inner = slot_mat(p, s, SLOT_B_STREAM), sum = slot_mat(p, s, SLOT_SUM);
@@ -549,12 +620,12 @@ void block_backward(const struct pass *p, const struct block *b, const struct bu
                             false);
         d = contract_backward(p, b, s, branch_gradient(p, s, mlp_place(b), mlp_norm(b), inner));
         norm_apply(p, &b->norm1, p->N, mid, normed, none.buf, none.buf);
-        linear_backward(p->k, &b->up, p->N, p->grains, normed, d, dx, inner);
+        product_backward(p, b, &b->up, s, normed, d, dx, inner);
 
         norm_apply_backward(p, &b->norm1, p->N, dx, mid, s[SLOT_MEAN1], s[SLOT_RSTD1], inner,
                             false);
         d = attend_backward(p, b, s,
                             branch_gradient(p, s, attention_place(b), attention_norm(b), inner));
-        linear_backward(p->k, &b->qkv, p->N, p->grains, as_activation(p, x, normed), d, dx, inner);
+        product_backward(p, b, &b->qkv, s, as_activation(p, x, normed), d, dx, inner);
     }
 }

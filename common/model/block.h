@@ -63,6 +63,8 @@ enum block_slot {
     SLOT_BRANCH2_MEAN,
     SLOT_BRANCH2_RSTD,
     SLOT_SUM, /* post-norm only */
+    SLOT_LOW, /* low-rank parts; with an adapter only, as what they read after dropout */
+    SLOT_LOW_DROPPED,
     SLOT_FORWARD_COUNT,
     /* post-norm: gradient of mid and sum; parallel: of x by way of the MLP */
     SLOT_B_STREAM = SLOT_FORWARD_COUNT,
@@ -74,6 +76,9 @@ enum block_slot {
     SLOT_B_DATT,
     SLOT_B_DQKV,
     SLOT_B_DELTA,
+    SLOT_B_LOW, /* low-rank parts again, and their gradient */
+    SLOT_B_DLOW,
+    SLOT_B_LOW_DROPPED,
     SLOT_COUNT
 };
 
@@ -83,6 +88,8 @@ struct block_memory {
     enum dtype dtype;
     int64_t tokens;
     bool training, recompute, dropout;
+    const struct adapter *adapter; /* NULL: none */
+    int64_t layer;                 /* its parts beside which are meant */
 };
 
 /* Phases of a block: it declares lifetimes in first .. first + BLOCK_PHASES - 1 of forward and
@@ -123,7 +130,7 @@ struct pass {
     const int64_t *cache_row;
     /* Dropout, 0: none. Places: after the embeddings (lane 0), after `out` and after `down` of each
      * block. */
-    float dropout;
+    float dropout, lora_dropout; /* of the stream's branches; of what low-rank parts read */
     struct rng_key key;
     uint32_t step;
     struct buf ordinal; /* U32 [N] */

@@ -54,16 +54,19 @@ static enum err cache_bytes(struct errctx *e, const struct model_config *c, enum
     return ERR_OK;
 }
 
-static struct model_use decoder_use(enum dtype dtype, int64_t sequences, int64_t context)
+static struct model_use decoder_use(enum dtype dtype, const struct adapter *adapter,
+                                    int64_t sequences, int64_t context)
 {
-    return (struct model_use){.dtype = dtype, .tokens = pass_tokens(sequences, context)};
+    return (struct model_use){
+        .dtype = dtype, .tokens = pass_tokens(sequences, context), .adapter = adapter};
 }
 
 static enum err take_memory(struct errctx *e, struct decoder *d)
 {
     struct model *m = d->m;
     const size_t n = (size_t)d->tokens, B = (size_t)d->sequences;
-    const struct model_use use = decoder_use(m->use.dtype, d->sequences, d->context);
+    const struct model_use use =
+        decoder_use(m->use.dtype, m->use.adapter, d->sequences, d->context);
     size_t layer = 0, all = 0;
     TRY(cache_bytes(e, &m->c, use.dtype, d->sequences, d->context, &layer, &all));
     TRY(m->k->alloc(m->k, e, all, &d->cache));
@@ -127,13 +130,13 @@ int64_t decoder_length(const struct decoder *d, int64_t s)
     return d->length[s];
 }
 
-enum err decoder_plan(struct errctx *e, const struct model_config *c, enum dtype dtype,
+enum err decoder_plan(struct errctx *e, const struct model_config *c, const struct model_use *model,
                       int64_t sequences, int64_t context, struct plan *out)
 {
-    const struct model_use use = decoder_use(dtype, sequences, context);
+    const struct model_use use = decoder_use(model->dtype, model->adapter, sequences, context);
     struct layout l;
     size_t layer = 0, all = 0;
-    TRY(cache_bytes(e, c, dtype, sequences, context, &layer, &all));
+    TRY(cache_bytes(e, c, use.dtype, sequences, context, &layer, &all));
     TRY(layout_plan(e, c, &use, &l));
     if (plan_add(e, out, "cache of keys and values", all, false) == ERR_OK)
         (void)!plan_add(e, out, "memory of a decoding pass", l.arena.bytes, false);
@@ -261,7 +264,7 @@ static void logits_of(struct decoder *d, struct pass *p, int64_t first, int64_t 
     x = head_prepare(m, p, d->work.slots, n, (struct grid){0}, x);
     for (int64_t at = 0; at < n; at += most) {
         const int64_t part = n - at < most ? n - at : most;
-        linear_decode(k, &m->head, part, from_row(x, at), logits, ACT_NONE, none);
+        linear_decode(k, &m->head, part, from_row(x, at), logits, ACT_NONE, none, NULL);
         k->sync(k);
         k->download(k, logits.buf, out + at * m->c.vocab,
                     (size_t)part * (size_t)m->c.vocab * sizeof *out);

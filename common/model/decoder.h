@@ -13,7 +13,7 @@ enum err decoder_new(struct errctx *e, struct model *m, int64_t sequences, int64
                      struct decoder **out) MUST_USE;
 void decoder_free(struct decoder *d);
 /* Adds what decoder_new would allocate to a plan. */
-enum err decoder_plan(struct errctx *e, const struct model_config *c, enum dtype dtype,
+enum err decoder_plan(struct errctx *e, const struct model_config *c, const struct model_use *model,
                       int64_t sequences, int64_t context, struct plan *out) MUST_USE;
 /* Forgets sequence s. */
 void decoder_reset(struct decoder *d, int64_t s);

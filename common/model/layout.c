@@ -183,12 +183,13 @@ static enum err declare_slot(struct errctx *e, const struct model_config *c,
 static enum err declare_all(struct errctx *e, const struct model_config *c,
                             const struct model_use *use, struct layout *l)
 {
-    const struct block_memory memory = {.config = c,
-                                        .dtype = use->dtype,
-                                        .tokens = use->tokens,
-                                        .training = use->training,
-                                        .recompute = use->recompute,
-                                        .dropout = use->training && use->dropout > 0};
+    struct block_memory memory = {.config = c,
+                                  .dtype = use->dtype,
+                                  .tokens = use->tokens,
+                                  .training = use->training,
+                                  .recompute = use->recompute,
+                                  .dropout = use->training && use->dropout > 0,
+                                  .adapter = use->adapter};
     size_t stream;
     if (!size_mul((size_t)c->width * sizeof(float), (size_t)use->tokens, &stream))
         return err_memory(e, "the stream", UINT64_MAX);
@@ -200,6 +201,7 @@ static enum err declare_all(struct errctx *e, const struct model_config *c,
         TRY(arena_add(e, &l->arena, "stream", stream, i ? forward_phase(i - 1) + 6 : 0,
                       use->training ? backward + BLOCK_PHASES - 1 : forward + BLOCK_PHASES - 1,
                       &l->streams[i]));
+        memory.layer = i;
         TRY(block_declare(e, &memory, &l->arena, forward, backward, &l->blocks[i]));
     }
     return arena_plan(e, &l->arena);

@@ -53,9 +53,9 @@ struct mat head_prepare(const struct model *m, const struct pass *p, const struc
     const struct mat acted = activation(m, slots, MODEL_ACTED),
                      normed = activation(m, slots, MODEL_NORMED);
     if (p->skinny)
-        linear_decode(p->k, &m->dense, n, x, acted, m->c.act, none);
+        linear_decode(p->k, &m->dense, n, x, acted, m->c.act, none, NULL);
     else
-        linear_forward(p->k, &m->dense, n, grains, x, acted, m->c.act, dense, none);
+        linear_forward(p->k, &m->dense, n, grains, x, acted, m->c.act, dense, none, NULL);
     norm_apply(p, &m->head_norm, n, acted, normed, slots[MODEL_HEAD_MEAN], slots[MODEL_HEAD_RSTD]);
     return normed;
 }
@@ -117,7 +117,7 @@ static void score(struct model *m, struct mat x, bool gradient, bool ranks)
         next = next_run(m, i, &grid);
         const int64_t at = m->piece[i], n = m->piece[next] - at;
         const struct mat part = rows_from(x, at);
-        linear_forward(k, &m->head, n, grid, part, logits, ACT_NONE, none, none);
+        linear_forward(k, &m->head, n, grid, part, logits, ACT_NONE, none, none, NULL);
         const struct cross_entropy_args a = {
             .N = n,
             .V = m->c.vocab,
@@ -131,7 +131,7 @@ static void score(struct model *m, struct mat x, bool gradient, bool ranks)
         k->cross_entropy(k, &a);
         if (gradient)
             linear_backward(k, &m->head, n, grid, part, dlogits,
-                            rows_from(activation(m, m->work.slots, MODEL_DSCORED), at), none);
+                            rows_from(activation(m, m->work.slots, MODEL_DSCORED), at), none, NULL);
     }
 }
 
@@ -152,7 +152,7 @@ static void head_backward(struct model *m, int64_t n)
         k->act_backward(k, m->c.act, n, C, activation(m, m->work.slots, MODEL_DENSE), dacted,
                         dacted, none);
         linear_backward(k, &m->dense, n, pieces, activation(m, m->work.slots, MODEL_SCORED), dacted,
-                        dscored, none);
+                        dscored, none, NULL);
     }
     const struct mat back = m->c.final_norm ? activation(m, m->work.slots, MODEL_DHIDDEN) : dx;
     k->gather(k, p->N, C, m->work.slots[MODEL_BACK], dscored, back);
@@ -243,7 +243,7 @@ enum err model_logits(struct errctx *e, struct model *m, const struct batch *b, 
         upload_numbers(m, MODEL_INDEX, m->index, padded);
         k->gather(k, padded, m->c.width, m->work.slots[MODEL_INDEX], model_hidden(m), scored);
         const struct mat x = head_prepare(m, &m->pass, m->work.slots, padded, grid, scored);
-        linear_forward(k, &m->head, padded, grid, x, logits, ACT_NONE, none, none);
+        linear_forward(k, &m->head, padded, grid, x, logits, ACT_NONE, none, none, NULL);
         k->sync(k);
         k->download(k, logits.buf, out + at * V, (size_t)part * (size_t)V * sizeof *out);
         cap_logits(m, part * V, out + at * V);

@@ -20,15 +20,22 @@ static struct buf part_of(struct buf flat, const struct param *p, size_t size)
     return buf_at(flat, (size_t)p->offset * size, (size_t)p->elements * size);
 }
 
+static const struct param *find_named(const struct model *m, int layer, const char *name)
+{
+    char full[96];
+    if (layer >= 0)
+        snprintf(full, sizeof full, "layers.%d.%s", layer, name);
+    else
+        snprintf(full, sizeof full, "%s", name);
+    return param_table_find(&m->params, full);
+}
+
 static const struct param *find(const struct model *m, int layer, const char *name,
                                 const char *kind)
 {
     char full[64];
-    if (layer >= 0)
-        snprintf(full, sizeof full, "layers.%d.%s.%s", layer, name, kind);
-    else
-        snprintf(full, sizeof full, "%s.%s", name, kind);
-    return param_table_find(&m->params, full);
+    snprintf(full, sizeof full, "%s.%s", name, kind);
+    return find_named(m, layer, full);
 }
 
 static struct buf gradient_of(const struct model *m, const struct param *p)
@@ -73,6 +80,56 @@ static struct linear bind_linear(const struct model *m, int layer, const char *n
                            .bias = part_of(m->weights, b, sizeof(float)),
                            .dweight = gradient_of(m, w),
                            .dbias = gradient_of(m, b)};
+}
+
+/* The parts beside one matrix, from `at` of m->lora on; returns where the next matrix's begin. */
+static int64_t bind_parts_of(struct model *m, int64_t layer, enum adapter_matrix matrix,
+                             struct linear *l, int64_t at)
+{
+    const struct adapter *a = m->use.adapter;
+    struct adapter_place place;
+    int64_t rows = 0, column = 0;
+    l->lora = m->lora + at;
+    for (int64_t i = 0; i < a->count; i++) {
+        const struct adapter_part *part = &a->parts[i];
+        char name[2][64];
+        if (part->layer != layer || !adapter_find(&m->c, part->target, &place) ||
+            place.matrix != matrix)
+            continue;
+        adapter_param_name(part, 'A', name[0]);
+        adapter_param_name(part, 'B', name[1]);
+        const struct param *A = find_named(m, (int)layer, name[0]),
+                           *B = find_named(m, (int)layer, name[1]);
+        struct lora new = {.rank = part->rank,
+                           .from = place.from,
+                           .out = place.out,
+                           .column = column,
+                           .scale = (float)part->scale,
+                           .A = matrix_of(m, A),
+                           .B = matrix_of(m, B),
+                           .dA = gradient_of(m, A),
+                           .dB = gradient_of(m, B)};
+        for (int64_t j = 0; j < l->lora_count; j++)
+            if (l->lora[j].from < new.from + new.out &&new.from < l->lora[j].from + l->lora[j].out)
+                new.again = true;
+        if (!new.again) rows += new.out;
+        column += new.rank;
+        m->lora[at + l->lora_count++] = new;
+    }
+    l->lora_whole = rows == l->out;
+    return at + l->lora_count;
+}
+
+static void bind_adapter(struct model *m)
+{
+    int64_t at = 0;
+    for (int64_t i = 0; m->use.adapter && i < m->c.layers; i++) {
+        struct block *b = &m->blocks[i];
+        at = bind_parts_of(m, i, MATRIX_QKV, &b->qkv, at);
+        at = bind_parts_of(m, i, MATRIX_OUT, &b->out, at);
+        at = bind_parts_of(m, i, MATRIX_UP, &b->up, at);
+        at = bind_parts_of(m, i, MATRIX_DOWN, &b->down, at);
+    }
 }
 
 /* How far down the backward pass must go: to the lowest block of which something is trained; -1:
@@ -122,6 +179,7 @@ static void bind_parts(struct model *m)
                                       .up = bind_linear(m, (int)l, "mlp.up"),
                                       .down = bind_linear(m, (int)l, "mlp.down"),
                                       .layer = (int)l};
+    bind_adapter(m);
 }
 
 /* ------------------------------------------------------------------ memory */
@@ -219,6 +277,8 @@ static enum err take_memory(struct errctx *e, struct model *m)
     TRY(workspace_new(e, k, &m->c, &m->use, &m->work));
     TRY(take_lists(e, m));
     TRY(mem_new(e, &m->blocks, (size_t)m->c.layers, sizeof *m->blocks, "model"));
+    if (m->use.adapter)
+        TRY(mem_new(e, &m->lora, (size_t)m->use.adapter->count, sizeof *m->lora, "adapter"));
     bind_parts(m);
     return ERR_OK;
 }
@@ -233,8 +293,8 @@ enum err model_new(struct errctx *e, struct kernels *k, const struct model_confi
     m->c = *c;
     m->use = *use;
     m->use.tokens = (use->tokens + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
-    m->dropout = use->training ? use->dropout : 0;
-    if (param_table_build(e, c, &m->params) != ERR_OK ||
+    model_set_dropout(m, true);
+    if (param_table_build_adapted(e, c, use->adapter, &m->params) != ERR_OK ||
         (types && param_table_keep(e, &m->params, types) != ERR_OK) ||
         take_memory(e, m) != ERR_OK) {
         model_free(m);
@@ -251,8 +311,9 @@ void model_free(struct model *m)
                                m->quantised, m->cosine,    m->lookup_ids, m->sine};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         if (buf_present(bufs[i])) m->k->free(m->k, bufs[i]);
-    void *const arrays[] = {m->blocks, m->zeros, m->index, m->back, m->target,     m->weight,
-                            m->loss,   m->rank,  m->piece, m->run,  m->lookup_row, m->looked_up};
+    void *const arrays[] = {m->blocks, m->lora,       m->zeros,    m->index, m->back,
+                            m->target, m->weight,     m->loss,     m->rank,  m->piece,
+                            m->run,    m->lookup_row, m->looked_up};
     for (size_t i = 0; i < ARRAY_LEN(arrays); i++) mem_free(arrays[i]);
     workspace_free(m->k, &m->work);
     param_table_fini(&m->params);
@@ -403,7 +464,7 @@ enum err model_plan_types(struct errctx *e, const struct model_config *c,
     struct model_use padded = *use;
     padded.tokens = (use->tokens + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
     *out = (struct plan){0};
-    TRY(param_table_build(e, c, &t));
+    TRY(param_table_build_adapted(e, c, use->adapter, &t));
     if (types && param_table_keep(e, &t, types) != ERR_OK) {
         param_table_fini(&t);
         return e->code;

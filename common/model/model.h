@@ -36,6 +36,7 @@ struct model_use {
      * ends where nothing below is trained. */
     param_choice *trains;
     const void *trains_ctx;
+    const struct adapter *adapter; /* beside the model's matrices; NULL: none. Borrowed */
 };
 
 struct model;
@@ -112,9 +113,9 @@ enum err model_backward(struct errctx *e, struct model *m, const struct batch *b
  * them in another order, and so in other bits. The sum apart has rows for the ids that occurred
  * alone.) The caller zeroes model_gradients for the next step. No-op without tied embeddings. */
 void model_finish_gradients(struct model *m);
-/* Dropout from the next forward on: 0 for validation, use.dropout for training. No-op when
- * use.dropout is 0. */
-void model_set_dropout(struct model *m, double p);
+/* Dropout, the adapter's included, from the next forward on: on for training, off for validation.
+ */
+void model_set_dropout(struct model *m, bool on);
 
 /* Hidden states (N, C) of the last forward. */
 struct mat model_hidden(const struct model *m);

@@ -53,7 +53,7 @@ static void put(struct builder *b, const char *name, int64_t rows, int64_t colum
     }
     p->elements = (int64_t)elements;
     p->offset = t->elements;
-    p->decay = role == PARAM_EMBEDDING || role == PARAM_MATRIX || role == PARAM_RESIDUAL_MATRIX;
+    p->decay = role != PARAM_BIAS && role != PARAM_NORM;
     t->elements = (int64_t)total;
     t->count++;
 }
@@ -82,7 +82,21 @@ static void put_linear(struct builder *b, const char *name, int64_t out, int64_t
     if (bias) put(b, full, out, 0, PARAM_BIAS);
 }
 
-enum err param_table_build(struct errctx *e, const struct model_config *c, struct param_table *t)
+static void put_part(struct builder *b, const struct model_config *c,
+                     const struct adapter_part *part)
+{
+    struct adapter_place place;
+    char name[64];
+    (void)adapter_find(c, part->target, &place);
+    b->layer = part->layer;
+    adapter_param_name(part, 'A', name);
+    put(b, name, part->rank, place.in, PARAM_LORA_A);
+    adapter_param_name(part, 'B', name);
+    put(b, name, place.out, part->rank, PARAM_LORA_B);
+}
+
+enum err param_table_build_adapted(struct errctx *e, const struct model_config *c,
+                                   const struct adapter *a, struct param_table *t)
 {
     struct builder b = {.e = e, .t = t, .layer = -1};
     const int64_t C = c->width, qkv = (c->heads + 2 * c->kv_heads) * c->head_size;
@@ -116,9 +130,16 @@ enum err param_table_build(struct errctx *e, const struct model_config *c, struc
     }
     if (!c->tied) put(&b, "head.weight", c->vocab, C, PARAM_EMBEDDING);
     if (c->mlm_head) put(&b, "head.bias", c->vocab, 0, PARAM_BIAS);
+    t->own = t->count;
+    for (int64_t i = 0; a && i < a->count; i++) put_part(&b, c, &a->parts[i]);
     param_table_train(t, NULL, NULL);
     if (e->code != ERR_OK) param_table_fini(t);
     return e->code;
+}
+
+enum err param_table_build(struct errctx *e, const struct model_config *c, struct param_table *t)
+{
+    return param_table_build_adapted(e, c, NULL, t);
 }
 
 enum err param_table_keep(struct errctx *e, struct param_table *t, const enum dtype *types)
@@ -127,7 +148,7 @@ enum err param_table_keep(struct errctx *e, struct param_table *t, const enum dt
     t->elements = 0;
     for (int64_t i = 0; i < t->count; i++) {
         struct param *p = &t->items[i];
-        if (!dtype_is_blocks(types[i])) {
+        if (i >= t->own || !dtype_is_blocks(types[i])) {
             p->offset = t->elements;
             t->elements += padded_elements(p);
             continue;
@@ -174,16 +195,28 @@ const struct param *param_table_find(const struct param_table *t, const char *na
 void param_init(const struct model_config *c, const struct param *p, uint64_t seed, float *out)
 {
     double std = c->init_std;
+    const struct rng_key key = rng_key_make(seed, RNG_INIT);
+    const uint64_t name = XXH3_64bits(p->name, strlen(p->name));
     if (p->role == PARAM_BIAS || p->role == PARAM_NORM) {
         const float start = p->role == PARAM_NORM && !c->norm_plus_one ? 1.0f : 0.0f;
         for (int64_t i = 0; i < p->elements; i++) out[i] = start;
         return;
     }
+    if (p->role == PARAM_LORA_B) {
+        memset(out, 0, (size_t)p->elements * sizeof *out);
+        return;
+    }
+    if (p->role == PARAM_LORA_A) {
+        const double reach = 1 / sqrt((double)p->shape[1]);
+        for (int64_t i = 0; i < p->elements; i++)
+            out[i] = (float)(reach * (2 * rng_uniform(key, (uint32_t)name, (uint32_t)(name >> 32),
+                                                      (uint32_t)i, (uint32_t)(i >> 32)) -
+                                      1));
+        return;
+    }
     /* The residual stream sums 2 L outputs: each starts smaller, so that the sum's variance does
      * not grow with L (Radford et al. 2019, section 2.3). */
     if (p->role == PARAM_RESIDUAL_MATRIX) std /= sqrt(2.0 * (double)c->layers);
-    const struct rng_key key = rng_key_make(seed, RNG_INIT);
-    const uint64_t name = XXH3_64bits(p->name, strlen(p->name));
     for (int64_t i = 0; i < p->elements; i += 4) {
         const uint64_t quad = (uint64_t)i / 4;
         const uint32_t counter[4] = {(uint32_t)name, (uint32_t)(name >> 32), (uint32_t)quad,

@@ -27,6 +27,7 @@
 #ifndef GRAFT_MODEL_PARAMS_H
 #define GRAFT_MODEL_PARAMS_H
 
+#include "common/model/adapter.h"
 #include "common/model/config.h"
 
 enum param_role {
@@ -34,7 +35,9 @@ enum param_role {
     PARAM_MATRIX,
     PARAM_RESIDUAL_MATRIX, /* out, down: scaled init */
     PARAM_BIAS,
-    PARAM_NORM
+    PARAM_NORM,
+    PARAM_LORA_A,
+    PARAM_LORA_B
 };
 
 struct param {
@@ -53,6 +56,7 @@ struct param {
 struct param_table {
     struct param *items;
     int64_t count;
+    int64_t own;       /* so many are the model's, those of adapters are behind them */
     int64_t elements;  /* of the flat arrays, padding included */
     int64_t quantised; /* bytes of the quantised array */
     int64_t trained;   /* elements of the flat arrays of what is trained, padding included */
@@ -60,7 +64,10 @@ struct param_table {
 
 enum err param_table_build(struct errctx *e, const struct model_config *c,
                            struct param_table *t) MUST_USE;
-/* Keeps parameter i in types[i] where that is block-quantised: it leaves the flat arrays. */
+/* The same with those of an adapter behind them (NULL: none). */
+enum err param_table_build_adapted(struct errctx *e, const struct model_config *c,
+                                   const struct adapter *a, struct param_table *t) MUST_USE;
+/* Keeps parameter i < own in types[i] where that is block-quantised: it leaves the flat arrays. */
 enum err param_table_keep(struct errctx *e, struct param_table *t,
                           const enum dtype *types) MUST_USE;
 /* Trains those for which `trains` says so, of those that are kept in F32 (NULL: all), and freezes
@@ -70,8 +77,8 @@ void param_table_train(struct param_table *t, param_choice *trains, const void *
 void param_table_fini(struct param_table *t);
 /* NULL when absent. */
 const struct param *param_table_find(const struct param_table *t, const char *name);
-/* N(0, init_std), residual matrices init_std / sqrt(2 layers), biases 0, norms 1. Numbers depend on
- * (seed, name, element). */
+/* N(0, init_std), residual matrices init_std / sqrt(2 layers), biases 0, norms 1; of adapters see
+ * adapter.h. Numbers depend on (seed, name, element). */
 void param_init(const struct model_config *c, const struct param *p, uint64_t seed, float *out);
 
 #endif

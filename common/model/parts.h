@@ -110,6 +110,7 @@ struct model {
     struct norm embed_norm, final_norm, head_norm;
     struct linear dense, head;
     struct block *blocks;
+    struct lora *lora; /* [use.adapter->count], by layer and matrix */
 
     struct workspace work;
     int32_t *zeros; /* [tokens]: q_offset of whole rows */
@@ -117,7 +118,7 @@ struct model {
     /* of the last forward */
     struct pass pass;
     const struct batch *batch;
-    double dropout;
+    double dropout, lora_dropout;
     bool head_done; /* the gradient of the stream is there */
     int64_t lowest; /* block that the backward pass ends with; -1: with the embeddings */
 

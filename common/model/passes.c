@@ -91,6 +91,7 @@ static enum err run_blocks(struct errctx *e, struct model *m, const struct batch
                             .q_offset = m->zeros,
                             .position = m->work.slots[MODEL_POSITION],
                             .dropout = (float)m->dropout,
+                            .lora_dropout = (float)m->lora_dropout,
                             .key = rng_key_make(m->use.seed, RNG_DROPOUT),
                             .step = step,
                             .ordinal = m->work.slots[MODEL_ORDINAL]};
@@ -186,7 +187,9 @@ void model_finish_gradients(struct model *m)
     m->lookup_used = 0;
 }
 
-void model_set_dropout(struct model *m, double p)
+void model_set_dropout(struct model *m, bool on)
 {
-    m->dropout = m->use.training && m->use.dropout > 0 ? p : 0;
+    on = on && m->use.training;
+    m->dropout = on ? m->use.dropout : 0;
+    m->lora_dropout = on && m->use.adapter ? m->use.adapter->dropout : 0;
 }

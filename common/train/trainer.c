@@ -181,9 +181,9 @@ static enum err make_step(struct errctx *e, struct trainer *t, const struct pass
 static enum err judge(struct errctx *e, struct trainer *t, double *loss, bool *best)
 {
     struct evaluate_result r;
-    model_set_dropout(t->m, 0);
+    model_set_dropout(t->m, false);
     TRY(validation_run(e, &t->val, &r));
-    model_set_dropout(t->m, t->cfg->dropout);
+    model_set_dropout(t->m, true);
     *loss = r.metric[METRIC_LOSS].value;
     *best = t->s.val_best_step < 0 || *loss < t->s.val_best;
     return trainlog_validation(e, &t->log, &t->s, &r, *best);

@@ -73,8 +73,8 @@ static void check(struct model *m, const struct batch *b, float matrix_step, dou
     free(g);
 }
 
-static void check_with_step(const struct model_config *c, double dropout, bool recompute,
-                            float step)
+static void check_adapted(const struct model_config *c, const struct adapter *adapter,
+                          double dropout, bool recompute, float step)
 {
     struct support s;
     struct batch b;
@@ -83,6 +83,7 @@ static void check_with_step(const struct model_config *c, double dropout, bool r
                                   .recompute = recompute,
                                   .tokens = 192,
                                   .dropout = dropout,
+                                  .adapter = adapter,
                                   .seed = 5};
     support_open(&s, "ref", 1);
     struct model *m = support_model(&s, c, &use);
@@ -91,6 +92,12 @@ static void check_with_step(const struct model_config *c, double dropout, bool r
     batch_fini(&b);
     model_free(m);
     support_close(&s);
+}
+
+static void check_with_step(const struct model_config *c, double dropout, bool recompute,
+                            float step)
+{
+    check_adapted(c, NULL, dropout, recompute, step);
 }
 
 static void check_config(const struct model_config *c, double dropout, bool recompute)
@@ -202,10 +209,46 @@ static void branches(void **state)
     check_with_step(&c, 0, false, 1e-4F);
 }
 
+/* Low-rank parts beside these targets of every layer but, of the second source, the first. */
+static void check_targets(const char *arch, const enum adapter_target *targets, size_t count,
+                          double dropout, bool recompute)
+{
+    struct errctx e = ERRCTX_INIT;
+    const struct model_config c = support_config(arch);
+    struct adapter a = {.dropout = dropout};
+    for (int source = 0; source < 2; source++)
+        for (int layer = source; layer < c.layers; layer++)
+            for (size_t i = 0; i < count; i++) {
+                const struct adapter_part part = {.source = source,
+                                                  .layer = layer,
+                                                  .target = targets[i],
+                                                  .rank = 2 + (int64_t)i,
+                                                  .scale = 0.7};
+                if (source == 0 || i % 2 == 0)
+                    assert_int_equal(adapter_add(&e, &a, &c, &part), ERR_OK);
+            }
+    check_adapted(&c, &a, dropout, recompute, 1e-3F);
+    adapter_fini(&a);
+}
+
+static void adapters(void **state)
+{
+    static const enum adapter_target fused[] = {TARGET_QKV, TARGET_OUT, TARGET_UP, TARGET_DOWN},
+                                     some[] = {TARGET_V, TARGET_Q, TARGET_GATE, TARGET_DOWN},
+                                     most[] = {TARGET_Q, TARGET_K, TARGET_V, TARGET_UP};
+    (void)state;
+    check_targets("gpt2", fused, ARRAY_LEN(fused), 0, false);
+    check_targets("llama", some, ARRAY_LEN(some), 0, true);
+    check_targets("llama", most, ARRAY_LEN(most), 0.3, false);
+    check_targets("bert", most, ARRAY_LEN(most), 0, false);
+    check_targets("bert", fused, ARRAY_LEN(fused), 0.3, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(gpt2),     cmocka_unit_test(llama),
                                        cmocka_unit_test(bert),     cmocka_unit_test(with_dropout),
-                                       cmocka_unit_test(mixtures), cmocka_unit_test(branches)};
+                                       cmocka_unit_test(mixtures), cmocka_unit_test(branches),
+                                       cmocka_unit_test(adapters)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

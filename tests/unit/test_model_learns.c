@@ -48,7 +48,7 @@ static void learn(const char *arch, enum dtype dtype, double dropout)
         k->adamw(k, n, &a, model_weights(m), model_gradients(m), mean, square, model_weights16(m));
         if (step == 1) first = last / b.scored;
     }
-    model_set_dropout(m, 0);
+    model_set_dropout(m, false);
     last = support_loss(m, &b, false) / b.scored;
     print_message("%s: %g -> %g\n", arch, first, last);
     assert_true(fabs(first - log(37)) < 0.2); /* small weights know nothing */
