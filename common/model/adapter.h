@@ -8,8 +8,10 @@
  * A part belongs to a target: all rows of one of the model's matrices, or those of them that are
  * another program's whole matrix (queries, keys and values are one matrix here). Its A and B are
  * parameters like all others, in the table behind those of the model:
- *     layers.L.attention.{qkv|q|k|v|out}.lora.{A|B},  layers.L.mlp.{gate_up|gate|up|down}.lora.{A|B}
- * (those of the second adapter of several with .lora1. and so on.) A begins as U(-1, 1) / sqrt(in), B as zero: the model begins as what it was, to the bit. */
+ *     layers.L.attention.{qkv|q|k|v|out}.lora.{A|B}
+ *     layers.L.mlp.{gate_up|gate|up|down}.lora.{A|B}
+ * (those of the second adapter of several with .lora1. and so on). A begins as U(-1, 1) / sqrt(in),
+ * B as zero: the model begins as what it was, to the bit. */
 #ifndef GRAFT_MODEL_ADAPTER_H
 #define GRAFT_MODEL_ADAPTER_H
 

@@ -3,8 +3,8 @@
  * backward; embeddings use its weight as a table. Frozen weights, adapters and quantised bases live
  * here and nowhere else.
  *
- * Beside W may stand low-rank parts (adapter.h): each adds scale (x A^T) B^T to its rows of y before
- * the activation. */
+ * Beside W may stand low-rank parts (adapter.h): each adds scale (x A^T) B^T to its columns of y,
+ * before the activation. */
 #ifndef GRAFT_MODEL_LINEAR_H
 #define GRAFT_MODEL_LINEAR_H
 
