@@ -5,11 +5,10 @@
  *     graft eval -m base.model data/val.tokens
  *
  * The arithmetic is common/judge/evaluate.c. */
-#include "common/flow/stage.h"
 #include "common/judge/evaluate.h"
 #include "common/judge/evaluate_print.h"
 #include "common/judge/require.h"
-#include "common/model/compute.h"
+#include "common/use/model_stage.h"
 
 struct opts {
     struct common common;
@@ -49,7 +48,7 @@ static enum err print(struct errctx *e, const struct stage *stage, const struct 
     return ERR_OK;
 }
 
-static enum err judge(struct errctx *e, struct stage *stage, struct evaluation *v)
+static enum err judge_all(struct errctx *e, struct stage *stage, struct evaluation *v)
 {
     struct evaluate_result result;
     for (bool more = true; more;) {
@@ -62,55 +61,31 @@ static enum err judge(struct errctx *e, struct stage *stage, struct evaluation *
     return requirements_check(e, &opts.require, &result);
 }
 
-static struct model_use use_of(void)
+static enum err judge(struct errctx *e, struct stage *stage, struct model *model)
 {
-    return (struct model_use){
-        .dtype = compute_dtype(&opts.compute), .fit = evaluate_fit, .fit_ctx = &opts.evaluate};
-}
-
-static enum err load_and_judge(struct errctx *e, struct stage *stage, struct kernels *k)
-{
-    const struct model_use use = use_of();
-    struct model *model;
     struct evaluation *v = NULL;
-    TRY(model_load(e, k, &stage->run, opts.model, &use, &model));
     enum err r = evaluation_new(e, model, &opts.objective, &opts.evaluate, &v);
-    if (r == ERR_OK) r = judge(e, stage, v);
+    if (r == ERR_OK) r = judge_all(e, stage, v);
     evaluation_free(v);
-    model_free(model);
     return r;
-}
-
-static enum err print_plan(struct errctx *e, struct kernels *k)
-{
-    const struct model_use use = use_of();
-    struct plan plan;
-    TRY(model_plan_file(e, k, opts.model, &use, common_thread_count(&opts.common), &plan));
-    plan_print(&plan, stdout);
-    plan_fini(&plan);
-    return ERR_OK;
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct compute compute;
-    struct stage stage;
+    const struct model_stage stage = {.common = &opts.common,
+                                      .compute = &opts.compute,
+                                      .model = opts.model,
+                                      .reads_tokens = true,
+                                      .fit = evaluate_fit,
+                                      .fit_ctx = &opts.evaluate,
+                                      .work = judge};
     objective_note_given(&opts.objective, sets);
     opts.evaluate.seed = opts.common.seed;
     TRY(requirements_parse(e, &opts.require));
     if (opts.evaluate.bootstrap == 0 && opts_given(sets, "confidence"))
         return err_set(e, ERR_USAGE, "--confidence has no use: --bootstrap 0 makes no intervals");
     TRY(common_check_overwrite(e, "--per-document", opts.per_document, &opts.model, 1, operands));
-    enum err r = opts.common.plan ? stage_open_run(e, &stage, p, &opts.common)
-                                  : stage_open(e, &stage, p, operands, &opts.common, STREAM_TOKENS);
-    if (r == ERR_OK) {
-        r = compute_open(e, &opts.compute, common_thread_count(&opts.common), &stage.run, &compute);
-        if (r == ERR_OK)
-            r = opts.common.plan ? print_plan(e, &compute.kernels)
-                                 : load_and_judge(e, &stage, &compute.kernels);
-        compute_close(&compute);
-    }
-    return stage_close(e, &stage, r);
+    return model_stage_run(e, p, operands, &stage);
 }
 
 int main(int argc, char **argv)

@@ -4,9 +4,8 @@
  *     graft extract-features -m base.model data/train.tokens -o train.features
  *
  * The pooling is common/use/features.c, the way of rows through the model common/use/row_pass.c. */
-#include "common/flow/stage.h"
-#include "common/model/compute.h"
 #include "common/use/features.h"
+#include "common/use/model_stage.h"
 
 struct opts {
     struct common common;
@@ -53,42 +52,17 @@ static enum err extract(struct errctx *e, struct stage *stage, struct model *mod
     return r;
 }
 
-static enum err load_and_extract(struct errctx *e, struct stage *stage, struct kernels *k,
-                                 const struct model_use *use)
-{
-    struct model *model;
-    TRY(model_load(e, k, &stage->run, opts.model, use, &model));
-    const enum err r = extract(e, stage, model);
-    model_free(model);
-    return r;
-}
-
-static enum err print_plan(struct errctx *e, struct kernels *k, const struct model_use *use)
-{
-    struct plan plan;
-    TRY(model_plan_file(e, k, opts.model, use, common_thread_count(&opts.common), &plan));
-    plan_print(&plan, stdout);
-    plan_fini(&plan);
-    return ERR_OK;
-}
-
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    const struct model_use use = {
-        .dtype = compute_dtype(&opts.compute), .fit = row_pass_fit, .fit_ctx = &opts.pass};
-    struct compute compute;
-    struct stage stage;
+    const struct model_stage stage = {.common = &opts.common,
+                                      .compute = &opts.compute,
+                                      .model = opts.model,
+                                      .reads_tokens = true,
+                                      .fit = row_pass_fit,
+                                      .fit_ctx = &opts.pass,
+                                      .work = extract};
     features_note_given(&opts.features, sets);
-    enum err r = opts.common.plan ? stage_open_run(e, &stage, p, &opts.common)
-                                  : stage_open(e, &stage, p, operands, &opts.common, STREAM_TOKENS);
-    if (r == ERR_OK) {
-        r = compute_open(e, &opts.compute, common_thread_count(&opts.common), &stage.run, &compute);
-        if (r == ERR_OK)
-            r = opts.common.plan ? print_plan(e, &compute.kernels, &use)
-                                 : load_and_extract(e, &stage, &compute.kernels, &use);
-        compute_close(&compute);
-    }
-    return stage_close(e, &stage, r);
+    return model_stage_run(e, p, operands, &stage);
 }
 
 int main(int argc, char **argv)

@@ -7,10 +7,9 @@
  * common/use/prompts.c. */
 #include <inttypes.h>
 
-#include "common/flow/stage.h"
-#include "common/model/compute.h"
 #include "common/model/decoder.h"
 #include "common/use/generator.h"
+#include "common/use/model_stage.h"
 #include "common/use/prompts.h"
 
 struct opts {
@@ -47,13 +46,12 @@ static struct opt_set sets[] = {{"Generating", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err generate(struct errctx *e, struct stage *stage, const struct opt_list *files,
-                         struct model *model)
+static enum err generate(struct errctx *e, struct stage *stage, struct model *model)
 {
     struct generator_stats stats = {0};
     struct prompts *prompts;
-    TRY(prompts_open(e, &stage->run, &opts.prompts, &opts.documents, files, opts.common.output,
-                     &prompts));
+    TRY(prompts_open(e, &stage->run, &opts.prompts, &opts.documents, stage->operands,
+                     opts.common.output, &prompts));
     const struct generator_io io = prompts_io(prompts);
     enum err r = generator_run(e, model, &opts.generate, &opts.sampler, &io, &stats);
     TRY(prompts_close(e, prompts, r));
@@ -64,48 +62,24 @@ static enum err generate(struct errctx *e, struct stage *stage, const struct opt
     return ERR_OK;
 }
 
-static enum err load_and_generate(struct errctx *e, struct stage *stage,
-                                  const struct opt_list *files, struct kernels *k)
+static enum err plan_decoder(struct errctx *e, const struct model_config *c,
+                             const struct model_use *use, struct plan *plan)
 {
-    const struct model_use use = {.dtype = compute_dtype(&opts.compute)};
-    struct model *model;
-    TRY(model_load(e, k, &stage->run, opts.model, &use, &model));
-    enum err r = generate(e, stage, files, model);
-    model_free(model);
-    return r;
-}
-
-static enum err print_plan(struct errctx *e, struct kernels *k)
-{
-    const struct model_use use = {.dtype = compute_dtype(&opts.compute)};
-    struct model_config config;
-    struct plan plan;
-    TRY(model_load_config(e, k, opts.model, &config));
-    TRY(model_plan_file(e, k, opts.model, &use, common_thread_count(&opts.common), &plan));
-    enum err r =
-        decoder_plan(e, &config, &use, opts.generate.batch,
-                     opts.generate.context ? opts.generate.context : config.context, &plan);
-    if (r == ERR_OK) plan_print(&plan, stdout);
-    plan_fini(&plan);
-    return r;
+    const int64_t context = opts.generate.context ? opts.generate.context : c->context;
+    return decoder_plan(e, c, use, opts.generate.batch, context, plan);
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct compute compute;
-    struct stage stage;
+    const struct model_stage stage = {.common = &opts.common,
+                                      .compute = &opts.compute,
+                                      .model = opts.model,
+                                      .work = generate,
+                                      .plan = plan_decoder};
     opts.generate.seed = opts.common.seed;
     opts.prompts.json = opts.common.json;
     TRY(common_check_overwrite(e, "-o", opts.common.output, &opts.model, 1, operands));
-    enum err r = stage_open_run(e, &stage, p, &opts.common);
-    if (r == ERR_OK) {
-        r = compute_open(e, &opts.compute, common_thread_count(&opts.common), &stage.run, &compute);
-        if (r == ERR_OK)
-            r = opts.common.plan ? print_plan(e, &compute.kernels)
-                                 : load_and_generate(e, &stage, operands, &compute.kernels);
-        compute_close(&compute);
-    }
-    return stage_close(e, &stage, r);
+    return model_stage_run(e, p, operands, &stage);
 }
 
 int main(int argc, char **argv)

@@ -6,9 +6,8 @@
  * The rows are read once and in order: epochs, shuffling and mixtures are made upstream. See
  * common/train/trainer.h for the loop. */
 #include "common/base/io.h"
-#include "common/flow/stage.h"
-#include "common/model/compute.h"
 #include "common/train/trainer.h"
+#include "common/use/model_stage.h"
 
 struct opts {
     struct common common;
@@ -54,28 +53,13 @@ static enum err check_files(struct errctx *e, const struct opt_list *operands)
     return common_check_overwrite(e, "--log", opts.trainer.log, used, count, operands);
 }
 
-/* ---- the model ---- */
-
-/* The model's memory depends on its configuration and on the longest row. */
-static void fit_model(struct model_use *use, const struct model_config *c)
+static enum err prepare(struct errctx *e, struct stage *stage)
 {
-    const int64_t *length = use->fit_ctx;
-    trainer_use(&opts.trainer, c->context, *length, compute_dtype(&opts.compute), use);
+    TRY(stage_output_check(e, stage));
+    TRY(feed_expect(e, stage->operands, common_thread_count(&opts.common),
+                    trainer_needs_length(&opts.trainer, &opts.adamw), &stage->begin));
+    return trainer_settle(e, &opts.trainer, &opts.adamw, &stage->begin, &stage->run);
 }
-
-static enum err print_plan(struct errctx *e, struct kernels *k)
-{
-    struct model_config c;
-    struct plan plan;
-    TRY(model_load_config(e, k, opts.model, &c));
-    TRY(trainer_plan(e, &opts.trainer, &c, compute_dtype(&opts.compute),
-                     common_thread_count(&opts.common), &plan));
-    plan_print(&plan, stdout);
-    plan_fini(&plan);
-    return ERR_OK;
-}
-
-/* ---- the run ---- */
 
 static enum err train(struct errctx *e, struct stage *stage, struct model *m)
 {
@@ -94,41 +78,30 @@ static enum err train(struct errctx *e, struct stage *stage, struct model *m)
                       common_thread_count(&opts.common), &stage->bytes_written);
 }
 
-static enum err load_and_train(struct errctx *e, struct stage *stage, struct kernels *k)
+static enum err plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
+                     struct plan *plan)
 {
-    const int64_t length = trainer_input_length(&stage->begin);
-    const struct model_use use = {.fit = fit_model, .fit_ctx = &length};
-    struct model *m;
-    TRY(stage_output_check(e, stage));
-    TRY(feed_expect(e, stage->operands, common_thread_count(&opts.common),
-                    trainer_needs_length(&opts.trainer, &opts.adamw), &stage->begin));
-    TRY(trainer_settle(e, &opts.trainer, &opts.adamw, &stage->begin, &stage->run));
-    TRY(model_load(e, k, &stage->run, opts.model, &use, &m));
-    enum err r = train(e, stage, m);
-    model_free(m);
-    return r;
+    return trainer_plan(e, &opts.trainer, c, use, plan);
 }
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    struct compute compute;
-    struct stage stage;
+    const struct model_stage stage = {.common = &opts.common,
+                                      .compute = &opts.compute,
+                                      .model = opts.model,
+                                      .reads_tokens = true,
+                                      .fit = trainer_fit,
+                                      .fit_ctx = &opts.trainer,
+                                      .prepare = prepare,
+                                      .work = train,
+                                      .plan = plan};
     objective_note_given(&opts.objective, sets);
     opts.trainer.seed = opts.common.seed;
     opts.trainer.log = opts.common.log;
     TRY(trainer_check_options(e, sets, &opts.trainer, &opts.adamw));
     TRY(check_files(e, operands));
     if (opts.trainer.checkpoint) TRY(io_defer_signals(e)); /* before anything waits for input */
-    enum err r = opts.common.plan ? stage_open_run(e, &stage, p, &opts.common)
-                                  : stage_open(e, &stage, p, operands, &opts.common, STREAM_TOKENS);
-    if (r == ERR_OK) {
-        r = compute_open(e, &opts.compute, common_thread_count(&opts.common), &stage.run, &compute);
-        if (r == ERR_OK)
-            r = opts.common.plan ? print_plan(e, &compute.kernels)
-                                 : load_and_train(e, &stage, &compute.kernels);
-        compute_close(&compute);
-    }
-    return stage_close(e, &stage, r);
+    return model_stage_run(e, p, operands, &stage);
 }
 
 int main(int argc, char **argv)

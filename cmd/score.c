@@ -6,8 +6,7 @@
  * The conventions and the loop are common/use/scoring.c. */
 #include <inttypes.h>
 
-#include "common/flow/stage.h"
-#include "common/model/compute.h"
+#include "common/use/model_stage.h"
 #include "common/use/scoring.h"
 
 struct opts {
@@ -31,13 +30,13 @@ static struct opt_set sets[] = {{"Scoring", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err score(struct errctx *e, struct stage *stage, const struct opt_list *files,
-                      struct model *model)
+static enum err score(struct errctx *e, struct stage *stage, struct model *model)
 {
     struct scoring_stats stats;
     struct outfile out;
     TRY(outfile_open(e, opts.common.output, &out));
-    if (scoring_run(e, model, &opts.scoring, &stage->run, files, &out, &stats) != ERR_OK) {
+    if (scoring_run(e, model, &opts.scoring, &stage->run, stage->operands, &out, &stats) !=
+        ERR_OK) {
         outfile_abort(&out);
         return e->code;
     }
@@ -47,41 +46,16 @@ static enum err score(struct errctx *e, struct stage *stage, const struct opt_li
     return ERR_OK;
 }
 
-static enum err load_and_score(struct errctx *e, struct stage *stage, const struct opt_list *files,
-                               struct kernels *k, const struct model_use *use)
-{
-    struct model *model;
-    TRY(model_load(e, k, &stage->run, opts.model, use, &model));
-    const enum err r = score(e, stage, files, model);
-    model_free(model);
-    return r;
-}
-
-static enum err print_plan(struct errctx *e, struct kernels *k, const struct model_use *use)
-{
-    struct plan plan;
-    TRY(model_plan_file(e, k, opts.model, use, common_thread_count(&opts.common), &plan));
-    plan_print(&plan, stdout);
-    plan_fini(&plan);
-    return ERR_OK;
-}
-
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
-    const struct model_use use = {
-        .dtype = compute_dtype(&opts.compute), .fit = scoring_fit, .fit_ctx = &opts.scoring};
-    struct compute compute;
-    struct stage stage;
+    const struct model_stage stage = {.common = &opts.common,
+                                      .compute = &opts.compute,
+                                      .model = opts.model,
+                                      .fit = scoring_fit,
+                                      .fit_ctx = &opts.scoring,
+                                      .work = score};
     TRY(common_check_overwrite(e, "-o", opts.common.output, &opts.model, 1, operands));
-    enum err r = stage_open_run(e, &stage, p, &opts.common);
-    if (r == ERR_OK) {
-        r = compute_open(e, &opts.compute, common_thread_count(&opts.common), &stage.run, &compute);
-        if (r == ERR_OK)
-            r = opts.common.plan ? print_plan(e, &compute.kernels, &use)
-                                 : load_and_score(e, &stage, operands, &compute.kernels, &use);
-        compute_close(&compute);
-    }
-    return stage_close(e, &stage, r);
+    return model_stage_run(e, p, operands, &stage);
 }
 
 int main(int argc, char **argv)

@@ -51,9 +51,6 @@ enum err model_create(struct errctx *e, struct kernels *k, const struct model_co
  * with the tensor's name. */
 enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const char *path,
                     const struct model_use *use, struct model **out) MUST_USE;
-/* Only the configuration of one, which is checked as if it were to be used. */
-enum err model_load_config(struct errctx *e, struct kernels *k, const char *path,
-                           struct model_config *c) MUST_USE;
 void model_free(struct model *m);
 
 /* Writes the model as a stream (parameters F32, tokenizer inside), with `run`'s lineage; atomic.
@@ -83,9 +80,10 @@ void model_refresh(struct model *m);
 enum err model_plan(struct errctx *e, const struct model_config *c, const struct model_use *use,
                     int threads, struct plan *out) MUST_USE;
 
-/* The same for the model of a file, with use.fit. */
-enum err model_plan_file(struct errctx *e, struct kernels *k, const char *path,
-                         const struct model_use *use, int threads, struct plan *out) MUST_USE;
+/* The same for the model of a file, by what its stream begins with: its tensors are not read. *c:
+ * its configuration; *use is filled in by use.fit. */
+enum err model_plan_file(struct errctx *e, const char *path, struct model_use *use, int threads,
+                         struct model_config *c, struct plan *out) MUST_USE;
 
 /* One micro-batch forward, hidden states after the final norm stay in the arena. step keys dropout.
  */

@@ -88,7 +88,7 @@ static enum err hold(struct errctx *e, struct loader *l, const struct stream_fie
     return ERR_OK;
 }
 
-static enum err check_param(struct errctx *e, const struct loader *l, const struct stream_field *f,
+static enum err check_param(struct errctx *e, const char *name, const struct stream_field *f,
                             const struct param *p)
 {
     char want[48];
@@ -100,35 +100,44 @@ static enum err check_param(struct errctx *e, const struct loader *l, const stru
         snprintf(want, sizeof want, "[%lld]", (long long)p->shape[0]);
     if (!same)
         return err_set(e, ERR_INPUT,
-                       "'%s': tensor '%s' has another shape than the configuration's %s", l->name,
+                       "'%s': tensor '%s' has another shape than the configuration's %s", name,
                        f->name, want);
     if (!dtype_is_float(f->dtype) && !dtype_is_blocks(f->dtype))
-        return err_set(e, ERR_INPUT, "'%s': tensor '%s' is of type %s, which are no weights",
-                       l->name, f->name, dtype_name(f->dtype));
+        return err_set(e, ERR_INPUT, "'%s': tensor '%s' is of type %s, which are no weights", name,
+                       f->name, dtype_name(f->dtype));
     return ERR_OK;
 }
 
-/* Every parameter once, and no other tensor. */
-static enum err match_tensors(struct errctx *e, struct loader *l, const struct stream_begin *b)
+/* Every parameter once, and no other tensor but the tokenizer's. */
+static enum err check_tensors(struct errctx *e, const char *name, const struct stream_begin *b,
+                              const struct param_table *t)
 {
-    const struct param_table *t = &l->m->params;
+    for (int64_t i = 0; i < b->tensors_count; i++) {
+        const struct stream_field *f = &b->tensors[i];
+        if (is_tokenizers(f->name)) continue;
+        const struct param *p = param_table_find(t, f->name);
+        if (!p)
+            return err_set(e, ERR_INPUT, "'%s': tensor '%s' is no parameter of its configuration",
+                           name, f->name);
+        TRY(check_param(e, name, f, p));
+    }
+    for (int64_t i = 0; i < t->count; i++)
+        if (stream_begin_find_tensor(b, t->items[i].name) < 0)
+            return err_set(e, ERR_INPUT, "'%s': tensor '%s' is missing", name, t->items[i].name);
+    return ERR_OK;
+}
+
+static enum err place_tensors(struct errctx *e, struct loader *l, const struct stream_begin *b)
+{
     TRY(mem_new(e, &l->targets, (size_t)b->tensors_count, sizeof *l->targets, "model"));
     TRY(mem_new(e, &l->held.data, (size_t)b->tensors_count, sizeof *l->held.data, "model"));
     for (int64_t i = 0; i < b->tensors_count; i++) {
         const struct stream_field *f = &b->tensors[i];
-        if (is_tokenizers(f->name)) {
+        if (is_tokenizers(f->name))
             TRY(hold(e, l, f, &l->targets[i]));
-            continue;
-        }
-        l->targets[i].param = param_table_find(t, f->name);
-        if (!l->targets[i].param)
-            return err_set(e, ERR_INPUT, "'%s': tensor '%s' is no parameter of its configuration",
-                           l->name, f->name);
-        TRY(check_param(e, l, f, l->targets[i].param));
+        else
+            l->targets[i].param = param_table_find(&l->m->params, f->name);
     }
-    for (int64_t i = 0; i < t->count; i++)
-        if (stream_begin_find_tensor(b, t->items[i].name) < 0)
-            return err_set(e, ERR_INPUT, "'%s': tensor '%s' is missing", l->name, t->items[i].name);
     return ERR_OK;
 }
 
@@ -241,29 +250,31 @@ static enum err read_notes(struct errctx *e, struct loader *l)
 /* Of each parameter the type in which it is kept: matrices that are quantised in the stream stay so
  * where they are not trained. */
 static enum err kept_types(struct errctx *e, const struct stream_begin *b,
-                           const struct model_config *c, enum dtype **out)
+                           const struct param_table *t, enum dtype **out)
 {
-    struct param_table t;
-    TRY(param_table_build(e, c, &t));
-    if (mem_new(e, out, (size_t)t.count, sizeof **out, "model") == ERR_OK)
-        for (int64_t i = 0; i < t.count; i++) {
-            const int64_t at = stream_begin_find_tensor(b, t.items[i].name);
-            const bool whole = at >= 0 && t.items[i].dims == 2 &&
-                               t.items[i].shape[1] % dtype_unit(b->tensors[at].dtype) == 0;
-            (*out)[i] = whole ? b->tensors[at].dtype : DTYPE_F32;
-        }
-    param_table_fini(&t);
-    return e->code;
+    TRY(mem_new(e, out, (size_t)t->count, sizeof **out, "model"));
+    for (int64_t i = 0; i < t->count; i++) {
+        const int64_t at = stream_begin_find_tensor(b, t->items[i].name);
+        const bool whole = at >= 0 && t->items[i].dims == 2 &&
+                           t->items[i].shape[1] % dtype_unit(b->tensors[at].dtype) == 0;
+        (*out)[i] = whole ? b->tensors[at].dtype : DTYPE_F32;
+    }
+    return ERR_OK;
 }
 
+/* No memory is taken for what the stream does not have. */
 static enum err make_model(struct errctx *e, struct loader *l, const struct stream_begin *b,
                            struct kernels *k, const struct model_config *c,
                            const struct model_use *use)
 {
+    struct param_table t;
     enum dtype *types = NULL;
-    if (!use->training) TRY(kept_types(e, b, c, &types));
-    (void)!model_new(e, k, c, use, types, &l->m);
+    TRY(param_table_build(e, c, &t));
+    if (check_tensors(e, l->name, b, &t) == ERR_OK &&
+        (use->training || kept_types(e, b, &t, &types) == ERR_OK))
+        (void)!model_new(e, k, c, use, types, &l->m);
     mem_free(types);
+    param_table_fini(&t);
     return e->code;
 }
 
@@ -278,7 +289,7 @@ static enum err load(struct errctx *e, struct loader *l, struct stream_reader *r
     TRY(make_model(e, l, b, k, &c, &fitted));
     TRY(mp_copy(e, &b->meta, &l->held.begin.meta));
     TRY(read_notes(e, l));
-    TRY(match_tensors(e, l, b));
+    TRY(place_tensors(e, l, b));
     TRY(read_tensors(e, l, r, b));
     TRY(read_tokenizer(e, l));
     memcpy(l->m->id, stream_reader_summary(r)->id, sizeof l->m->id);
@@ -286,17 +297,28 @@ static enum err load(struct errctx *e, struct loader *l, struct stream_reader *r
     return ERR_OK;
 }
 
+static const char *name_of(const char *path)
+{
+    return path && strcmp(path, "-") != 0 ? path : "standard input";
+}
+
+static enum err open_stream(struct errctx *e, struct run *run, const char *path, int threads,
+                            struct stream_reader **r)
+{
+    struct stream_reader_cfg cfg = STREAM_READER_CFG;
+    cfg.kind = STREAM_MODEL;
+    cfg.segments = 1;
+    cfg.threads = threads;
+    return stream_reader_open(e, run, "model", path, &cfg, r);
+}
+
 enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const char *path,
                     const struct model_use *use, struct model **out)
 {
-    struct stream_reader_cfg cfg = STREAM_READER_CFG;
-    struct loader l = {.name = path && strcmp(path, "-") != 0 ? path : "standard input"};
+    struct loader l = {.name = name_of(path)};
     struct stream_reader *r = NULL;
-    cfg.kind = STREAM_MODEL;
-    cfg.segments = 1;
-    cfg.threads = pool_threads(k->pool);
     *out = NULL;
-    TRY(stream_reader_open(e, run, "model", path, &cfg, &r));
+    TRY(open_stream(e, run, path, pool_threads(k->pool), &r));
     stream_begin_init(&l.held.begin, STREAM_MODEL);
     const enum err code = load(e, &l, r, k, use);
     stream_reader_close(r);
@@ -310,32 +332,34 @@ enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const 
     return ERR_OK;
 }
 
-enum err model_load_config(struct errctx *e, struct kernels *k, const char *path,
-                           struct model_config *c)
+/* ------------------------------------------------------------------ planning */
+
+static enum err plan_begin(struct errctx *e, const char *name, const struct stream_begin *b,
+                           struct model_use *use, int threads, struct model_config *c,
+                           struct plan *out)
 {
-    const struct model_use use = {.dtype = DTYPE_F32};
-    struct model *m;
-    TRY(model_load(e, k, NULL, path, &use, &m));
-    *c = *model_config_of(m);
-    model_free(m);
-    return ERR_OK;
+    struct param_table t;
+    enum dtype *types = NULL;
+    TRY(read_config(e, name, b, c));
+    if (use->fit) use->fit(use, c);
+    TRY(param_table_build(e, c, &t));
+    if (check_tensors(e, name, b, &t) == ERR_OK &&
+        (use->training || kept_types(e, b, &t, &types) == ERR_OK))
+        (void)!model_plan_types(e, c, use, types, threads, out);
+    mem_free(types);
+    param_table_fini(&t);
+    return e->code;
 }
 
-enum err model_plan_file(struct errctx *e, struct kernels *k, const char *path,
-                         const struct model_use *use, int threads, struct plan *out)
+enum err model_plan_file(struct errctx *e, const char *path, struct model_use *use, int threads,
+                         struct model_config *c, struct plan *out)
 {
-    const struct model_use none = {.dtype = DTYPE_F32};
-    struct model_use fitted = *use;
-    enum dtype *types;
-    struct model *m;
-    TRY(model_load(e, k, NULL, path, &none, &m));
-    if (use->fit) use->fit(&fitted, &m->c);
-    if (mem_new(e, &types, (size_t)m->params.count, sizeof *types, "model") == ERR_OK) {
-        for (int64_t i = 0; i < m->params.count; i++) types[i] = m->params.items[i].dtype;
-        (void)!model_plan_types(e, &m->c, &fitted, use->training ? NULL : types, threads, out);
-        mem_free(types);
-    }
-    model_free(m);
+    struct stream_reader *r = NULL;
+    *out = (struct plan){0};
+    TRY(open_stream(e, NULL, path, threads, &r));
+    if (stream_reader_drain(e, r) == ERR_OK)
+        (void)!plan_begin(e, name_of(path), stream_reader_begin(r), use, threads, c, out);
+    stream_reader_close(r);
     return e->code;
 }
 

@@ -80,7 +80,7 @@ static enum err check_row(struct errctx *e, const struct trainer *t, const struc
         return err_set(e, ERR_INPUT,
                        "'%s': row %" PRId64 " has %" PRId64 " tokens, the stream promises at most "
                        "%" PRId64,
-                       name, t->feed.used, row->n, trainer_input_length(t->job->input->begin));
+                       name, t->feed.used, row->n, t->cfg->length);
     return ERR_OK;
 }
 
@@ -341,7 +341,7 @@ static enum err open_parts(struct errctx *e, struct trainer *t)
     TRY(check_tokenizer(e, t));
     TRY(objective_new(e, t->job->objective, c->causal, model_tokenizer(t->m), (uint64_t)cfg->seed,
                       &t->objective));
-    t->limit = trainer_micro_limit(cfg, c->context, trainer_input_length(t->job->input->begin));
+    t->limit = trainer_micro_limit(cfg, c->context);
     TRY(batch_init(e, &t->batch, batch_padded(t->limit, cfg->grain, t->limit), t->limit));
     TRY(adamw_init(e, &t->adamw, t->job->adamw, t->m));
     if (cfg->keep_best) TRY(adamw_keep_new(e, &t->adamw, &t->best));

@@ -22,7 +22,7 @@ struct trainer_result {
 
 struct trainer_job {
     struct run *run;
-    struct model *model;    /* opened with trainer_use; the result is left in it */
+    struct model *model;    /* opened with trainer_fit; the result is left in it */
     const char *model_name; /* for messages */
     const struct row_source *input;
     const struct objective_cfg *objective;

@@ -110,7 +110,8 @@ static enum err record_settled(struct errctx *e, struct run *run, const char *na
     return ERR_OK;
 }
 
-int64_t trainer_input_length(const struct stream_begin *input)
+/* Longest row of a tokens stream, when its begin says so, else 0. */
+static int64_t input_length(const struct stream_begin *input)
 {
     const struct mp_value *v = mp_get(&input->meta, "length");
     return v && v->type == MP_UINT && v->as.u <= INT64_MAX ? (int64_t)v->as.u : 0;
@@ -130,7 +131,7 @@ static int64_t settled_warmup(const struct adamw_cfg *c, int64_t horizon)
 static int64_t expected_steps(const struct trainer_cfg *cfg, const struct stream_begin *input)
 {
     const struct stream_expect *x = &input->expect;
-    const int64_t length = trainer_input_length(input), batch = cfg->batch_tokens;
+    const int64_t length = cfg->length, batch = cfg->batch_tokens;
     int64_t steps = (x->tokens - 1) / batch + 1;
     if (x->rows <= 0) return steps;
     if (steps > x->rows) steps = x->rows;
@@ -147,6 +148,7 @@ static int64_t expected_steps(const struct trainer_cfg *cfg, const struct stream
 enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, struct adamw_cfg *adamw,
                         const struct stream_begin *input, struct run *run)
 {
+    cfg->length = input_length(input);
     if (cfg->horizon == 0) cfg->horizon = cfg->steps;
     /* A constant schedule has no end: what a stream says of its length must change nothing. */
     bool ends = adamw->schedule != SCHEDULE_CONSTANT;
@@ -171,19 +173,19 @@ static int64_t round_up(int64_t n)
     return (n + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
 }
 
-int64_t trainer_micro_limit(const struct trainer_cfg *cfg, int64_t context, int64_t length)
+int64_t trainer_micro_limit(const struct trainer_cfg *cfg, int64_t context)
 {
+    const int64_t length = cfg->length;
     int64_t longest = length > 0 && length < context && !cfg->val ? length : context;
     int64_t most = cfg->micro_tokens < cfg->batch_tokens ? cfg->micro_tokens : cfg->batch_tokens;
     if (most < cfg->grain) most = cfg->grain;
     return round_up(most > longest ? most : longest);
 }
 
-void trainer_use(const struct trainer_cfg *cfg, int64_t context, int64_t length, enum dtype dtype,
-                 struct model_use *use)
+void trainer_fit(struct model_use *use, const struct model_config *c)
 {
-    int64_t most = trainer_micro_limit(cfg, context, length);
-    use->dtype = dtype;
+    const struct trainer_cfg *cfg = use->fit_ctx;
+    const int64_t most = trainer_micro_limit(cfg, c->context);
     use->training = true;
     use->recompute = cfg->recompute;
     use->tokens = batch_padded(most, cfg->grain, most);
@@ -192,25 +194,15 @@ void trainer_use(const struct trainer_cfg *cfg, int64_t context, int64_t length,
     use->seed = (uint64_t)cfg->seed;
 }
 
-/* What the trainer itself allocates. */
-static enum err plan_state(struct errctx *e, const struct trainer_cfg *cfg,
-                           const struct model_config *model, struct plan *plan)
+enum err trainer_plan(struct errctx *e, const struct trainer_cfg *cfg,
+                      const struct model_config *model, const struct model_use *use,
+                      struct plan *plan)
 {
     struct param_table table;
-    TRY(param_table_build(e, model, &table));
-    uint64_t flat = (uint64_t)table.trained * sizeof(float);
+    TRY(param_table_build_adapted(e, model, use->adapter, &table));
+    param_table_train(&table, use->trains, use->trains_ctx);
+    const uint64_t flat = (uint64_t)table.trained * sizeof(float);
     param_table_fini(&table);
     TRY(plan_add(e, plan, "optimiser: mean and square of the gradient", 2 * flat, false));
     return cfg->keep_best ? plan_add(e, plan, "best weights so far", flat, false) : ERR_OK;
-}
-
-enum err trainer_plan(struct errctx *e, const struct trainer_cfg *cfg,
-                      const struct model_config *model, enum dtype dtype, int threads,
-                      struct plan *plan)
-{
-    struct model_use use = {0};
-    trainer_use(cfg, model->context, 0, dtype, &use);
-    TRY(model_plan(e, model, &use, threads, plan));
-    if (plan_state(e, cfg, model, plan) != ERR_OK) plan_fini(plan);
-    return e->code;
 }

@@ -28,6 +28,7 @@ struct trainer_cfg {
     bool keep_best;            /* the result is the model of the best validation */
     const char *snapshots;     /* "log2:DIR" or "N:DIR", NULL: none */
     double spike;              /* times the running mean; 0: off */
+    int64_t length; /* of the longest row of the input, 0: not said; no option: trainer_settle */
 };
 extern const struct opt trainer_table[]; /* all but seed and log */
 #define TRAINER_CFG                                                                                \
@@ -46,23 +47,19 @@ enum err trainer_check_options(struct errctx *e, const struct opt_set *sets,
                                const struct adamw_cfg *adamw) MUST_USE;
 /* Whether the end of the schedule follows from the number of rows, which must then be known. */
 bool trainer_needs_length(const struct trainer_cfg *cfg, const struct adamw_cfg *adamw);
-/* Fills in what depends on the input, horizon and warm-up, here and in what `run` has recorded of
- * it. ERR_USAGE for a schedule that decays towards an unknown end. */
+/* Fills in what depends on the input: length, horizon and warm-up, here and in what `run` has
+ * recorded of it. ERR_USAGE for a schedule that decays towards an unknown end. */
 enum err trainer_settle(struct errctx *e, struct trainer_cfg *cfg, struct adamw_cfg *adamw,
                         const struct stream_begin *input, struct run *run) MUST_USE;
 
-/* Longest row of a tokens stream, when its begin says so, else 0. */
-int64_t trainer_input_length(const struct stream_begin *input);
-/* Memory a model needs for this training. `context`: of the model; `length`: of the longest row or
- * 0. */
-void trainer_use(const struct trainer_cfg *cfg, int64_t context, int64_t length, enum dtype dtype,
-                 struct model_use *use);
+/* For model_use.fit, with the trainer_cfg as fit_ctx: memory for this training. */
+void trainer_fit(struct model_use *use, const struct model_config *c);
 /* Real tokens a micro-batch may hold: the longest row and a grain fit in any case. Rows to judge on
  * may be longer than those to learn from. */
-int64_t trainer_micro_limit(const struct trainer_cfg *cfg, int64_t context, int64_t length);
-/* What training such a model allocates, rows as long as its context. */
+int64_t trainer_micro_limit(const struct trainer_cfg *cfg, int64_t context);
+/* Adds what the trainer itself allocates for such a model. */
 enum err trainer_plan(struct errctx *e, const struct trainer_cfg *cfg,
-                      const struct model_config *model, enum dtype dtype, int threads,
+                      const struct model_config *model, const struct model_use *use,
                       struct plan *plan) MUST_USE;
 
 #endif

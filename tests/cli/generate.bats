@@ -179,6 +179,19 @@ results() { graft generate -q -m base.model --json -n 12 "$@"; }
     few=$(graft generate -m base.model --plan --batch 1 | tail -n 1)
     many=$(graft generate -m base.model --plan --batch 64 | tail -n 1)
     [[ $few == *'in all' && $few != "$many" ]]
+    status_is 0 graft generate -m <(cat base.model) --plan --batch 64
+    [ "$(tail -n 1 <<<"$output")" = "$many" ]
+}
+
+@test "--plan takes no memory for the model, and refuses what is none" {
+    graft init --arch gpt2 --layers 1 --width 512 --heads 8 --vocab 50257 -o large.model # 118 MB
+    head -c 100000 large.model >cut.model
+    for program in generate eval score logits extract-features pretrain; do
+        status_is 0 bash -c "[ \"\$GRAFT_SANITIZER\" ] || ulimit -v 100000; exec graft $program -j 1 -m large.model --plan"
+        [[ $output == *'in all' ]]
+        status_is 3 graft "$program" -m cut.model --plan
+        one_line
+    done
 }
 
 @test "texts are not written over what is read" {

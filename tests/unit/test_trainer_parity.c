@@ -89,7 +89,7 @@ static void train(struct support *s, const json_t *root, const json_t *test, con
     struct errctx e = ERRCTX_INIT;
     struct run run;
     struct rows rows;
-    struct model_use use;
+    struct model_use use = {.dtype = DTYPE_F32};
     struct trainer_result result;
     const struct model_config c = parity_config(test);
     const struct objective_cfg objective = OBJECTIVE_CFG;
@@ -113,7 +113,8 @@ static void train(struct support *s, const json_t *root, const json_t *test, con
     open_rows(&rows, (int64_t)parity_real(root, "rows"), c.vocab);
     const struct row_source source = {
         .name = "rows", .begin = &rows.begin, .next = next_row, .drain = drain, .ctx = &rows};
-    trainer_use(&cfg, c.context, 0, DTYPE_F32, &use);
+    use.fit_ctx = &cfg;
+    trainer_fit(&use, &c);
     struct model *m = support_model(s, &c, &use);
     parity_weights(m);
     assert_int_equal(run_init(&e, &run, "test", "0"), ERR_OK);
