@@ -17,7 +17,7 @@
 
 #include "common/base/opts.h"
 #include "common/text/chat_template.h"
-#include "common/text/documents.h"
+#include "common/text/document.h"
 #include "formats/tokenizer.h"
 
 struct chat_cfg {

@@ -129,7 +129,7 @@ enum err document_records_json(struct errctx *e, struct document_records *r, str
         if (!*more) return ERR_OK;
         number = r->file->line - 1;
         if (number == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) line += 3, n -= 3;
-    } while (document_blank(line, n));
+    } while (text_file_blank(line, n));
     if (r->cfg->pair != NULL && strcmp(r->cfg->pair, key) == 0) return pair_is_text(e, key);
     json_decref(r->object);
     r->object = NULL;

@@ -4,7 +4,7 @@
 #ifndef GRAFT_TEXT_DOCUMENT_RECORDS_H
 #define GRAFT_TEXT_DOCUMENT_RECORDS_H
 
-#include "common/text/documents.h"
+#include "common/text/document.h"
 #include "common/text/text_file.h"
 #include "formats/csv.h"
 #include "formats/jsonl.h"

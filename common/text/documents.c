@@ -186,13 +186,6 @@ static enum err finish_file(struct errctx *e, struct documents *d)
 
 /* ------------------------------------------------------------------ forms of text */
 
-bool document_blank(const char *line, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r') return false;
-    return true;
-}
-
 /* From data[0..n): the paragraph [*from, *to), all of it known to be there; *used bytes are done
  * with. */
 static bool find_paragraph(const char *data, size_t n, bool eof, size_t *from, size_t *to,
@@ -204,7 +197,7 @@ static bool find_paragraph(const char *data, size_t n, bool eof, size_t *from, s
         const char *end = memchr(data + p, '\n', n - p);
         size_t len = end == NULL ? n - p : (size_t)(end - data) - p;
         if (end == NULL && !eof) return false;
-        if (!document_blank(data + p, len)) {
+        if (!text_file_blank(data + p, len)) {
             if (!inside) *from = p;
             inside = true;
             *to = p + len;

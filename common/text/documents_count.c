@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "common/base/io.h"
+#include "common/text/text_file.h"
 
 enum { CHUNK = 1 << 20 };
 #define COUNT_LIMIT ((uint64_t)1 << 30)
@@ -40,7 +41,7 @@ static void count_chunk(struct count *c, const char *s, size_t n)
         const char *end = memchr(s, '\n', n);
         size_t len = end ? (size_t)(end - s) : n;
         c->line = true;
-        if (!c->filled && c->form != DOCUMENT_LINES) c->filled = !document_blank(s, len);
+        if (!c->filled && c->form != DOCUMENT_LINES) c->filled = !text_file_blank(s, len);
         if (end) end_line(c);
         s += len + (end != NULL);
         n -= len + (end != NULL);

@@ -28,6 +28,13 @@ enum err text_file_open(struct errctx *e, struct text_file *t, const char *path)
     return ERR_OK;
 }
 
+bool text_file_blank(const char *line, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r') return false;
+    return true;
+}
+
 void text_file_digest(const struct text_file *t, uint8_t digest[16])
 {
     XXH128_canonical_t content;

@@ -53,6 +53,8 @@ enum err text_file_line(struct errctx *e, struct text_file *t, const char **text
                         bool *more) MUST_USE;
 /* Takes n bytes, and counts their lines. */
 void text_file_pass(struct text_file *t, size_t n);
+/* A line, or part of one, of nothing but spaces, tabs and carriage returns. */
+bool text_file_blank(const char *line, size_t n);
 /* XXH3-128 of the bytes of the file so far. */
 void text_file_digest(const struct text_file *t, uint8_t digest[16]);
 
