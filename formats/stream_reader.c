@@ -741,6 +741,8 @@ static enum err rewind_input(struct errctx *e, struct stream_reader *r)
     TRY(intake_rewind(e, r->intake));
     TRY(intake_next(e, r->intake, &f));
     r->frame = f;
+    if (f->error.code == ERR_IO || f->error.code == ERR_MEMORY)
+        return err_set(e, f->error.code, "%s", f->error.message);
     if (f->error.code != ERR_OK || f->frame.kind != FRAME_DATA)
         return err_set(e, ERR_INPUT, "'%s': changed while it was read", r->in.name);
     r->rows = r->segment = 0;

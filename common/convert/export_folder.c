@@ -11,7 +11,10 @@
 #include "common/convert/model_export.h"
 #include "formats/safetensors.h"
 
-enum { FILES = 8 };
+#define WEIGHTS "model.safetensors"
+#define INDEX   "model.safetensors.index.json"
+
+enum { FILES = 16, SHARDS_LIMIT = 500 };
 
 struct folder_writer {
     const char *path;
@@ -28,20 +31,29 @@ static enum err make_folder(struct errctx *e, const char *folder, const char *be
     return e->code;
 }
 
+static enum err put_text(struct errctx *e, struct folder_writer *w, const char *name,
+                         const char *text, size_t n)
+{
+    char *path;
+    TRY(mem_printf(e, &path, "%s/%s", w->path, name));
+    if (outfile_open(e, path, &w->files[w->count]) == ERR_OK) {
+        struct outfile *f = &w->files[w->count++];
+        if (outfile_write(e, f, text, n) == ERR_OK) (void)!outfile_sync(e, f);
+    }
+    mem_free(path);
+    return e->code;
+}
+
 /* Takes the reference. */
 static enum err put_json(struct errctx *e, struct folder_writer *w, const char *name, json_t *root)
 {
-    char *path = NULL, *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
+    struct bytes line = {0};
     json_decref(root);
     if (!text) return err_memory(e, "JSON", 0);
-    if (mem_printf(e, &path, "%s/%s", w->path, name) == ERR_OK &&
-        outfile_open(e, path, &w->files[w->count]) == ERR_OK) {
-        struct outfile *f = &w->files[w->count++];
-        if (outfile_write(e, f, text, strlen(text)) == ERR_OK &&
-            outfile_write(e, f, "\n", 1) == ERR_OK)
-            (void)!outfile_sync(e, f);
-    }
-    mem_free(path);
+    if (bytes_printf(e, &line, "%s\n", text) == ERR_OK)
+        (void)!put_text(e, w, name, (const char *)line.data, line.len);
+    bytes_fini(&line);
     free(text);
     return e->code;
 }
@@ -81,6 +93,21 @@ static enum err put_generation(struct errctx *e, struct folder_writer *w,
         if (tokenizer_spec_special(&x->tokenizer, roles[i][0]) >= 0)
             json_object_set_new(root, roles[i][1], id_or_null(x, roles[i][0]));
     return put_json(e, w, "generation_config.json", root);
+}
+
+/* What is said about it: the head of its card. */
+static enum err put_card(struct errctx *e, struct folder_writer *w, const struct model_export *x)
+{
+    const char *license = model_export_about(x, "license"), *name = model_export_about(x, "name");
+    struct bytes card = {0};
+    if (!license && !name) return ERR_OK;
+    (void)!bytes_printf(e, &card, "---\n");
+    if (license && e->code == ERR_OK) (void)!bytes_printf(e, &card, "license: %s\n", license);
+    if (name && e->code == ERR_OK) (void)!bytes_printf(e, &card, "model_name: %s\n", name);
+    if (e->code == ERR_OK) (void)!bytes_printf(e, &card, "---\n");
+    if (e->code == ERR_OK) (void)!put_text(e, w, "README.md", (const char *)card.data, card.len);
+    bytes_fini(&card);
+    return e->code;
 }
 
 static json_t *module_json(int64_t place, const char *path, const char *type)
@@ -135,42 +162,165 @@ static enum err put_modules(struct errctx *e, struct folder_writer *w, const str
 
 /* ------------------------------------------------------------------ weights */
 
-static enum err write_weights(struct errctx *e, const struct model_export *x, const char *folder,
-                              struct tensor_out *w)
+struct shards {
+    struct errctx *e;
+    const struct model_export *x;
+    const char *folder;
+    struct tensor_out *outs;
+    size_t *first; /* entry of each file; behind the last: the number of entries */
+    size_t count, at;
+    bool open; /* the one at `at` */
+};
+
+static enum err bytes_of(struct errctx *e, const struct tensor_entry *t, size_t *bytes)
 {
+    if (dtype_shape_bytes(t->dtype, t->dims, t->shape, bytes)) return ERR_OK;
+    return err_set(e, ERR_INPUT, "tensor '%s' has an impossible shape", t->name);
+}
+
+/* A file is closed before the tensor that would make it too large. */
+static enum err cut_shards(struct errctx *e, struct shards *s)
+{
+    const struct model_export *x = s->x;
+    size_t bytes, size = 0;
+    TRY(mem_new(e, &s->first, x->count + 1, sizeof *s->first, "files"));
+    s->count = 1;
+    for (size_t i = 0; i < x->count; i++) {
+        TRY(bytes_of(e, &x->entries[i], &bytes));
+        if (size > 0 && (bytes > x->cfg.shard_size || size > x->cfg.shard_size - bytes)) {
+            s->first[s->count++] = i;
+            size = 0;
+        }
+        size += bytes;
+    }
+    s->first[s->count] = x->count;
+    if (s->count > SHARDS_LIMIT)
+        return err_set(e, ERR_USAGE, "--shard-size makes %zu files: %d are the most", s->count,
+                       SHARDS_LIMIT);
+    return mem_new(e, &s->outs, s->count, sizeof *s->outs, "files");
+}
+
+static enum err shard_name(struct errctx *e, const struct shards *s, size_t i, char **name)
+{
+    if (s->count == 1) return mem_strdup(e, name, WEIGHTS);
+    return mem_printf(e, name, "model-%05zu-of-%05zu.safetensors", i + 1, s->count);
+}
+
+static enum err open_shard(struct errctx *e, struct shards *s)
+{
+    const size_t from = s->first[s->at], n = s->first[s->at + 1] - from;
     struct mp_value meta;
-    char *path;
-    TRY(mem_printf(e, &path, "%s/model.safetensors", folder));
+    char *name, *path = NULL;
+    TRY(shard_name(e, s, s->at, &name));
     mp_map_init(&meta);
-    if (mp_set_string(e, &meta, "format", "pt") == ERR_OK)
-        (void)!safetensors_create(e, path, x->entries, x->count, &meta, w);
+    if (mem_printf(e, &path, "%s/%s", s->folder, name) == ERR_OK &&
+        mp_set_string(e, &meta, "format", "pt") == ERR_OK)
+        (void)!safetensors_create(e, path, s->x->entries + from, n, &meta, &s->outs[s->at]);
     mp_fini(&meta);
     mem_free(path);
-    for (size_t i = 0; i < x->count; i++) {
-        TRY(e->code);
-        TRY(model_export_tensor(e, x, i, w));
-        prog_progress_count("tensors", (int64_t)i + 1, (int64_t)x->count);
+    mem_free(name);
+    s->open = e->code == ERR_OK;
+    return e->code;
+}
+
+static enum err put_bytes(struct errctx *e, void *ctx, size_t entry, const void *data, size_t n)
+{
+    struct shards *s = ctx;
+    while (entry >= s->first[s->at + 1]) {
+        TRY(tensor_out_sync(e, &s->outs[s->at++]));
+        s->open = false;
     }
-    prog_progress_done();
-    return tensor_out_sync(e, w);
+    if (!s->open) TRY(open_shard(e, s));
+    return tensor_out_write(e, &s->outs[s->at], data, n);
+}
+
+/* Which file a tensor is in. */
+static enum err put_index(struct errctx *e, struct folder_writer *w, const struct shards *s)
+{
+    json_t *map = json_object();
+    size_t bytes, size = 0;
+    int64_t parameters = 0;
+    if (s->count == 1) {
+        json_decref(map);
+        return ERR_OK;
+    }
+    for (size_t f = 0; f < s->count; f++) {
+        char *name;
+        TRY(shard_name(e, s, f, &name));
+        for (size_t i = s->first[f]; i < s->first[f + 1]; i++) {
+            const struct tensor_entry *t = &s->x->entries[i];
+            TRY(bytes_of(e, t, &bytes));
+            size += bytes;
+            parameters += t->shape[0] * (t->dims == 2 ? t->shape[1] : 1);
+            (void)json_object_set_new(map, t->name, json_string(name));
+        }
+        mem_free(name);
+    }
+    return put_json(e, w, INDEX,
+                    json_pack("{s:{s:I, s:I}, s:o}", "metadata", "total_parameters",
+                              (json_int_t)parameters, "total_size", (json_int_t)size, "weight_map",
+                              map));
+}
+
+/* Weights that stay there from before, and that would be read instead of these. */
+static enum err check_stale(struct errctx *e, const struct shards *s)
+{
+    const char *other = s->count == 1 ? INDEX : WEIGHTS;
+    struct stat st;
+    char *path;
+    TRY(mem_printf(e, &path, "%s/%s", s->folder, other));
+    if (stat(path, &st) == 0)
+        err_set(e, ERR_USAGE, "'%s' is there already, and would not fit what is to be written",
+                path);
+    mem_free(path);
+    return e->code;
+}
+
+static enum err write_weights(struct errctx *e, struct model_export *x, struct shards *s)
+{
+    TRY(cut_shards(e, s));
+    TRY(check_stale(e, s));
+    TRY(model_export_write(e, x, put_bytes, s));
+    return tensor_out_sync(e, &s->outs[s->at]);
+}
+
+static enum err finish_weights(struct errctx *e, struct shards *s)
+{
+    for (size_t i = 0; s->outs && i < s->count; i++)
+        if (e->code == ERR_OK)
+            (void)!tensor_out_commit(e, &s->outs[i]);
+        else
+            tensor_out_abort(&s->outs[i]);
+    mem_free(s->outs);
+    mem_free(s->first);
+    return e->code;
+}
+
+/* ------------------------------------------------------------------ all of it */
+
+static enum err put_all(struct errctx *e, struct folder_writer *w, const struct model_export *x,
+                        const struct shards *s)
+{
+    TRY(put_index(e, w, s));
+    TRY(put_config(e, w, x));
+    TRY(put_generation(e, w, x));
+    TRY(put_card(e, w, x));
+    return put_modules(e, w, x);
 }
 
 enum err model_export_folder(struct errctx *e, struct model_export *x, const char *folder)
 {
     struct folder_writer w = {.path = folder};
-    struct tensor_out weights = {0};
+    struct shards s = {.e = e, .x = x, .folder = folder};
     TRY(model_export_prepare(e, x));
     TRY(make_folder(e, folder, NULL));
-    if (write_weights(e, x, folder, &weights) == ERR_OK && put_config(e, &w, x) == ERR_OK &&
-        put_generation(e, &w, x) == ERR_OK)
-        (void)!put_modules(e, &w, x);
-    if (e->code == ERR_OK) (void)!tensor_out_commit(e, &weights);
+    if (write_weights(e, x, &s) == ERR_OK) (void)!put_all(e, &w, x, &s);
+    (void)!finish_weights(e, &s);
     for (size_t i = 0; i < w.count; i++)
         if (e->code == ERR_OK)
             (void)!outfile_commit(e, &w.files[i]);
         else
             outfile_abort(&w.files[i]);
-    if (e->code != ERR_OK) tensor_out_abort(&weights);
     if (e->code == ERR_OK && x->has_tokenizer)
         prog_warn("'%s': the tokenizer is not written", folder);
     return e->code;

@@ -18,8 +18,9 @@ static const struct family *const gguf_families[] = {
     &gguf_gemma2, &gguf_gptneox, &gguf_gpt2,  &gguf_bert,
 };
 
-const struct family *family_at(size_t i)
+const struct family *family_at(bool gguf, size_t i)
 {
+    if (gguf) return i < ARRAY_LEN(gguf_families) ? gguf_families[i] : NULL;
     return i < ARRAY_LEN(families) ? families[i] : NULL;
 }
 

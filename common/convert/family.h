@@ -30,7 +30,11 @@ struct family_config {
     const json_t *rope;        /* rope_parameters or rope_scaling; NULL */
     const json_t *layer_types; /* NULL */
     const json_t *eos, *bos;   /* an id or a list of ids; NULL */
-    const json_t *scaling;     /* GGUF: name of the scaling of rope; NULL */
+    /* Of GGUF: */
+    const json_t *scaling;                              /* name of the scaling of rope; NULL */
+    int64_t value_size;                                 /* of a head; 0: not said */
+    double attention, log_multiplier;                   /* yarn, longrope; 0: not said */
+    const json_t *freqs, *short_factors, *long_factors; /* tensors of divisors; NULL */
 };
 
 enum key_kind {
@@ -76,6 +80,10 @@ enum tensor_flags {
     TENSOR_PER_HEAD = 4,   /* q, k and v of the first head, of the second, .. */
     TENSOR_BARE = 8,       /* its name never has the family's prefix */
     TENSOR_READ = 16,      /* another name: read, never written */
+    TENSOR_F32 = 32,       /* written in F32, whatever type is asked for */
+    TENSOR_PLUS_ONE = 64,  /* stored with 1 added */
+    TENSOR_PLACES = 128,   /* stored without the rows before position_offset */
+    TENSOR_SAID = 256,     /* said by the configuration already: not read */
 };
 
 /* In names, "%" is the number of a layer and a final "*" stands for "weight" or "bias". */
@@ -109,7 +117,7 @@ struct family {
 const struct family *family_find(const char *model_type);
 const struct family *family_find_gguf(const char *architecture);
 /* The families in turn, for exporting; NULL after the last. */
-const struct family *family_at(size_t i);
+const struct family *family_at(bool gguf, size_t i);
 /* "bert, distilbert, .." for messages. */
 const char *family_list(bool gguf, char *buf, size_t n);
 
@@ -141,5 +149,18 @@ void family_unfinish_both(struct family_config *x);
 enum err family_write_shared(struct errctx *e, const struct family *family,
                              const struct family_config *x, json_t *root) MUST_USE;
 bool family_has_key(const struct family *family, const char *key);
+
+/* Divisors of rope's frequencies, which GGUF has as tensors. */
+struct family_divisors {
+    int count;
+    const char *names[2]; /* of the tensors */
+    const char *keys[2];  /* as which a configuration of GGUF has them */
+    struct config_numbers numbers[2];
+};
+void family_divisors_of(const struct model_config *c, struct family_divisors *d);
+/* The keys of GGUF that are no plain values. */
+enum err family_write_gguf(struct errctx *e, const struct model_config *c, json_t *root) MUST_USE;
+/* Keys of a configuration that GGUF has no key for, but tensors. */
+bool family_is_shape(const char *key);
 
 #endif

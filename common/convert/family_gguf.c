@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/convert/family_gguf_rope.h"
 #include "common/convert/family_tables.h"
 
 #define KEYS_GGUF                                                                                  \
@@ -23,13 +24,19 @@
     }
 #define KEYS_ROPE                                                                                  \
     {"attention.key_length", KEY_INT, KEY_C(head_size)},                                           \
-        {"attention.value_length", KEY_NOTHING}, /* tensors of another shape are refused */        \
+        {"attention.value_length", KEY_INT, KEY_AT(value_size)},                                   \
         {"rope.dimension_count", KEY_INT, KEY_C(rope_dims)},                                       \
         {"rope.freq_base", KEY_REAL, KEY_C(rope_theta)},                                           \
         {"rope.scaling.type", KEY_JSON, KEY_AT(scaling)},                                          \
-        {"rope.scaling.factor", KEY_REAL, KEY_C(rope_factor)},                                     \
-        {"rope.scale_linear", KEY_REAL, KEY_C(rope_factor)},                                       \
-        {"rope.scaling.original_context_length", KEY_INT, KEY_C(rope_original)},                   \
+        {"rope.scaling.factor", KEY_REAL, KEY_C(rope_factor), NULL, KEY_NULL},                     \
+        {"rope.scale_linear", KEY_REAL, KEY_C(rope_factor), NULL, KEY_READ},                       \
+        {"rope.scaling.original_context_length", KEY_INT, KEY_C(rope_original), NULL, KEY_NULL},   \
+        {"rope.scaling.attn_factor", KEY_REAL, KEY_AT(attention), NULL, KEY_NULL},                 \
+        {"rope.scaling.yarn_log_multiplier", KEY_REAL, KEY_AT(log_multiplier), NULL, KEY_READ},    \
+        {"rope.scaling.yarn_beta_fast", KEY_REAL, KEY_C(rope_high), NULL, KEY_NULL},               \
+        {"rope.scaling.yarn_beta_slow", KEY_REAL, KEY_C(rope_low), NULL, KEY_NULL},                \
+        {"rope.scaling.yarn_ext_factor", KEY_MUST, 0, "1.0|-1.0", KEY_READ},                       \
+        {"rope.scaling.yarn_attn_factor", KEY_NOTHING}, /* with yarn, llama.cpp makes its own */   \
     {                                                                                              \
         "rope.scaling.finetuned", KEY_NOTHING                                                      \
     }
@@ -42,11 +49,12 @@
         "attention.layer_norm_epsilon", KEY_REAL, KEY_C(norm_eps), NULL, KEY_NEEDED                \
     }
 
-static const struct key_rule llama_keys[] = {KEYS_GGUF,
-                                             KEYS_ROPE,
-                                             KEY_RMS,
-                                             {"attention.sliding_window", KEY_INT, KEY_C(window)},
-                                             KEY_RULES_END};
+static const struct key_rule llama_keys[] = {
+    KEYS_GGUF,
+    KEYS_ROPE,
+    KEY_RMS,
+    {"attention.sliding_window", KEY_INT, KEY_C(window), NULL, KEY_NULL},
+    KEY_RULES_END};
 static const struct key_rule gemma2_keys[] = {
     KEYS_GGUF,
     KEYS_ROPE,
@@ -74,6 +82,9 @@ static const struct key_rule bert_keys[] = {
     {"token_embd.weight", "embed.tokens.weight"},                                                  \
         {"blk.%.attn_output.*", "layers.%.attention.out.*"},                                       \
         {"blk.%.ffn_down.*", "layers.%.mlp.down.*"},                                               \
+        {"rope_freqs.weight", NULL, PART_ALL, TENSOR_SAID},                                        \
+        {"rope_factors_short.weight", NULL, PART_ALL, TENSOR_SAID},                                \
+        {"rope_factors_long.weight", NULL, PART_ALL, TENSOR_SAID},                                 \
     {                                                                                              \
         "output.weight", "head.weight"                                                             \
     }
@@ -109,13 +120,19 @@ static const struct tensor_rule qwen_tensors[] = {
     {"blk.%.attn_q_norm.weight", "layers.%.attention.q_norm.weight"},
     {"blk.%.attn_k_norm.weight", "layers.%.attention.k_norm.weight"},
     TENSOR_RULES_END};
+#define TENSORS_GEMMA                                                                              \
+    TENSORS_GGUF, TENSORS_APART(0), TENSORS_GATED,                                                 \
+        {"blk.%.attn_norm.weight", "layers.%.norm1.weight", PART_ALL, TENSOR_PLUS_ONE},            \
+        {"blk.%.ffn_norm.weight", "layers.%.norm2.weight", PART_ALL, TENSOR_PLUS_ONE},             \
+    {                                                                                              \
+        "output_norm.weight", "norm.weight", PART_ALL, TENSOR_PLUS_ONE                             \
+    }
+static const struct tensor_rule gemma_tensors[] = {TENSORS_GEMMA, TENSOR_RULES_END};
 static const struct tensor_rule gemma2_tensors[] = {
-    TENSORS_GGUF,
-    TENSORS_PRE,
-    TENSORS_APART(0),
-    TENSORS_GATED,
-    {"blk.%.post_attention_norm.weight", "layers.%.attention.norm.weight"},
-    {"blk.%.post_ffw_norm.weight", "layers.%.mlp.norm.weight"},
+    TENSORS_GEMMA,
+    {"blk.%.post_attention_norm.weight", "layers.%.attention.norm.weight", PART_ALL,
+     TENSOR_PLUS_ONE},
+    {"blk.%.post_ffw_norm.weight", "layers.%.mlp.norm.weight", PART_ALL, TENSOR_PLUS_ONE},
     TENSOR_RULES_END};
 static const struct tensor_rule joined_tensors[] = {TENSORS_GGUF, TENSORS_PRE, TENSORS_JOINED,
                                                     TENSOR_RULES_END};
@@ -123,13 +140,13 @@ static const struct tensor_rule gpt2_tensors[] = {
     TENSORS_GGUF,
     TENSORS_PRE,
     TENSORS_JOINED,
-    {"position_embd.weight", "embed.positions.weight"},
+    {"position_embd.weight", "embed.positions.weight", PART_ALL, TENSOR_F32 | TENSOR_PLACES},
     TENSOR_RULES_END};
 static const struct tensor_rule bert_tensors[] = {
     TENSORS_GGUF,
     TENSORS_APART(0),
-    {"position_embd.weight", "embed.positions.weight"},
-    {"token_types.weight", "embed.types.weight"},
+    {"position_embd.weight", "embed.positions.weight", PART_ALL, TENSOR_F32 | TENSOR_PLACES},
+    {"token_types.weight", "embed.types.weight", PART_ALL, TENSOR_F32},
     {"token_embd_norm.*", "embed.norm.*"},
     {"blk.%.attn_output_norm.*", "layers.%.norm1.*"},
     {"blk.%.ffn_up.*", "layers.%.mlp.up.*"},
@@ -144,11 +161,16 @@ static const struct tensor_rule bert_tensors[] = {
 #define BASE_LAYER                                                                                 \
     .norm = NORM_LAYER, .qkv_bias = true, .out_bias = true, .mlp_bias = true, .init_std = 0.02
 static const struct family_config llama_base = {.c = {.arch = "llama", BASE_RMS}};
-static const struct family_config qwen2_base = {.c = {.arch = "qwen2", BASE_RMS, .qkv_bias = true}};
-static const struct family_config qwen3_base = {.c = {.arch = "qwen3", BASE_RMS, .qk_norm = true}};
-static const struct family_config gemma_base = {.c = {.arch = "gemma", BASE_RMS}};
-static const struct family_config gemma2_base = {
-    .c = {.arch = "gemma2", BASE_RMS, .norm_branch = true, .window = 4096, .window_every = 2}};
+static const struct family_config qwen2_base = {.c = {.arch = "llama", BASE_RMS, .qkv_bias = true}};
+static const struct family_config qwen3_base = {.c = {.arch = "llama", BASE_RMS, .qk_norm = true}};
+static const struct family_config gemma_base = {
+    .c = {.arch = "gemma", BASE_RMS, .norm_plus_one = true}};
+static const struct family_config gemma2_base = {.c = {.arch = "gemma2",
+                                                       BASE_RMS,
+                                                       .norm_plus_one = true,
+                                                       .norm_branch = true,
+                                                       .window = 4096,
+                                                       .window_every = 2}};
 static const struct family_config neox_base = {.c = {.arch = "gpt_neox",
                                                      BASE_LAYER,
                                                      .final_norm = true,
@@ -168,29 +190,60 @@ static const struct family_config bert_base = {.c = {.arch = "bert",
                                                      .norm_post = true,
                                                      .embed_norm = true,
                                                      .position = POSITION_LEARNED,
-                                                     .act = ACT_GELU,
-                                                     .types = 2}};
+                                                     .act = ACT_GELU}};
 
-static enum err rope_finish(struct errctx *e, struct family_config *x, struct findings *f)
+/* ------------------------------------------------------------------ both ways */
+
+enum parts { QKV_BIAS = 1, OTHER_BIASES = 2, NARROW = 4, TIED = 8, UNTIED = 16 };
+
+/* What llama.cpp's models of an architecture may have; NARROW: heads that are not as wide, end to
+ * end, as the model. */
+static enum err check_parts(struct errctx *e, const struct model_config *c, struct findings *f,
+                            unsigned may)
 {
-    const char *type = json_string_value(x->scaling);
-    struct model_config *c = &x->c;
-    const bool linear = type ? strcmp(type, "linear") == 0 : c->rope_factor > 0;
-    if (type && !linear && strcmp(type, "none") != 0 && strcmp(type, "yarn") != 0)
-        return findings_add(e, f, "key 'rope.scaling.type' is '%s', which is not known", type);
-    if (type && strcmp(type, "yarn") == 0) {
-        c->rope_scaling = ROPE_YARN;
-        c->rope_low = 1;
-        c->rope_high = 32;
-        c->rope_attention = c->rope_factor > 1 ? 0.1 * log(c->rope_factor) + 1 : 0;
-        return ERR_OK;
-    }
-    c->rope_original = 0;
-    if (linear && c->rope_factor != 1)
-        c->rope_scaling = ROPE_LINEAR;
-    else
-        c->rope_factor = 0;
+    if (c->qkv_bias && !(may & QKV_BIAS))
+        return findings_add(e, f, "biases of q, k and v, which such models do not have");
+    if ((c->out_bias || c->mlp_bias) && !(may & OTHER_BIASES))
+        return findings_add(e, f, "biases of products that have none in such models");
+    if (!(may & NARROW) && c->head_size && c->heads * c->head_size != c->width)
+        return findings_add(e, f, "heads that are not as wide, end to end, as the model");
+    if (!(may & TIED) && c->tied)
+        return findings_add(e, f, "no head of its own, which such models have");
+    if (!(may & UNTIED) && !c->tied)
+        return findings_add(e, f, "a head of its own, which such models do not have");
     return ERR_OK;
+}
+
+static enum err llama_finish(struct errctx *e, struct family_config *x, struct findings *f)
+{
+    TRY(gguf_rope_finish(e, x, f, DIVISORS_FREQS | DIVISORS_LONGROPE));
+    if (x->c.rope_dims && x->c.rope_dims != x->c.head_size)
+        return findings_add(e, f, "only a part of each head is rotated");
+    return check_parts(e, &x->c, f, QKV_BIAS | OTHER_BIASES | NARROW | TIED | UNTIED);
+}
+
+static enum err qwen2_finish(struct errctx *e, struct family_config *x, struct findings *f)
+{
+    TRY(gguf_rope_finish(e, x, f, DIVISORS_NONE));
+    return check_parts(e, &x->c, f, QKV_BIAS | TIED | UNTIED);
+}
+
+static enum err qwen3_finish(struct errctx *e, struct family_config *x, struct findings *f)
+{
+    TRY(gguf_rope_finish(e, x, f, DIVISORS_NONE));
+    return check_parts(e, &x->c, f, QKV_BIAS | NARROW | TIED | UNTIED);
+}
+
+static enum err phi3_finish(struct errctx *e, struct family_config *x, struct findings *f)
+{
+    TRY(gguf_rope_finish(e, x, f, DIVISORS_LONGROPE));
+    return check_parts(e, &x->c, f, QKV_BIAS | TIED | UNTIED);
+}
+
+static enum err neox_finish(struct errctx *e, struct family_config *x, struct findings *f)
+{
+    TRY(gguf_rope_finish(e, x, f, DIVISORS_NONE));
+    return check_parts(e, &x->c, f, QKV_BIAS | OTHER_BIASES | UNTIED);
 }
 
 /* The 27 B model, which has 46 layers, scales scores by its width and not by its heads. */
@@ -200,8 +253,17 @@ static enum err gemma_finish(struct errctx *e, struct family_config *x, struct f
     c->act = ACT_GELU_TANH;
     c->embed_scale = sqrt((double)c->width);
     if (c->norm_branch && c->layers == 46 && c->heads)
-        c->attention_scale = 1 / sqrt((double)c->width / (double)c->heads);
-    return rope_finish(e, x, f);
+        c->attention_scale = 1 / sqrt((double)(c->width / c->heads));
+    if (c->norm_branch && c->window == 0)
+        return findings_add(e, f, "key 'gemma2.attention.sliding_window' is 0");
+    TRY(gguf_rope_finish(e, x, f, DIVISORS_NONE));
+    return check_parts(e, c, f, QKV_BIAS | NARROW | TIED);
+}
+
+static enum err bert_finish(struct errctx *e, struct family_config *x, struct findings *f)
+{
+    x->c.tied = true; /* there is no head at all */
+    return check_parts(e, &x->c, f, QKV_BIAS | OTHER_BIASES | TIED);
 }
 
 #define FAMILY(id, title, its_keys, its_tensors, its_base, its_finish)                             \
@@ -211,13 +273,14 @@ static enum err gemma_finish(struct errctx *e, struct family_config *x, struct f
                                      .base = &(its_base),                                          \
                                      .keys = its_keys,                                             \
                                      .tensors = its_tensors,                                       \
-                                     .finish = its_finish}
-FAMILY(llama, "llama", llama_keys, llama_tensors, llama_base, rope_finish);
-FAMILY(qwen2, "qwen2", llama_keys, qwen_tensors, qwen2_base, rope_finish);
-FAMILY(qwen3, "qwen3", llama_keys, qwen_tensors, qwen3_base, rope_finish);
-FAMILY(phi3, "phi3", llama_keys, joined_tensors, llama_base, rope_finish);
-FAMILY(gemma, "gemma", llama_keys, qwen_tensors, gemma_base, gemma_finish);
+                                     .finish = its_finish,                                         \
+                                     .unfinish = gguf_rope_unfinish}
+FAMILY(llama, "llama", llama_keys, llama_tensors, llama_base, llama_finish);
+FAMILY(qwen2, "qwen2", llama_keys, qwen_tensors, qwen2_base, qwen2_finish);
+FAMILY(qwen3, "qwen3", llama_keys, qwen_tensors, qwen3_base, qwen3_finish);
+FAMILY(phi3, "phi3", llama_keys, joined_tensors, llama_base, phi3_finish);
+FAMILY(gemma, "gemma", llama_keys, gemma_tensors, gemma_base, gemma_finish);
 FAMILY(gemma2, "gemma2", gemma2_keys, gemma2_tensors, gemma2_base, gemma_finish);
-FAMILY(gptneox, "gptneox", neox_keys, joined_tensors, neox_base, rope_finish);
+FAMILY(gptneox, "gptneox", neox_keys, joined_tensors, neox_base, neox_finish);
 FAMILY(gpt2, "gpt2", gpt2_keys, gpt2_tensors, gpt2_base, NULL);
-FAMILY(bert, "bert", bert_keys, bert_tensors, bert_base, NULL);
+FAMILY(bert, "bert", bert_keys, bert_tensors, bert_base, bert_finish);

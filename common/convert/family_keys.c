@@ -106,7 +106,22 @@ static const struct {
 static const struct key_rule gguf_everywhere[] = {
     {"vocab_size", KEY_INT, KEY_C(vocab), NULL, KEY_NEEDED},
     {"tied", KEY_BOOL, KEY_C(tied)},
+    {"types", KEY_INT, KEY_C(types)},
+    {"qkv_bias", KEY_BOOL, KEY_C(qkv_bias)},
+    {"out_bias", KEY_BOOL, KEY_C(out_bias)},
+    {"mlp_bias", KEY_BOOL, KEY_C(mlp_bias)},
+    {"rope_freqs", KEY_JSON, KEY_AT(freqs)},
+    {"rope_factors_short", KEY_JSON, KEY_AT(short_factors)},
+    {"rope_factors_long", KEY_JSON, KEY_AT(long_factors)},
     KEY_RULES_END};
+
+bool family_is_shape(const char *key)
+{
+    if (strcmp(key, "vocab_size") == 0) return false; /* llama.cpp reads it, too */
+    for (const struct key_rule *r = gguf_everywhere; r->key; r++)
+        if (strcmp(r->key, key) == 0) return true;
+    return false;
+}
 
 /* Rules beside the family's own; what keys of GGUF begin with. */
 static const struct key_rule *shared_rules(const struct family *family)
@@ -341,5 +356,5 @@ enum err family_write_config(struct errctx *e, const struct family *family,
     if (family->unfinish) family->unfinish(&x);
     TRY(put_rules(e, family->keys, &x, root));
     TRY(put_rules(e, shared_rules(family), &x, root));
-    return family_write_shared(e, family, &x, root);
+    return family->gguf ? family_write_gguf(e, c, root) : family_write_shared(e, family, &x, root);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/base/mem.h"
+#include "kernels/values.h"
 
 enum { PIECE_BYTES = 1 << 20 };
 
@@ -124,7 +125,7 @@ static enum err take_entry(const struct matcher *k, const struct tensor_entry *t
         return findings_add(k->e, k->f, "tensor '%s' is not known of models of type '%s'", t->name,
                             k->family->name);
     if (!rule->param) {
-        k->m->ignored++;
+        k->m->ignored += !(rule->flags & TENSOR_SAID);
         return ERR_OK;
     }
     const struct param *p = family_fill(rule->param, layer, suffix, name, sizeof name)
@@ -178,17 +179,10 @@ static enum err settle(const struct matcher *k, int64_t i)
             return findings_add(k->e, k->f, "tensor '%s' (%s) is missing",
                                 wanted_name(k, p, j, buf, sizeof buf), p->name);
     match->dtype = match->parts[0].entry->dtype;
-    for (int j = 1; j < match->count; j++) {
-        const enum dtype other = match->parts[j].entry->dtype;
-        if (other == match->parts[0].entry->dtype) continue;
-        match->dtype = DTYPE_F32;
-        if (dtype_is_blocks(other) || dtype_is_blocks(match->parts[0].entry->dtype))
-            return findings_add(k->e, k->f,
-                                "tensors '%s' and '%s' become one, but are of types "
-                                "%s and %s",
-                                match->parts[0].entry->name, match->parts[j].entry->name,
-                                dtype_name(match->parts[0].entry->dtype), dtype_name(other));
-    }
+    for (int j = 0; j < match->count; j++)
+        if (match->parts[j].entry->dtype != match->dtype ||
+            (match->parts[j].rule->flags & TENSOR_PLUS_ONE))
+            match->dtype = DTYPE_F32;
     return ERR_OK;
 }
 
@@ -248,8 +242,35 @@ struct rows_reader {
     int64_t columns;
 };
 
-/* Values that are NaN or infinite: all bits of the exponent set. Of blocks the scales count, which
- * stand first in each. */
+/* Where the scales of a block stand, which are F16; -1: there is no second. */
+static const struct scales {
+    int first, second;
+} scales[DTYPE_COUNT] = {
+    [DTYPE_Q8_0] = {0, -1}, [DTYPE_Q4_0] = {0, -1}, [DTYPE_Q4_1] = {0, 2}, [DTYPE_Q5_0] = {0, -1},
+    [DTYPE_Q5_1] = {0, 2},  [DTYPE_Q4_K] = {0, 2},  [DTYPE_Q5_K] = {0, 2}, [DTYPE_Q6_K] = {208, -1},
+};
+
+static bool is_bad_half(const uint8_t *at)
+{
+    uint16_t h;
+    memcpy(&h, at, sizeof h);
+    return (h & 0x7c00u) == 0x7c00u;
+}
+
+/* Of blocks: only those whose scales are not finite have such values. */
+static int64_t count_bad_blocks(enum dtype t, const uint8_t *data, int64_t elements)
+{
+    const struct scales s = scales[t];
+    const size_t size = dtype_unit_bytes(t);
+    const int64_t unit = dtype_unit(t);
+    int64_t bad = 0;
+    for (int64_t i = 0; i < elements / unit; i++, data += size)
+        if (is_bad_half(data + s.first) || (s.second >= 0 && is_bad_half(data + s.second)))
+            bad += values_not_finite(t, data, unit);
+    return bad;
+}
+
+/* Values that are NaN or infinite: all bits of the exponent set. */
 static int64_t count_bad(enum dtype t, const uint8_t *data, int64_t elements)
 {
     int64_t bad = 0;
@@ -266,6 +287,8 @@ static int64_t count_bad(enum dtype t, const uint8_t *data, int64_t elements)
             memcpy(&h, data + 2 * i, sizeof h);
             bad += (h & mask) == mask;
         }
+    else if (dtype_is_blocks(t))
+        bad = count_bad_blocks(t, data, elements);
     return bad;
 }
 
@@ -296,24 +319,19 @@ int64_t match_row_in_file(const struct model_config *c, const struct tensor_rule
     return i;
 }
 
-static float element(const uint8_t *data, enum dtype t, int64_t i)
+/* A row of numbers as F32: the parts of a parameter are of different types, or it is stored with 1
+ * added. `out` need not be aligned. */
+static void widen_row(const struct match_part *part, const uint8_t *row, int64_t columns,
+                      uint8_t *out)
 {
-    uint16_t h;
-    float x;
-    if (t == DTYPE_F32) {
-        memcpy(&x, data + 4 * i, sizeof x);
-        return x;
-    }
-    memcpy(&h, data + 2 * i, sizeof h);
-    return t == DTYPE_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
-}
-
-/* A row of numbers as F32: the parts of a parameter are of different types. */
-static void widen_row(const uint8_t *row, enum dtype t, int64_t columns, uint8_t *out)
-{
-    for (int64_t i = 0; i < columns; i++) {
-        const float x = element(row, t, i);
-        memcpy(out + 4 * i, &x, sizeof x);
+    const enum dtype t = part->entry->dtype;
+    const bool less = part->rule->flags & TENSOR_PLUS_ONE;
+    float some[DTYPE_UNIT_LIMIT];
+    for (int64_t at = 0; at < columns; at += DTYPE_UNIT_LIMIT) {
+        const int64_t left = columns - at, n = left < DTYPE_UNIT_LIMIT ? left : DTYPE_UNIT_LIMIT;
+        values_to_f32(t, row + dtype_offset(t, at), n, some);
+        for (int64_t i = 0; less && i < n; i++) some[i] -= 1;
+        memcpy(out + 4 * at, some, (size_t)n * sizeof *some);
     }
 }
 
@@ -360,10 +378,10 @@ static enum err read_rows(struct rows_reader *r, const struct match_part *part)
     for (int64_t i = 0; i < part->rows; i++) {
         const uint8_t *row = t->data + (size_t)match_row_in_file(&r->m->c, part->rule, i) * stored;
         uint8_t *out = r->buffer + r->filled;
-        if (t->dtype == r->match->dtype)
+        if (t->dtype == r->match->dtype && !(part->rule->flags & TENSOR_PLUS_ONE))
             memcpy(out, row, stored);
         else
-            widen_row(row, t->dtype, r->columns, out);
+            widen_row(part, row, r->columns, out);
         r->filled += r->row_bytes;
         if (r->filled + r->row_bytes > PIECE_BYTES) TRY(flush(r));
     }
@@ -374,7 +392,7 @@ static enum err read_rows(struct rows_reader *r, const struct match_part *part)
 
 static enum err read_part(struct rows_reader *r, const struct match_part *part)
 {
-    const unsigned moved = part->rule->flags & (TENSOR_PAIRED | TENSOR_PER_HEAD);
+    const unsigned moved = part->rule->flags & (TENSOR_PAIRED | TENSOR_PER_HEAD | TENSOR_PLUS_ONE);
     if ((part->rule->flags & TENSOR_TRANSPOSED) && r->match->param->dims == 2)
         return read_columns(r, part);
     if (!moved && part->entry->dtype == r->match->dtype) return read_straight(r, part);

@@ -53,6 +53,8 @@ enum err model_source_write(struct errctx *e, const struct model_source *s, stru
 
 enum err hf_folder_open(struct errctx *e, struct model_source *s, const char *path) MUST_USE;
 enum err llama2c_model_open(struct errctx *e, struct model_source *s, const char *path) MUST_USE;
+/* Keys of a GGUF file that graft writes for itself begin so: family, init_std, embedding. */
+#define GGUF_NOTES "graft."
 enum err gguf_model_open(struct errctx *e, struct model_source *s, const char *path) MUST_USE;
 /* Records a file as an input of the run, under the digest of its bytes. */
 enum err model_source_record(struct errctx *e, struct model_source *s, const char *path) MUST_USE;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* import_gguf_tokenizer.c: see import_gguf_tokenizer.h. */
 #include "common/text/import_gguf_tokenizer.h"
+#include <stdio.h>
 #include <string.h>
 #include "common/text/import_sentencepiece.h"
 #include "common/text/spec_build.h"
+#include "formats/mp_json.h"
 
 #define KEY(name) "tokenizer.ggml." name
 
@@ -12,6 +14,7 @@ enum { TYPE_NORMAL = 1, TYPE_UNKNOWN, TYPE_CONTROL, TYPE_USER_DEFINED, TYPE_UNUS
 
 struct source {
     const struct mp_value *meta, *tokens, *scores, *types;
+    size_t count; /* of tokens, without those that only fill up the embedding */
     struct mp_value special;
 };
 
@@ -41,6 +44,16 @@ static int64_t type_of(const struct source *s, size_t id)
                                                                                 : -1;
 }
 
+/* "[PADn]" with its own number, where the embedding has more rows than there are tokens. */
+static bool is_filler(const struct source *s, size_t id)
+{
+    char text[32];
+
+    if (type_of(s, id) != TYPE_UNUSED) return false;
+    snprintf(text, sizeof text, "[PAD%zu]", id);
+    return strcmp(text, token(s, id)->as.bytes.data) == 0;
+}
+
 static enum err check_tokens(struct errctx *e, struct source *s)
 {
     size_t n;
@@ -57,6 +70,8 @@ static enum err check_tokens(struct errctx *e, struct source *s)
             return err_set(e, ERR_INPUT, "%s: the type of token %zu is not known",
                            KEY("token_type"), i);
     }
+    s->count = n;
+    while (s->count > 1 && is_filler(s, s->count - 1)) s->count--;
     return ERR_OK;
 }
 
@@ -73,6 +88,7 @@ static enum err read_roles(struct errctx *e, struct source *s)
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         if (mp_get(s->meta, keys[i].key) == NULL) continue;
         TRY(mp_get_int(e, s->meta, keys[i].key, 0, (int64_t)s->tokens->as.list.count - 1, &id));
+        if ((size_t)id >= s->count) s->count = (size_t)id + 1;
         TRY(mp_set_int(e, &s->special, keys[i].role, id));
     }
     return ERR_OK;
@@ -124,31 +140,34 @@ static uint8_t flags_of(int64_t type)
 
 /* ------------------------------------------------------------------ gpt2 */
 
-/* Names of tokenizer.ggml.pre and the operations they stand for. */
+/* Names of tokenizer.ggml.pre and the operations they stand for, and the name that is
+ * written. */
 static const struct pre {
+    const char *written;
     const char *names; /* each followed by a space */
     const char *ops;
     bool ignore_merges;
 } pres[] = {
-    {"gpt-2 gpt2 phi-2 jina-es jina-de gigachat jina-v1-en jina-v2-es jina-v2-de mpt olmo jais "
+    {"gpt-2",
+     "gpt-2 gpt2 phi-2 jina-es jina-de gigachat jina-v1-en jina-v2-es jina-v2-de mpt olmo jais "
      "trillion roberta-bpe exaone4 ",
      "[{\"op\":\"gpt2\"}]", false},
-    {"llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 ", "[{\"op\":\"llama3\"}]",
-     true},
-    {"dbrx smaug-bpe ", "[{\"op\":\"llama3\"}]", false},
-    {"qwen2 deepseek-r1-qwen stablelm2 hunyuan megrez ", "[{\"op\":\"qwen2\"}]", false},
-    {"starcoder refact command-r smollm codeshell exaone minerva-7b ",
+    {"llama-bpe", "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 ",
+     "[{\"op\":\"llama3\"}]", true},
+    {"dbrx", "dbrx smaug-bpe ", "[{\"op\":\"llama3\"}]", false},
+    {"qwen2", "qwen2 deepseek-r1-qwen stablelm2 hunyuan megrez ", "[{\"op\":\"qwen2\"}]", false},
+    {"smollm", "smollm starcoder refact command-r codeshell exaone minerva-7b ",
      "[{\"op\":\"digits\"},{\"op\":\"gpt2\"}]", false},
-    {"falcon ",
+    {"falcon", "falcon ",
      "[{\"op\":\"regex\",\"pattern\":\"[\\\\p{P}$+<=>^~|`]+\"},{\"op\":\"gpt2\"},"
      "{\"op\":\"regex\",\"pattern\":\"[0-9][0-9][0-9]\"}]",
      false},
-    {"default ",
+    {"default", "default ",
      "[{\"op\":\"regex\",\"pattern\":\"[\\\\p{P}$+<=>^~|]+\"},{\"op\":\"gpt2\"},"
      "{\"op\":\"regex\",\"pattern\":\"\\\\p{N}+\"},"
      "{\"op\":\"regex\",\"pattern\":\"[0-9][0-9][0-9]\"}]",
      false},
-    {"gpt-4o llama4 ", "[{\"op\":\"o200k\"}]", false},
+    {"gpt-4o", "gpt-4o llama4 ", "[{\"op\":\"o200k\"}]", false},
 };
 
 static const struct pre *find_pre(const char *name)
@@ -161,13 +180,59 @@ static const struct pre *find_pre(const char *name)
     return NULL;
 }
 
+/* Whether a parameter that one of two operations has says what is so without it. */
+static bool is_usual(const struct mp_value *key, const struct mp_value *v)
+{
+    if (strcmp(key->as.bytes.data, "behavior") == 0)
+        return v->type == MP_STRING && strcmp(v->as.bytes.data, "isolated") == 0;
+    return strcmp(key->as.bytes.data, "invert") == 0 && v->type == MP_BOOL && !v->as.boolean;
+}
+
+static bool has_all(const struct mp_value *a, const struct mp_value *b)
+{
+    for (size_t i = 0; i + 1 < a->as.list.count; i += 2) {
+        const struct mp_value *key = &a->as.list.items[i], *v = &a->as.list.items[i + 1];
+        const struct mp_value *other = mp_get(b, key->as.bytes.data);
+        if (other == NULL ? !is_usual(key, v) : !mp_equal(v, other)) return false;
+    }
+    return true;
+}
+
+static bool same_ops(const struct mp_value *a, const struct mp_value *b)
+{
+    if (a->as.list.count != b->as.list.count) return false;
+    for (size_t i = 0; i < a->as.list.count; i++) {
+        const struct mp_value *x = &a->as.list.items[i], *y = &b->as.list.items[i];
+        if (!has_all(x, y) || !has_all(y, x)) return false;
+    }
+    return true;
+}
+
+enum err import_gguf_pre_of(struct errctx *e, const struct mp_value *pretokenizer,
+                            bool ignore_merges, const char **out)
+{
+    *out = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(pres) && *out == NULL; i++) {
+        json_t *json = json_loads(pres[i].ops, 0, NULL);
+        struct mp_value ops;
+        if (json == NULL) return err_memory(e, "tokenizer", 0);
+        const enum err code = mp_from_json(e, json, &ops);
+        json_decref(json);
+        TRY(code);
+        if (pres[i].ignore_merges == ignore_merges && same_ops(pretokenizer, &ops))
+            *out = pres[i].written;
+        mp_fini(&ops);
+    }
+    return ERR_OK;
+}
+
 static enum err add_byte_tokens(struct errctx *e, const struct source *s, struct spec_build *b,
                                 json_t *ids)
 {
     struct bytes text = {0};
     enum err code = ERR_OK;
 
-    for (size_t i = 0; i < s->tokens->as.list.count && code == ERR_OK; i++) {
+    for (size_t i = 0; i < s->count && code == ERR_OK; i++) {
         const char *data = token(s, i)->as.bytes.data;
         size_t n = token(s, i)->as.bytes.len;
         uint8_t flags = flags_of(type_of(s, i));
@@ -250,7 +315,7 @@ static enum err import_gpt2(struct errctx *e, const struct source *s, struct tok
 
 static enum err take_pieces(struct errctx *e, const struct source *s, struct sentencepiece_model *m)
 {
-    size_t n = s->tokens->as.list.count;
+    size_t n = s->count;
 
     TRY(mem_new(e, &m->pieces, n, sizeof *m->pieces, "pieces"));
     for (m->count = 0; m->count < n; m->count++) {
@@ -337,8 +402,7 @@ static enum err import_bert(struct errctx *e, const struct source *s, struct tok
     struct spec_build b = {0};
     enum err code = ERR_OK;
 
-    for (size_t i = 0; i < s->tokens->as.list.count && code == ERR_OK; i++)
-        code = add_word(e, s, i, &b);
+    for (size_t i = 0; i < s->count && code == ERR_OK; i++) code = add_word(e, s, i, &b);
     if (code == ERR_OK)
         code = spec_build_ops(e, out, "normalizer",
                               json_pack("[{s:s},{s:s},{s:s},{s:s}]", "op", "clean_text", "op",

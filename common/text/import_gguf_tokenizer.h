@@ -15,5 +15,9 @@
 /* `meta`: the map of the file's keys. ERR_INPUT names the key that is missing or wrong. */
 enum err import_gguf_tokenizer(struct errctx *e, const struct mp_value *meta,
                                struct tokenizer_spec *out) MUST_USE;
+/* The other way: *out is the name in tokenizer.ggml.pre of these operations (a list) of a
+ * byte-level model; NULL when there is none. */
+enum err import_gguf_pre_of(struct errctx *e, const struct mp_value *pretokenizer,
+                            bool ignore_merges, const char **out) MUST_USE;
 
 #endif

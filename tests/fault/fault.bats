@@ -132,6 +132,7 @@ attempts() {
     attempts bash -c spooled
 }
 @test "import" { attempts graft-import -q --pattern gpt2 --special 'eos=<e>' ../x.tiktoken -o out; }
+@test "export to GGUF" { attempts graft-export -q --to gguf --type q8_0 ../a.model -o file.gguf; }
 @test "export" { attempts graft-export -q --to hf ../a.model -o folder; }
 @test "quantize" { attempts graft-quantize -q -j 2 --type q4_0 ../wide.model -o out; }
 @test "extract-features" { attempts graft-extract-features -q -j 2 -m ../a.model ../a.tokens -o out; }
