@@ -37,6 +37,10 @@ struct model_use {
     param_choice *trains;
     const void *trains_ctx;
     const struct adapter *adapter; /* beside the model's matrices; NULL: none. Borrowed */
+    /* Likewise for the adapter: sets *adapter. May be NULL. */
+    enum err (*adapt)(struct errctx *e, void *ctx, const struct model_config *c,
+                      const struct adapter **adapter);
+    void *adapt_ctx;
 };
 
 struct model;

@@ -286,6 +286,7 @@ static enum err load(struct errctx *e, struct loader *l, struct stream_reader *r
     struct model_use fitted = *use;
     TRY(read_config(e, l->name, b, &c));
     if (use->fit) use->fit(&fitted, &c);
+    if (use->adapt) TRY(use->adapt(e, use->adapt_ctx, &c, &fitted.adapter));
     TRY(make_model(e, l, b, k, &c, &fitted));
     TRY(mp_copy(e, &b->meta, &l->held.begin.meta));
     TRY(read_notes(e, l));
@@ -342,6 +343,7 @@ static enum err plan_begin(struct errctx *e, const char *name, const struct stre
     enum dtype *types = NULL;
     TRY(read_config(e, name, b, c));
     if (use->fit) use->fit(use, c);
+    if (use->adapt) TRY(use->adapt(e, use->adapt_ctx, c, &use->adapter));
     TRY(param_table_build(e, c, &t));
     if (check_tensors(e, name, b, &t) == ERR_OK &&
         (use->training || kept_types(e, b, &t, &types) == ERR_OK))
@@ -369,7 +371,7 @@ static enum err write_model(struct errctx *e, const struct model *m, struct stre
                             int64_t first_tokenizer)
 {
     const float *weights = m->k->map(m->k, m->weights);
-    for (int64_t i = 0; i < m->params.count; i++) {
+    for (int64_t i = 0; i < m->params.own; i++) {
         const struct param *p = &m->params.items[i];
         const void *from = weights + p->offset;
         if (dtype_is_blocks(p->dtype))
@@ -402,7 +404,7 @@ static enum err describe(struct errctx *e, const struct model *m, struct stream_
     mp_fini(&config);
     TRY(e->code);
     TRY(describe_notes(e, m, b));
-    for (int64_t i = 0; i < m->params.count; i++) {
+    for (int64_t i = 0; i < m->params.own; i++) {
         const struct param *p = &m->params.items[i];
         TRY(stream_begin_tensor(e, b, p->name, p->dtype, p->dims, p->shape));
     }

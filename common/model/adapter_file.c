@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* adapter_file.c: see adapter_file.h. An adapter is small, so it is read whole before the model it
+ * belongs to is opened; everything in it must be understood. */
+#include "common/model/adapter_file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+#include "common/model/parts.h"
+
+enum { PARTS_MOST = 1 << 20 };
+
+/* ------------------------------------------------------------------ reading */
+
+enum err adapters_open(struct errctx *e, struct run *run, const char *const *paths,
+                       const double *weights, size_t count, struct adapters *out)
+{
+    *out = (struct adapters){.paths = paths, .weights = weights};
+    TRY(mem_new(e, &out->files, count, sizeof *out->files, "adapters"));
+    for (; out->count < count; out->count++)
+        TRY(stream_tensors_load(e, run, "adapter", paths[out->count], STREAM_ADAPTER,
+                                &out->files[out->count]));
+    return ERR_OK;
+}
+
+void adapters_fini(struct adapters *a)
+{
+    for (size_t i = 0; i < a->count; i++) stream_tensors_fini(&a->files[i]);
+    mem_free(a->files);
+    adapter_fini(&a->adapter);
+    *a = (struct adapters){0};
+}
+
+static enum err known_keys(struct errctx *e, const struct mp_value *map, const char *const *known,
+                           size_t count)
+{
+    for (size_t i = 0; i < map->as.list.count; i += 2) {
+        const char *key = map->as.list.items[i].as.bytes.data;
+        bool found = false;
+        for (size_t k = 0; k < count; k++) found = found || strcmp(key, known[k]) == 0;
+        if (!found)
+            return err_set(e, ERR_INPUT, "key '%s' is not known: it needs a newer graft", key);
+    }
+    return ERR_OK;
+}
+
+static enum err read_target(struct errctx *e, const struct mp_value *map,
+                            enum adapter_target *target)
+{
+    const char *name;
+    TRY(mp_get_string(e, map, "target", &name));
+    for (int t = 0; t < TARGET_COUNT; t++)
+        if (strcmp(name, adapter_target_name((enum adapter_target)t)) == 0) {
+            *target = (enum adapter_target)t;
+            return ERR_OK;
+        }
+    return err_set(e, ERR_INPUT, "target '%s' is not known", name);
+}
+
+static enum err read_part(struct errctx *e, const struct mp_value *map, struct adapter_part *part)
+{
+    static const char *const known[] = {"layer", "target", "rank", "scale"};
+    int64_t layer;
+    if (map->type != MP_MAP) return err_set(e, ERR_INPUT, "it is not a map");
+    TRY(known_keys(e, map, known, ARRAY_LEN(known)));
+    TRY(mp_get_int(e, map, "layer", 0, INT32_MAX, &layer));
+    TRY(read_target(e, map, &part->target));
+    TRY(mp_get_int(e, map, "rank", 1, INT32_MAX, &part->rank));
+    TRY(mp_get_real(e, map, "scale", &part->scale));
+    if (!isfinite(part->scale)) return err_set(e, ERR_INPUT, "key 'scale' is not finite");
+    part->layer = (int)layer;
+    return ERR_OK;
+}
+
+/* Both tensors of a part, of their shapes. */
+static enum err check_tensors(struct errctx *e, const struct stream_tensors *file,
+                              const struct model_config *c, const struct adapter_part *part)
+{
+    struct adapter_place place;
+    char name[64], full[96];
+    (void)adapter_find(c, part->target, &place);
+    for (const char *which = "AB"; *which; which++) {
+        const int64_t rows = *which == 'A' ? part->rank : place.out,
+                      columns = *which == 'A' ? place.in : part->rank;
+        const struct adapter_part own = {.layer = part->layer, .target = part->target};
+        const struct stream_field *f;
+        adapter_param_name(&own, *which, name);
+        snprintf(full, sizeof full, "layers.%d.%s", part->layer, name);
+        if (!stream_tensors_get(file, full, &f))
+            return err_set(e, ERR_INPUT, "tensor '%s' is missing", full);
+        if (f->dtype != DTYPE_F32 || f->dims != 2 || f->shape[0] != rows || f->shape[1] != columns)
+            return err_set(e, ERR_INPUT,
+                           "tensor '%s' is not F32 [%lld, %lld], as the base model wants it", full,
+                           (long long)rows, (long long)columns);
+    }
+    return ERR_OK;
+}
+
+static enum err read_parts(struct errctx *e, struct adapters *a, size_t source,
+                           const struct mp_value *map, const struct model_config *c)
+{
+    static const char *const known[] = {"dropout", "parts"};
+    const struct stream_tensors *file = &a->files[source];
+    const struct mp_value *list;
+    if (!map || map->type != MP_MAP)
+        return err_set(e, ERR_INPUT, "meta key 'adapter' is missing or not a map");
+    TRY(known_keys(e, map, known, ARRAY_LEN(known)));
+    TRY(mp_get_real(e, map, "dropout", &a->adapter.dropout));
+    if (!(a->adapter.dropout >= 0 && a->adapter.dropout < 1))
+        return err_set(e, ERR_INPUT, "key 'dropout' is not a probability below 1");
+    TRY(mp_get_list(e, map, "parts", MP_ARRAY, &list));
+    if (list->as.list.count > PARTS_MOST) return err_set(e, ERR_INPUT, "key 'parts' is too long");
+    for (size_t i = 0; i < list->as.list.count; i++) {
+        struct adapter_part part = {.source = (int)source};
+        if (read_part(e, &list->as.list.items[i], &part) != ERR_OK)
+            return err_prefix(e, "part %zu", i);
+        if (a->weights) part.scale *= a->weights[source];
+        if (adapter_add(e, &a->adapter, c, &part) != ERR_OK) {
+            e->code = ERR_INPUT;
+            return e->code;
+        }
+        TRY(check_tensors(e, file, c, &part));
+    }
+    if (file->begin.tensors_count != 2 * (int64_t)list->as.list.count)
+        return err_set(e, ERR_INPUT, "%lld tensors for %zu parts",
+                       (long long)file->begin.tensors_count, list->as.list.count);
+    return ERR_OK;
+}
+
+enum err adapters_bind(struct errctx *e, void *adapters, const struct model_config *c,
+                       const struct adapter **adapter)
+{
+    static const char *const known[] = {"base", "adapter"};
+    struct adapters *a = adapters;
+    adapter_fini(&a->adapter);
+    for (size_t i = 0; i < a->count; i++) {
+        const struct mp_value *meta = &a->files[i].begin.meta;
+        if (known_keys(e, meta, known, ARRAY_LEN(known)) != ERR_OK ||
+            read_parts(e, a, i, mp_get(meta, "adapter"), c) != ERR_OK)
+            return err_prefix(e, "the adapter '%s'", a->paths[i]);
+    }
+    *adapter = &a->adapter;
+    return ERR_OK;
+}
+
+/* ------------------------------------------------------------------ into the model */
+
+static enum err check_base(struct errctx *e, const struct stream_tensors *file,
+                           const struct model *m)
+{
+    const uint8_t *base;
+    char a[33], b[33];
+    TRY(mp_get_binary(e, &file->begin.meta, "base", 16, &base));
+    if (memcmp(base, model_id(m), 16) == 0) return ERR_OK;
+    return err_set(e, ERR_INPUT,
+                   "belongs to the model of id %.12s, this one has %.12s: see 'graft lineage'; "
+                   "--force takes it nevertheless",
+                   id_format(base, a), id_format(model_id(m), b));
+}
+
+static enum err take_tensor(struct errctx *e, const struct stream_tensors *file, struct model *m,
+                            const struct adapter_part *part, char which)
+{
+    const struct adapter_part own = {.layer = part->layer, .target = part->target};
+    char name[64], full[96], here[96];
+    const struct stream_field *f;
+    adapter_param_name(&own, which, name);
+    snprintf(full, sizeof full, "layers.%d.%s", part->layer, name);
+    adapter_param_name(part, which, name);
+    snprintf(here, sizeof here, "layers.%d.%s", part->layer, name);
+    const struct param *p = param_table_find(&m->params, here);
+    const float *from = stream_tensors_get(file, full, &f);
+    for (int64_t i = 0; i < p->elements; i++)
+        if (!isfinite(from[i]))
+            return err_set(e, ERR_INPUT, "tensor '%s', element %lld is %s", full, (long long)i,
+                           isnan(from[i]) ? "NaN" : "infinite");
+    m->k->upload(
+        m->k,
+        buf_at(m->weights, (size_t)p->offset * sizeof *from, (size_t)p->elements * sizeof *from),
+        from, (size_t)p->elements * sizeof *from);
+    return ERR_OK;
+}
+
+static enum err load_source(struct errctx *e, const struct adapters *a, size_t source,
+                            struct model *m, bool force)
+{
+    const struct stream_tensors *file = &a->files[source];
+    if (!force) TRY(check_base(e, file, m));
+    for (int64_t i = 0; i < a->adapter.count; i++) {
+        const struct adapter_part *part = &a->adapter.parts[i];
+        if (part->source != (int)source) continue;
+        TRY(take_tensor(e, file, m, part, 'A'));
+        TRY(take_tensor(e, file, m, part, 'B'));
+    }
+    return ERR_OK;
+}
+
+enum err adapters_load(struct errctx *e, const struct adapters *a, struct model *m, bool force)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (load_source(e, a, i, m, force) != ERR_OK)
+            return err_prefix(e, "the adapter '%s'", a->paths[i]);
+    model_refresh(m);
+    return ERR_OK;
+}
+
+/* ------------------------------------------------------------------ writing */
+
+static enum err describe_part(struct errctx *e, const struct adapter_part *part,
+                              struct mp_value *list)
+{
+    struct mp_value map;
+    mp_map_init(&map);
+    if (mp_set_int(e, &map, "layer", part->layer) == ERR_OK &&
+        mp_set_string(e, &map, "target", adapter_target_name(part->target)) == ERR_OK &&
+        mp_set_int(e, &map, "rank", part->rank) == ERR_OK &&
+        mp_set_real(e, &map, "scale", part->scale) == ERR_OK)
+        return mp_append_take(e, list, &map);
+    mp_fini(&map);
+    return e->code;
+}
+
+static enum err describe(struct errctx *e, const struct model *m, struct stream_begin *b)
+{
+    const struct adapter *a = m->use.adapter;
+    struct mp_value map, list;
+    mp_map_init(&map);
+    mp_array_init(&list);
+    enum err r = mp_set_binary(e, &b->meta, "base", m->id, sizeof m->id);
+    for (int64_t i = 0; i < a->count && r == ERR_OK; i++) r = describe_part(e, &a->parts[i], &list);
+    if (r == ERR_OK) r = mp_set_real(e, &map, "dropout", a->dropout);
+    if (r == ERR_OK) r = mp_set(e, &map, "parts", &list);
+    if (r == ERR_OK) r = mp_set(e, &b->meta, "adapter", &map);
+    mp_fini(&list);
+    mp_fini(&map);
+    for (int64_t i = m->params.own; i < m->params.count && r == ERR_OK; i++) {
+        const struct param *p = &m->params.items[i];
+        r = stream_begin_tensor(e, b, p->name, DTYPE_F32, p->dims, p->shape);
+    }
+    return r;
+}
+
+enum err adapter_save(struct errctx *e, const struct model *m, struct run *run, const char *path,
+                      int level, int threads, uint64_t *bytes)
+{
+    const struct stream_writer_cfg cfg = {.level = level, .threads = threads};
+    const float *weights = m->k->map(m->k, m->weights);
+    struct stream_begin b;
+    struct stream_writer *w = NULL;
+    stream_begin_init(&b, STREAM_ADAPTER);
+    enum err r = describe(e, m, &b);
+    if (r == ERR_OK) r = stream_writer_open(e, run, path, &b, &cfg, &w);
+    for (int64_t i = m->params.own; i < m->params.count && r == ERR_OK; i++) {
+        const struct param *p = &m->params.items[i];
+        r = stream_writer_tensor(e, w, i - m->params.own, weights + p->offset, p->elements);
+    }
+    if (r == ERR_OK) r = stream_writer_finish(e, w);
+    if (r == ERR_OK) {
+        if (bytes) *bytes = stream_writer_summary(w)->compressed;
+        r = stream_writer_commit(e, w);
+    } else {
+        stream_writer_abort(w);
+    }
+    stream_begin_fini(&b);
+    return r;
+}
