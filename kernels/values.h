@@ -23,7 +23,11 @@
 /* to[i] = value i of `from` (little-endian, any alignment), a float or block-quantised type;
  * elements: whole units. F64 is rounded. */
 void values_to_f32(enum dtype t, const void *from, int64_t elements, float *to);
-/* How many of them are NaN or infinite. */
+/* How many of them are NaN or infinite; which one is the first, or -1. Of blocks only the scales
+ * are looked at, unless one is bad. */
 int64_t values_not_finite(enum dtype t, const void *from, int64_t elements);
+int64_t values_first_not_finite(enum dtype t, const void *from, int64_t elements);
+/* The same values as type `to`: that which they have, F32, or BF16 (rounded to nearest even). */
+void values_as(enum dtype t, const void *from, int64_t elements, enum dtype to, void *out);
 
 #endif

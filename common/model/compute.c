@@ -10,7 +10,7 @@ const struct opt compute_table[] = {
     {"device", 0, OPT_STRING, offsetof(struct compute_cfg, device), "NAME",
      "cpu, or ref: the plain reference kernels"},
     {"dtype", 0, OPT_CHOICE, offsetof(struct compute_cfg, dtype), "f32|bf16",
-     "arithmetic and storage of activations; weights and sums stay f32"},
+     "arithmetic and activations; sums, and weights that are trained, stay f32"},
     OPT_END};
 
 enum dtype compute_dtype(const struct compute_cfg *cfg)

@@ -45,17 +45,17 @@ static struct buf gradient_of(const struct model *m, const struct param *p)
                   (size_t)p->elements * sizeof(float));
 }
 
-/* Where the quantised parameter lies. */
-static struct buf quantised_of(const struct model *m, const struct param *p)
+/* Where a parameter lies that is kept in another type than F32. */
+static struct buf kept_of(const struct model *m, const struct param *p)
 {
-    return buf_at(m->quantised, (size_t)p->offset, dtype_offset(p->dtype, p->elements));
+    return buf_at(m->kept, (size_t)p->offset, dtype_offset(p->dtype, p->elements));
 }
 
 /* What products read: as it is kept, or the rounded copy where there is one. */
 static struct mat matrix_of(const struct model *m, const struct param *p)
 {
     if (!p) return (struct mat){0};
-    if (dtype_is_blocks(p->dtype)) return mat_rows(quantised_of(m, p), p->dtype, p->shape[1]);
+    if (p->dtype != DTYPE_F32) return mat_rows(kept_of(m, p), p->dtype, p->shape[1]);
     if (buf_present(m->weights16))
         return mat_rows(part_of(m->weights16, p, 2), DTYPE_BF16, p->shape[1]);
     return mat_rows(part_of(m->weights, p, sizeof(float)), DTYPE_F32, p->shape[1]);
@@ -205,7 +205,7 @@ static enum err make_angles(struct errctx *e, struct model *m)
 
 /* Bytes of the parts that are not the arena. */
 struct sizes {
-    size_t weights, weights16, quantised, gradients, lookup, angles;
+    size_t weights, weights16, half, quantised, gradients, lookup, angles;
 };
 
 /* Rows of the tied table's gradient that one step can touch. */
@@ -224,7 +224,11 @@ static enum err sizes_of(struct errctx *e, const struct model_config *c,
     *s = (struct sizes){0};
     if (!size_mul(n, sizeof(float), &s->weights)) return err_memory(e, "parameters", UINT64_MAX);
     if (use->dtype == DTYPE_BF16) s->weights16 = n * 2;
-    s->quantised = (size_t)t->quantised;
+    for (int64_t i = 0; i < t->own; i++) {
+        const struct param *p = &t->items[i];
+        if (p->dtype == DTYPE_BF16) s->half += (size_t)p->elements * 2;
+    }
+    s->quantised = (size_t)t->kept - s->half;
     if (use->training) s->gradients = (size_t)t->trained * sizeof(float);
     s->lookup = (size_t)lookup_rows(c, use, t) * (size_t)c->width * sizeof(float);
     if (c->position == POSITION_ROPE)
@@ -270,7 +274,7 @@ static enum err take_memory(struct errctx *e, struct model *m)
     TRY(sizes_of(e, &m->c, &m->use, &m->params, &s));
     TRY(k->alloc(k, e, s.weights, &m->weights));
     if (s.weights16) TRY(k->alloc(k, e, s.weights16, &m->weights16));
-    if (s.quantised) TRY(k->alloc(k, e, s.quantised, &m->quantised));
+    if (s.half + s.quantised) TRY(k->alloc(k, e, s.half + s.quantised, &m->kept));
     if (s.gradients) TRY(k->alloc(k, e, s.gradients, &m->gradients));
     if (s.lookup) TRY(take_lookup(e, m, s.lookup));
     TRY(make_angles(e, m));
@@ -307,8 +311,8 @@ enum err model_new(struct errctx *e, struct kernels *k, const struct model_confi
 void model_free(struct model *m)
 {
     if (!m) return;
-    const struct buf bufs[] = {m->weights,   m->weights16, m->gradients,  m->lookup,
-                               m->quantised, m->cosine,    m->lookup_ids, m->sine};
+    const struct buf bufs[] = {m->weights, m->weights16, m->gradients,  m->lookup,
+                               m->kept,    m->cosine,    m->lookup_ids, m->sine};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         if (buf_present(bufs[i])) m->k->free(m->k, bufs[i]);
     void *const arrays[] = {m->blocks, m->lora,       m->zeros,    m->index, m->back,
@@ -440,8 +444,8 @@ static enum err plan_all(struct errctx *e, const struct model_config *c,
     struct sizes s;
     TRY(sizes_of(e, c, use, t, &s));
     TRY(plan_add(e, out, "parameters, F32", s.weights, false));
-    TRY(plan_add(e, out, "parameters, BF16", s.weights16, false));
-    if (s.quantised) TRY(plan_add(e, out, "parameters, quantised", s.quantised, false));
+    TRY(plan_add(e, out, "parameters, BF16", s.weights16 + s.half, false));
+    TRY(plan_add(e, out, "parameters, quantised", s.quantised, false));
     TRY(plan_add(e, out, "gradients, F32", s.gradients, false));
     TRY(plan_add(e, out, "gradient of the tied table, F32", s.lookup, false));
     TRY(plan_add(e, out, "angles of the positions", s.angles, false));

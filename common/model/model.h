@@ -50,9 +50,10 @@ enum err model_create(struct errctx *e, struct kernels *k, const struct model_co
                       const struct tokenizer_spec *spec, uint64_t seed, const struct model_use *use,
                       struct model **out) MUST_USE;
 /* From a model stream: every parameter of the table must be there with its shape, and no other
- * tensor. Matrices that are block-quantised in it stay so in memory, and products read them as they
- * are; for training they become what their blocks stand for. NaN or infinite weights: ERR_INPUT
- * with the tensor's name. */
+ * tensor. Without training, matrices that are block-quantised or BF16 in it stay so in memory, and
+ * products read them as they are; others become F32, or BF16 with a use's dtype of it, and are in
+ * memory once. For training all become F32. NaN or infinite weights: ERR_INPUT with the tensor's
+ * name. */
 enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const char *path,
                     const struct model_use *use, struct model **out) MUST_USE;
 void model_free(struct model *m);
@@ -71,12 +72,11 @@ struct kernels *model_kernels(const struct model *m);
 /* Content id of the stream it was loaded from (zero for a created one). */
 const uint8_t *model_id(const struct model *m);
 
-/* Flat F32 arrays: master weights of params()->elements, gradients of params()->trained (absent
- * when not training). */
+/* Flat F32 arrays: master weights of params()->elements, of a model that was loaded without training
+ * only what is kept in F32; gradients of params()->trained (absent when not training). */
 struct buf model_weights(const struct model *m);
 struct buf model_gradients(const struct model *m);
-/* BF16 copy of the weights that products read, absent with F32; model_refresh makes it from the
- * master weights. */
+/* BF16 copy of these, which products read, absent with F32; model_refresh makes it. */
 struct buf model_weights16(const struct model *m);
 void model_refresh(struct model *m);
 

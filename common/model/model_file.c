@@ -141,37 +141,60 @@ static enum err place_tensors(struct errctx *e, struct loader *l, const struct s
     return ERR_OK;
 }
 
-/* Blocks stay as they are; that they are finite is seen from their numbers. */
-static enum err take_blocks(struct errctx *e, const struct loader *l,
-                            const struct stream_tensor_piece *piece, const struct param *p)
+static enum err name_bad(struct errctx *e, const struct loader *l,
+                         const struct stream_tensor_piece *piece, enum dtype t, int64_t i)
 {
-    uint8_t *to = l->m->k->map(l->m->k, l->m->quantised);
-    const int unit = dtype_unit(p->dtype);
-    const size_t size = dtype_unit_bytes(p->dtype);
+    const int unit = dtype_unit(t);
     float some[DTYPE_UNIT_LIMIT];
-    memcpy(to + p->offset + dtype_offset(p->dtype, piece->first), piece->data, piece->bytes);
-    for (int64_t i = 0; i < piece->elements; i += unit) {
-        values_to_f32(p->dtype, piece->data + (size_t)(i / unit) * size, unit, some);
-        for (int j = 0; j < unit; j++)
-            if (!isfinite(some[j]))
-                return err_set(e, ERR_INPUT, "'%s': tensor '%s', element %lld is %s", l->name,
-                               p->name, (long long)(piece->first + i + j),
-                               isnan(some[j]) ? "NaN" : "infinite");
-    }
-    return ERR_OK;
+    values_to_f32(t, piece->data + dtype_offset(t, i), unit, some);
+    return err_set(e, ERR_INPUT, "'%s': tensor '%s', element %lld is %s", l->name,
+                   l->targets[piece->tensor].param->name, (long long)(piece->first + i),
+                   isnan(some[i % unit]) ? "NaN" : "infinite");
+}
+
+/* Values of a piece to their places: a task takes some, and looks whether they are finite. */
+enum { TAKE_TASKS = 64, TAKE_LEAST = 1 << 15 };
+struct taking {
+    const uint8_t *from;
+    uint8_t *to;
+    enum dtype stored, kept;
+    int64_t elements, each;
+    int64_t bad[TAKE_TASKS]; /* first of a task that is not finite, or -1 */
+};
+
+static void take_task(void *ctx, int64_t task, int thread)
+{
+    struct taking *t = ctx;
+    const int64_t at = task * t->each, left = t->elements - at, n = left < t->each ? left : t->each;
+    const uint8_t *from = t->from + dtype_offset(t->stored, at);
+    (void)thread;
+    const int64_t bad = values_first_not_finite(t->stored, from, n);
+    t->bad[task] = bad < 0 ? -1 : at + bad;
+    values_as(t->stored, from, n, t->kept, t->to + dtype_offset(t->kept, at));
+}
+
+static uint8_t *place_of(const struct loader *l, const struct param *p)
+{
+    struct kernels *k = l->m->k;
+    if (p->dtype != DTYPE_F32) return (uint8_t *)k->map(k, l->m->kept) + p->offset;
+    return (uint8_t *)k->map(k, l->m->weights) + (size_t)p->offset * sizeof(float);
 }
 
 static enum err take_numbers(struct errctx *e, const struct loader *l,
                              const struct stream_tensor_piece *piece, enum dtype dtype)
 {
     const struct param *p = l->targets[piece->tensor].param;
-    if (dtype_is_blocks(p->dtype)) return take_blocks(e, l, piece, p);
-    float *to = (float *)l->m->k->map(l->m->k, l->m->weights) + p->offset + piece->first;
-    values_to_f32(dtype, piece->data, piece->elements, to);
-    for (int64_t i = 0; i < piece->elements; i++)
-        if (!isfinite(to[i]))
-            return err_set(e, ERR_INPUT, "'%s': tensor '%s', element %lld is %s", l->name, p->name,
-                           (long long)(piece->first + i), isnan(to[i]) ? "NaN" : "infinite");
+    struct taking t = {.from = piece->data,
+                       .to = place_of(l, p) + dtype_offset(p->dtype, piece->first),
+                       .stored = dtype,
+                       .kept = p->dtype,
+                       .elements = piece->elements};
+    const int64_t each = (t.elements + TAKE_TASKS - 1) / TAKE_TASKS;
+    t.each = (each + TAKE_LEAST - 1) / TAKE_LEAST * TAKE_LEAST; /* whole units of any type */
+    const int64_t tasks = (t.elements + t.each - 1) / t.each;
+    pool_run(l->m->k->pool, take_task, &t, tasks);
+    for (int64_t i = 0; i < tasks; i++)
+        if (t.bad[i] >= 0) return name_bad(e, l, piece, dtype, t.bad[i]);
     return ERR_OK;
 }
 
@@ -247,17 +270,21 @@ static enum err read_notes(struct errctx *e, struct loader *l)
     return ERR_OK;
 }
 
-/* Of each parameter the type in which it is kept: matrices that are quantised in the stream stay so
- * where they are not trained. */
+/* The type in which a parameter of a model that is not trained is kept, for products in `use`:
+ * blocks as they are, and BF16, which both take; of other types what the products want, once. */
+static enum dtype kept_type(const struct param *p, enum dtype stored, enum dtype use)
+{
+    if (p->dims != 2 || p->shape[1] % dtype_unit(stored) != 0) return DTYPE_F32;
+    return dtype_is_blocks(stored) || stored == DTYPE_BF16 ? stored : use;
+}
+
 static enum err kept_types(struct errctx *e, const struct stream_begin *b,
-                           const struct param_table *t, enum dtype **out)
+                           const struct param_table *t, enum dtype use, enum dtype **out)
 {
     TRY(mem_new(e, out, (size_t)t->count, sizeof **out, "model"));
     for (int64_t i = 0; i < t->count; i++) {
         const int64_t at = stream_begin_find_tensor(b, t->items[i].name);
-        const bool whole = at >= 0 && t->items[i].dims == 2 &&
-                           t->items[i].shape[1] % dtype_unit(b->tensors[at].dtype) == 0;
-        (*out)[i] = whole ? b->tensors[at].dtype : DTYPE_F32;
+        (*out)[i] = at < 0 ? DTYPE_F32 : kept_type(&t->items[i], b->tensors[at].dtype, use);
     }
     return ERR_OK;
 }
@@ -271,7 +298,7 @@ static enum err make_model(struct errctx *e, struct loader *l, const struct stre
     enum dtype *types = NULL;
     TRY(param_table_build(e, c, &t));
     if (check_tensors(e, l->name, b, &t) == ERR_OK &&
-        (use->training || kept_types(e, b, &t, &types) == ERR_OK))
+        (use->training || kept_types(e, b, &t, use->dtype, &types) == ERR_OK))
         (void)!model_new(e, k, c, use, types, &l->m);
     mem_free(types);
     param_table_fini(&t);
@@ -346,7 +373,7 @@ static enum err plan_begin(struct errctx *e, const char *name, const struct stre
     if (use->adapt) TRY(use->adapt(e, use->adapt_ctx, c, &use->adapter));
     TRY(param_table_build(e, c, &t));
     if (check_tensors(e, name, b, &t) == ERR_OK &&
-        (use->training || kept_types(e, b, &t, &types) == ERR_OK))
+        (use->training || kept_types(e, b, &t, use->dtype, &types) == ERR_OK))
         (void)!model_plan_types(e, c, use, types, threads, out);
     mem_free(types);
     param_table_fini(&t);
@@ -374,8 +401,7 @@ static enum err write_model(struct errctx *e, const struct model *m, struct stre
     for (int64_t i = 0; i < m->params.own; i++) {
         const struct param *p = &m->params.items[i];
         const void *from = weights + p->offset;
-        if (dtype_is_blocks(p->dtype))
-            from = (const uint8_t *)m->k->map(m->k, m->quantised) + p->offset;
+        if (p->dtype != DTYPE_F32) from = (const uint8_t *)m->k->map(m->k, m->kept) + p->offset;
         TRY(stream_writer_tensor(e, w, i, from, p->elements));
     }
     if (m->tokenizer) TRY(tokenizer_spec_write(e, m->tokenizer, w, first_tokenizer));

@@ -148,7 +148,7 @@ enum err param_table_keep(struct errctx *e, struct param_table *t, const enum dt
     t->elements = 0;
     for (int64_t i = 0; i < t->count; i++) {
         struct param *p = &t->items[i];
-        if (i >= t->own || !dtype_is_blocks(types[i])) {
+        if (i >= t->own || types[i] == DTYPE_F32) {
             p->offset = t->elements;
             t->elements += padded_elements(p);
             continue;
@@ -162,7 +162,7 @@ enum err param_table_keep(struct errctx *e, struct param_table *t, const enum dt
         p->offset = (int64_t)total;
         total = bytes;
     }
-    t->quantised = (int64_t)total;
+    t->kept = (int64_t)total;
     param_table_train(t, NULL, NULL);
     return ERR_OK;
 }

@@ -21,7 +21,7 @@
  *   head.weight [V, C]                                        (untied)
  *   head.bias [V]                                             (mlm_head)
  * All live in one flat F32 array: `offset` in elements, each a multiple of 16. But matrices that
- * are kept block-quantised, as a model that is not trained has them where its stream has: they lie
+ * are not trained may be kept in another type, that in which the stream has them or BF16: they lie
  * in an array of bytes, `offset` in it. Gradient and moments have flat arrays of what is trained
  * alone: there `gradient` is the place. */
 #ifndef GRAFT_MODEL_PARAMS_H
@@ -45,8 +45,8 @@ struct param {
     int dims;
     int64_t shape[2];
     int64_t elements;
-    enum dtype dtype; /* F32, or the block-quantised type that it is kept in */
-    int64_t offset;   /* in the flat arrays, or bytes in the quantised one */
+    enum dtype dtype; /* F32, or the type that it is kept in */
+    int64_t offset;   /* in the flat arrays, or bytes in that of what is kept otherwise */
     int64_t gradient; /* in the flat arrays of what is trained; -1: it is frozen */
     enum param_role role;
     int layer;  /* -1: none */
@@ -56,10 +56,10 @@ struct param {
 struct param_table {
     struct param *items;
     int64_t count;
-    int64_t own;       /* so many are the model's, those of adapters are behind them */
-    int64_t elements;  /* of the flat arrays, padding included */
-    int64_t quantised; /* bytes of the quantised array */
-    int64_t trained;   /* elements of the flat arrays of what is trained, padding included */
+    int64_t own;      /* so many are the model's, those of adapters are behind them */
+    int64_t elements; /* of the flat arrays, padding included */
+    int64_t kept;     /* bytes of what is kept in other types */
+    int64_t trained;  /* elements of the flat arrays of what is trained, padding included */
 };
 
 enum err param_table_build(struct errctx *e, const struct model_config *c,
@@ -67,7 +67,7 @@ enum err param_table_build(struct errctx *e, const struct model_config *c,
 /* The same with those of an adapter behind them (NULL: none). */
 enum err param_table_build_adapted(struct errctx *e, const struct model_config *c,
                                    const struct adapter *a, struct param_table *t) MUST_USE;
-/* Keeps parameter i < own in types[i] where that is block-quantised: it leaves the flat arrays. */
+/* Keeps parameter i < own in types[i] where that is not F32: it leaves the flat arrays. */
 enum err param_table_keep(struct errctx *e, struct param_table *t,
                           const enum dtype *types) MUST_USE;
 /* Trains those for which `trains` says so, of those that are kept in F32 (NULL: all), and freezes

@@ -96,7 +96,7 @@ struct model {
     uint8_t id[16];
 
     struct buf weights, weights16, gradients; /* flat */
-    struct buf quantised;                     /* parameters that are kept so */
+    struct buf kept;                          /* parameters that are kept in other types */
     /* Tied: gradient of the token embedding as a table, until it joins that of the head: rows for
      * the ids that have occurred, F32 [R, C]. */
     struct buf lookup, lookup_ids; /* I32 [R]: whose row it is */
@@ -148,7 +148,7 @@ void embed_tokens(const struct model *m, const struct pass *p, const struct buf 
 void embed_tokens_backward(const struct model *m, const struct pass *p, const struct buf *slots,
                            struct mat dx);
 
-/* model_plan for a model some of whose parameters are kept quantised. */
+/* model_plan for a model whose parameters are kept in such types. */
 enum err model_plan_types(struct errctx *e, const struct model_config *c,
                           const struct model_use *use, const enum dtype *types, int threads,
                           struct plan *out) MUST_USE;

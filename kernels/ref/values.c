@@ -149,12 +149,47 @@ static void block_q6_k(const uint8_t *p, float *to)
 
 /* ------------------------------------------------------------------ all */
 
+enum { SOME = 256 }; /* values at a time: whole units of every type */
+
+/* A half as a float by one multiplication, exactly: its bits, moved, are those of the float 2^112 times
+ * less, also where it is subnormal. Without branches, for the vectors. */
+static float widen_half(uint16_t h)
+{
+    const uint32_t magnitude = (uint32_t)(h & 0x7fffu) << 13;
+    float f;
+    memcpy(&f, &magnitude, sizeof f);
+    f *= 0x1p112f;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    bits |= (uint32_t)(h & 0x8000u) << 16;
+    if (magnitude >= 0x0f800000u) bits |= 0x7f800000u | (magnitude & 0x7fffffu);
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static void some_halves(const uint8_t *p, float *to)
+{
+    uint16_t h[SOME];
+    memcpy(h, p, sizeof h);
+    for (int i = 0; i < SOME; i++) to[i] = widen_half(h[i]);
+}
+
+static void some_brains(const uint8_t *p, float *to)
+{
+    uint16_t h[SOME];
+    memcpy(h, p, sizeof h);
+    for (int i = 0; i < SOME; i++) to[i] = bf16_to_f32(h[i]);
+}
+
 static void from_halves(enum dtype t, const uint8_t *p, int64_t n, float *to)
 {
     uint16_t h;
-    for (int64_t i = 0; i < n; i++) {
+    int64_t i = 0;
+    for (; i + SOME <= n; i += SOME)
+        (t == DTYPE_BF16 ? some_brains : some_halves)(p + i * 2, to + i);
+    for (; i < n; i++) {
         memcpy(&h, p + i * 2, sizeof h);
-        to[i] = t == DTYPE_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
+        to[i] = t == DTYPE_BF16 ? bf16_to_f32(h) : widen_half(h);
     }
 }
 
@@ -167,15 +202,19 @@ static void from_doubles(const uint8_t *p, int64_t n, float *to)
     }
 }
 
-typedef void block_fn(const uint8_t *p, float *to);
+/* Of the types of blocks: how one is decoded, and where its scales stand (-1: none). */
+static const struct {
+    void (*decode)(const uint8_t *p, float *to);
+    int scale, other;
+} blocks[DTYPE_COUNT] = {
+    [DTYPE_Q8_0] = {block_q8_0, 0, -1}, [DTYPE_Q4_0] = {block_q4_0, 0, -1},
+    [DTYPE_Q4_1] = {block_q4_1, 0, 2},  [DTYPE_Q5_0] = {block_q5_0, 0, -1},
+    [DTYPE_Q5_1] = {block_q5_1, 0, 2},  [DTYPE_Q4_K] = {block_q4_k, 0, 2},
+    [DTYPE_Q5_K] = {block_q5_k, 0, 2},  [DTYPE_Q6_K] = {block_q6_k, 208, -1},
+};
 
 void values_to_f32(enum dtype t, const void *from, int64_t elements, float *to)
 {
-    static block_fn *const blocks[DTYPE_COUNT] = {
-        [DTYPE_Q8_0] = block_q8_0, [DTYPE_Q4_0] = block_q4_0, [DTYPE_Q4_1] = block_q4_1,
-        [DTYPE_Q5_0] = block_q5_0, [DTYPE_Q5_1] = block_q5_1, [DTYPE_Q4_K] = block_q4_k,
-        [DTYPE_Q5_K] = block_q5_k, [DTYPE_Q6_K] = block_q6_k,
-    };
     const uint8_t *p = from;
     const int unit = dtype_unit(t);
     const size_t size = dtype_unit_bytes(t);
@@ -187,17 +226,105 @@ void values_to_f32(enum dtype t, const void *from, int64_t elements, float *to)
     else if (t == DTYPE_F64)
         from_doubles(p, elements, to);
     else
-        for (int64_t i = 0; i < elements; i += unit, p += size) blocks[t](p, to + i);
+        for (int64_t i = 0; i < elements; i += unit, p += size) blocks[t].decode(p, to + i);
+}
+
+static void narrow_some(const float *from, uint16_t *to)
+{
+    for (int i = 0; i < SOME; i++) to[i] = f32_to_bf16(from[i]);
+}
+
+void values_as(enum dtype t, const void *from, int64_t elements, enum dtype to, void *out)
+{
+    float some[SOME] = {0};
+    uint16_t half[SOME];
+    assert(to == t || to == DTYPE_F32 || to == DTYPE_BF16);
+    if (to == t) {
+        memcpy(out, from, dtype_offset(t, elements));
+        return;
+    }
+    if (to == DTYPE_F32) {
+        values_to_f32(t, from, elements, out);
+        return;
+    }
+    for (int64_t at = 0; at < elements; at += SOME) {
+        const int64_t left = elements - at, n = left < SOME ? left : SOME;
+        values_to_f32(t, (const uint8_t *)from + dtype_offset(t, at), n, some);
+        narrow_some(some, half);
+        memcpy((uint8_t *)out + at * 2, half, (size_t)n * sizeof *half);
+    }
+}
+
+/* ------------------------------------------------------------------ not finite */
+
+/* Whether all exponents are less than the highest: of whole arrays, for the vectors. */
+static bool words_finite(const uint8_t *p)
+{
+    uint32_t w[SOME], bad = 0;
+    memcpy(w, p, sizeof w);
+    for (int i = 0; i < SOME; i++) bad |= (w[i] & 0x7f800000u) == 0x7f800000u;
+    return !bad;
+}
+
+static bool halves_finite(const uint8_t *p, uint16_t exponent)
+{
+    uint16_t h[SOME], bad = 0;
+    memcpy(h, p, sizeof h);
+    for (int i = 0; i < SOME; i++) bad |= (h[i] & exponent) == exponent;
+    return !bad;
+}
+
+static bool half_finite(const uint8_t *p, int at)
+{
+    uint16_t h;
+    if (at < 0) return true;
+    memcpy(&h, p + at, sizeof h);
+    return (h & 0x7c00u) != 0x7c00u;
+}
+
+/* Values `at` .. + n are known to be finite without a look at each. */
+static bool surely_finite(enum dtype t, const uint8_t *p, int64_t n)
+{
+    if (dtype_is_blocks(t)) {
+        for (int64_t i = 0; i < n; i += dtype_unit(t), p += dtype_unit_bytes(t))
+            if (!half_finite(p, blocks[t].scale) || !half_finite(p, blocks[t].other)) return false;
+        return true;
+    }
+    if (n < SOME) return false;
+    if (t == DTYPE_F32) return words_finite(p);
+    if (t == DTYPE_F16 || t == DTYPE_BF16)
+        return halves_finite(p, t == DTYPE_F16 ? 0x7c00u : 0x7f80u);
+    return false;
+}
+
+/* Counts them, or stops at the first. */
+static int64_t find_not_finite(enum dtype t, const uint8_t *p, int64_t elements, int64_t *first)
+{
+    float v[SOME];
+    int64_t found = 0;
+    for (int64_t at = 0; at < elements; at += SOME) {
+        const int64_t left = elements - at, n = left < SOME ? left : SOME;
+        const uint8_t *from = p + dtype_offset(t, at);
+        if (surely_finite(t, from, n)) continue;
+        values_to_f32(t, from, n, v);
+        for (int64_t i = 0; i < n; i++) {
+            if (isfinite(v[i])) continue;
+            if (first && found == 0) *first = at + i;
+            found++;
+        }
+        if (first && found) break;
+    }
+    return found;
 }
 
 int64_t values_not_finite(enum dtype t, const void *from, int64_t elements)
 {
-    float v[DTYPE_UNIT_LIMIT]; /* whole units of every type */
-    int64_t found = 0;
-    for (int64_t at = 0; at < elements; at += DTYPE_UNIT_LIMIT) {
-        const int64_t left = elements - at, n = left < DTYPE_UNIT_LIMIT ? left : DTYPE_UNIT_LIMIT;
-        values_to_f32(t, (const uint8_t *)from + dtype_offset(t, at), n, v);
-        for (int64_t i = 0; i < n; i++) found += !isfinite(v[i]);
-    }
-    return found;
+    return find_not_finite(t, from, elements, NULL);
+}
+
+int64_t values_first_not_finite(enum dtype t, const void *from, int64_t elements)
+{
+    int64_t first = -1;
+    (void)find_not_finite(t, from, elements, &first);
+    return first;
 }

@@ -11,10 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/model/parts.h"
 #include "kernels/values.h"
 #include "tests/unit/model_support.h"
 
 static const struct model_use use = {.dtype = DTYPE_F32};
+static const struct model_use training = {.dtype = DTYPE_F32, .training = true};
 
 struct fixture {
     struct support s;
@@ -79,7 +81,24 @@ static void round_trip(void **state)
     }
 }
 
-/* Tensors of 16 bits are widened. */
+/* The parameters as they are in memory stand for `numbers`, where the table of these has them. */
+static void assert_stands_for(const struct model *m, const struct param_table *t,
+                              const float *numbers, enum dtype matrices)
+{
+    float back[1024];
+    for (int64_t i = 0; i < t->count; i++) {
+        const struct param *p = &model_params(m)->items[i];
+        const bool flat = p->dtype == DTYPE_F32;
+        const uint8_t *at = m->k->map(m->k, flat ? m->weights : m->kept);
+        assert_int_equal(p->dtype, p->dims == 2 ? matrices : DTYPE_F32);
+        values_to_f32(p->dtype, at + (size_t)p->offset * (flat ? sizeof(float) : 1), p->elements,
+                      back);
+        assert_memory_equal(back, numbers + t->items[i].offset, (size_t)p->elements * sizeof *back);
+    }
+}
+
+/* Tensors of 16 bits are widened for training; else matrices of BF16 stay so, and those of F16 are
+ * what products want. */
 static void half_precision(void **state)
 {
     (void)state;
@@ -115,10 +134,21 @@ static void half_precision(void **state)
             assert_int_equal(stream_writer_tensor(&e, w, p, half, t->items[p].elements), ERR_OK);
         }
         assert_int_equal(stream_writer_commit(&e, w), ERR_OK);
-        if (model_load(&e, &f.s.k, NULL, f.path, &use, &back) != ERR_OK) fail_msg("%s", e.message);
+        if (model_load(&e, &f.s.k, NULL, f.path, &training, &back) != ERR_OK)
+            fail_msg("%s", e.message);
         assert_memory_equal(support_numbers(back, model_weights(back)), numbers,
                             (size_t)t->elements * sizeof(float));
         model_free(back);
+        if (model_load(&e, &f.s.k, NULL, f.path, &use, &back) != ERR_OK) fail_msg("%s", e.message);
+        assert_stands_for(back, t, numbers, i ? DTYPE_F32 : DTYPE_BF16);
+        model_free(back);
+        if (i == 0) {
+            const struct model_use half_use = {.dtype = DTYPE_BF16};
+            assert_int_equal(model_load(&e, &f.s.k, NULL, f.path, &half_use, &back), ERR_OK);
+            assert_stands_for(back, t, numbers, DTYPE_BF16);
+            assert_true(model_weights(back).bytes < (size_t)t->elements);
+            model_free(back);
+        }
         mp_fini(&config);
         stream_begin_fini(&b);
         close_fixture(&f);
@@ -210,7 +240,6 @@ static void blocks(void **state)
     f.m = support_model(&f.s, &c, &use);
     float *want = support_numbers(f.m, model_weights(f.m));
     write_blocks(&f, want);
-    const struct model_use training = {.dtype = DTYPE_F32, .training = true};
     if (model_load(&e, &f.s.k, NULL, f.path, &training, &back) != ERR_OK) fail_msg("%s", e.message);
     assert_memory_equal(support_numbers(back, model_weights(back)), want,
                         (size_t)model_params(back)->elements * sizeof(float));
