@@ -158,6 +158,21 @@ bool jsonl_next(const char *data, size_t n, const char **at, struct jsonl_member
     return true;
 }
 
+bool jsonl_item(const char *data, size_t n, const char **at, const char **item, size_t *item_n)
+{
+    const char *end = data + n, *s = *at;
+
+    if (s == NULL) s = behind_spaces(data, end) + 1; /* the bracket */
+    s = behind_spaces(s, end);
+    if (s < end && *s == ',') s = behind_spaces(s + 1, end);
+    if (s >= end || *s == ']') return false;
+    *item = s;
+    *at = behind_value(s, end);
+    *item_n = (size_t)(*at - s);
+    while (*item_n > 0 && behind_spaces(*at - 1, *at) == *at) --*at, --*item_n;
+    return true;
+}
+
 bool jsonl_key_is(const struct jsonl_member *m, const char *name)
 {
     size_t n = m->key_n - 2;

@@ -42,6 +42,8 @@ struct jsonl_member {
 bool jsonl_next(const char *data, size_t n, const char **at, struct jsonl_member *m);
 /* Whether its key is `name`, however it is spelled. */
 bool jsonl_key_is(const struct jsonl_member *m, const char *name);
+/* The next item of the list whose text is data[0..n), in the same way; *item is as written. */
+bool jsonl_item(const char *data, size_t n, const char **at, const char **item, size_t *item_n);
 /* Appends "key":value without the spaces between tokens. */
 enum err jsonl_append(struct errctx *e, const struct jsonl_member *m, struct bytes *out) MUST_USE;
 

@@ -27,6 +27,8 @@ enum err document_records_init(struct errctx *e, struct document_records *r,
                                const struct documents_cfg *cfg, struct text_file *file)
 {
     *r = (struct document_records){.cfg = cfg, .file = file};
+    TRY(mem_new(e, &r->fields, cfg->fields_count, sizeof *r->fields, "fields"));
+    TRY(mem_new(e, &r->field_columns, cfg->fields_count, sizeof *r->field_columns, "fields"));
     return split_keep(e, r);
 }
 
@@ -34,6 +36,11 @@ void document_records_fini(struct document_records *r)
 {
     bytes_fini(&r->kept);
     bytes_fini(&r->scratch);
+    bytes_fini(&r->joined);
+    mem_free(r->fields);
+    mem_free(r->items);
+    mem_free(r->field_columns);
+    document_words_fini(&r->words);
     json_decref(r->object);
     csv_record_fini(&r->record);
     csv_record_fini(&r->columns);
@@ -46,6 +53,7 @@ void document_records_start(struct document_records *r, char separator)
 {
     r->separator = separator;
     r->have_columns = false;
+    document_words_start(&r->words);
 }
 
 /* ---- what is kept ---- */
@@ -82,9 +90,126 @@ static enum err keep_is_text(struct errctx *e, const char *name)
     return err_set(e, ERR_USAGE, "--keep '%s': the text itself is not carried along", name);
 }
 
-static enum err pair_is_text(struct errctx *e, const char *name)
+static enum err pair_is_text(struct errctx *e, const struct document_records *r)
 {
-    return err_set(e, ERR_USAGE, "--pair '%s': that is the first text itself", name);
+    return err_set(e, ERR_USAGE, "%s '%s': that is the %s itself",
+                   r->cfg->between != NULL ? "--completion" : "--pair", r->cfg->pair,
+                   r->cfg->between != NULL ? "prompt" : "first text");
+}
+
+enum err document_records_join(struct errctx *e, struct document_records *r, struct document *out)
+{
+    const char *between = r->cfg->between;
+
+    r->joined.len = 0;
+    TRY(bytes_append(e, &r->joined, out->text, out->n));
+    TRY(bytes_append(e, &r->joined, between, strlen(between)));
+    r->completion.from = r->joined.len;
+    TRY(bytes_append(e, &r->joined, out->pair, out->pair_n));
+    r->completion.to = r->joined.len;
+    TRY(bytes_append(e, &r->joined, "", 1)); /* two empty texts have an address, too */
+    out->text = (const char *)r->joined.data;
+    out->n = r->completion.to;
+    out->pair = NULL;
+    out->pair_n = 0;
+    out->scored = &r->completion;
+    out->scored_count = 1;
+    return ERR_OK;
+}
+
+/* ---- fields of JSON ---- */
+
+/* One that is no list; `text` is how a number is written. */
+static enum err scalar(struct errctx *e, const json_t *value, const char *text, size_t n,
+                       const char *name, uint64_t number, struct document_field *out)
+{
+    *out = (struct document_field){.value = VALUE_TEXT};
+    if (value == NULL || json_is_null(value)) {
+        out->value = VALUE_NONE;
+    } else if (json_is_string(value)) {
+        out->text = json_string_value(value);
+        out->n = json_string_length(value);
+    } else if (json_is_boolean(value)) {
+        out->text = json_is_true(value) ? "true" : "false";
+        out->n = strlen(out->text);
+    } else if (json_is_number(value)) {
+        *out = (struct document_field){.value = VALUE_NUMBER, .text = text, .n = n};
+    } else {
+        return err_set(e, ERR_INPUT, "line %llu: field '%s' holds %s", (unsigned long long)number,
+                       name, json_is_object(value) ? "an object" : "a list within a list");
+    }
+    return ERR_OK;
+}
+
+static enum err list_of_json(struct errctx *e, struct document_records *r, const json_t *list,
+                             const char *text, size_t n, const char *name, uint64_t number,
+                             struct document_field *out)
+{
+    const char *at = NULL, *item = "";
+    size_t item_n = 0;
+
+    *out = (struct document_field){.value = VALUE_LIST, .items_count = json_array_size(list)};
+    out->items = r->items + r->items_count;
+    for (size_t i = 0; i < out->items_count && jsonl_item(text, n, &at, &item, &item_n); i++)
+        TRY(scalar(e, json_array_get(list, i), item, item_n, name, number,
+                   &r->items[r->items_count++]));
+    return ERR_OK;
+}
+
+static enum err field_of_json(struct errctx *e, struct document_records *r, const char *line,
+                              size_t n, const char *name, uint64_t number,
+                              struct document_field *out)
+{
+    const json_t *value = json_object_get(r->object, name);
+    struct jsonl_member m = {0};
+
+    if (json_is_number(value) || json_is_array(value))
+        for (const char *at = NULL; jsonl_next(line, n, &at, &m);)
+            if (jsonl_key_is(&m, name)) break;
+    while (m.value_n > 0 && strchr(" \t\r\n", m.value[m.value_n - 1]) != NULL) m.value_n--;
+    if (!json_is_array(value)) return scalar(e, value, m.value, m.value_n, name, number, out);
+    return list_of_json(e, r, value, m.value, m.value_n, name, number, out);
+}
+
+/* Items of all fields are in one array, which must not move when there are views of it. */
+static enum err fields_of_json(struct errctx *e, struct document_records *r, const char *line,
+                               size_t n, uint64_t number, struct document *out)
+{
+    size_t items = 0;
+
+    if (r->object == NULL)
+        return err_set(e, ERR_INPUT, "line %llu: a bare list has no fields",
+                       (unsigned long long)number);
+    for (size_t i = 0; i < r->cfg->fields_count; i++)
+        items += json_array_size(json_object_get(r->object, r->cfg->fields[i]));
+    TRY(mem_grow(e, &r->items, &r->items_capacity, items, sizeof *r->items, "fields"));
+    r->items_count = 0;
+    for (size_t i = 0; i < r->cfg->fields_count; i++)
+        TRY(field_of_json(e, r, line, n, r->cfg->fields[i], number, &r->fields[i]));
+    out->fields = r->fields;
+    return ERR_OK;
+}
+
+/* The text as a list of words. */
+static enum err words_of_json(struct errctx *e, struct document_records *r, const char *key,
+                              uint64_t number, struct document *out)
+{
+    const json_t *list = json_object_get(r->object, key);
+
+    if (list == NULL) return jsonl_missing(e, r->object, key, number);
+    if (!json_is_array(list))
+        return err_set(e, ERR_INPUT, "line %llu: field '%s' is not a list of words",
+                       (unsigned long long)number, key);
+    document_words_clear(&r->words);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *word = json_array_get(list, i);
+        if (!json_is_string(word) || json_string_length(word) == 0)
+            return err_set(e, ERR_INPUT, "line %llu: item %zu of field '%s' is not a word",
+                           (unsigned long long)number, i, key);
+        TRY(document_words_add(e, &r->words, json_string_value(word), json_string_length(word)));
+    }
+    document_words_view(&r->words, out);
+    return ERR_OK;
 }
 
 /* ---- JSON lines ---- */
@@ -130,10 +255,14 @@ enum err document_records_json(struct errctx *e, struct document_records *r, str
         number = r->file->line - 1;
         if (number == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) line += 3, n -= 3;
     } while (text_file_blank(line, n));
-    if (r->cfg->pair != NULL && strcmp(r->cfg->pair, key) == 0) return pair_is_text(e, key);
+    if (r->cfg->pair != NULL && strcmp(r->cfg->pair, key) == 0) return pair_is_text(e, r);
     json_decref(r->object);
     r->object = NULL;
     out->line = number;
+    if (r->cfg->fields_only) {
+        TRY(jsonl_parse_texts(e, line, n, number, &r->scratch, &r->object));
+        return fields_of_json(e, r, line, n, number, out);
+    }
     if (chat) {
         TRY(chat_document(e, r->cfg->chat, line, n, number, key, out, &r->object));
         if (r->cfg->keep != NULL && r->object == NULL)
@@ -141,10 +270,15 @@ enum err document_records_json(struct errctx *e, struct document_records *r, str
                            (unsigned long long)number);
     } else {
         TRY(jsonl_parse_texts(e, line, n, number, &r->scratch, &r->object));
-        TRY(jsonl_string(e, r->object, key, number, &out->text, &out->n));
+        if (r->cfg->words) {
+            TRY(words_of_json(e, r, key, number, out));
+        } else {
+            TRY(jsonl_string(e, r->object, key, number, &out->text, &out->n));
+        }
     }
     if (r->cfg->pair != NULL)
         TRY(jsonl_string(e, r->object, r->cfg->pair, number, &out->pair, &out->pair_n));
+    if (r->cfg->fields_count > 0) TRY(fields_of_json(e, r, line, n, number, out));
     return r->cfg->keep == NULL ? ERR_OK : keep_json(e, r, key, line, n, number, out);
 }
 
@@ -248,6 +382,7 @@ static enum err check_names(struct errctx *e, const struct document_records *r)
     for (size_t i = 0; r->cfg->header && i < c->fields; i++) {
         const char *name = csv_field(c, i, &n);
         bool used = is_text_column(r, i) || (r->cfg->keep != NULL && is_kept(r, name));
+        for (size_t k = 0; k < r->cfg->fields_count; k++) used |= r->field_columns[k] == i;
         if (!used) continue;
         for (size_t j = 0; j < c->fields; j++)
             if (j != i && strcmp(csv_field(c, j, &n), name) == 0)
@@ -274,13 +409,26 @@ static enum err read_columns(struct errctx *e, struct document_records *r, bool 
                                          : "1",
                     &r->text_column));
     if (r->cfg->pair != NULL) TRY(find_column(e, r, r->cfg->pair, &r->pair_column));
-    if (r->cfg->pair != NULL && r->pair_column == r->text_column)
-        return pair_is_text(e, r->cfg->pair);
+    if (r->cfg->pair != NULL && r->pair_column == r->text_column) return pair_is_text(e, r);
     for (size_t i = 0; i < r->keep_count; i++) {
         TRY(find_column(e, r, r->keep_names[i], &column));
         if (is_text_column(r, column)) return keep_is_text(e, r->keep_names[i]);
     }
+    for (size_t i = 0; i < r->cfg->fields_count; i++)
+        TRY(find_column(e, r, r->cfg->fields[i], &r->field_columns[i]));
     return check_names(e, r);
+}
+
+static void fields_of_row(struct document_records *r, const struct csv_record *row,
+                          struct document *out)
+{
+    for (size_t i = 0; i < r->cfg->fields_count; i++) {
+        struct document_field *f = &r->fields[i];
+        *f = (struct document_field){.value = VALUE_TEXT};
+        f->text = csv_field(row, r->field_columns[i], &f->n);
+        if (f->n == 0) f->value = VALUE_NONE;
+    }
+    out->fields = r->fields;
 }
 
 static enum err keep_columns(struct errctx *e, struct document_records *r,
@@ -328,5 +476,6 @@ enum err document_records_row(struct errctx *e, struct document_records *r, stru
     }
     out->text = csv_field(row, r->text_column, &out->n);
     if (r->cfg->pair != NULL) out->pair = csv_field(row, r->pair_column, &out->pair_n);
+    fields_of_row(r, row, out);
     return r->cfg->keep == NULL ? ERR_OK : keep_columns(e, r, row, out);
 }

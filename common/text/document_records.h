@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* document_records.h: documents that are records of a text file: JSON lines, and tables with or
- * without a header. From each the text, its pair, and as JSON what is kept of the rest. */
+ * without a header. From each the text, its pair, the fields that are asked for, and as JSON what
+ * is kept of the rest. */
 #ifndef GRAFT_TEXT_DOCUMENT_RECORDS_H
 #define GRAFT_TEXT_DOCUMENT_RECORDS_H
 
+#include "common/text/chat_template.h"
 #include "common/text/document.h"
+#include "common/text/document_words.h"
 #include "common/text/text_file.h"
 #include "formats/csv.h"
 #include "formats/jsonl.h"
@@ -21,6 +24,12 @@ struct document_records {
     bool have_columns;
     char *keep_text;            /* of a table */
     struct bytes kept, scratch; /* of JSON */
+    struct document_field *fields, *items;
+    size_t items_count, items_capacity;
+    size_t *field_columns;
+    struct document_words words; /* of JSON's lists of words, and of form conll */
+    struct bytes joined;         /* a prompt and what completes it */
+    struct chat_span completion;
 };
 
 /* `cfg` and `file` stay the caller's. ERR_USAGE: --keep does not name fields. */
@@ -35,5 +44,8 @@ enum err document_records_json(struct errctx *e, struct document_records *r, str
                                bool *more) MUST_USE;
 enum err document_records_row(struct errctx *e, struct document_records *r, struct document *out,
                               bool *more) MUST_USE;
+/* Makes one text of a prompt and its completion (cfg.between). */
+enum err document_records_join(struct errctx *e, struct document_records *r,
+                               struct document *out) MUST_USE;
 
 #endif

@@ -11,8 +11,8 @@
 
 const struct opt documents_opts[] = {
     {"form", 'f', OPT_CHOICE, offsetof(struct documents_cfg, form), DOCUMENT_FORMS,
-     "what a document is; auto goes by the file's extension: .jsonl .ndjson .csv .tsv, else the "
-     "whole file"},
+     "what a document is; auto goes by the file's extension: .jsonl .ndjson .csv .tsv .conll "
+     ".conllu, else the whole file"},
     {"text", 0, OPT_STRING, offsetof(struct documents_cfg, text), "FIELD",
      "field of jsonl, column of csv and tsv that holds the text (default: text)"},
     {"header", 0, OPT_FLAG, offsetof(struct documents_cfg, header), NULL,
@@ -107,10 +107,9 @@ int documents_form(const struct documents_cfg *cfg, const char *path)
     static const struct {
         const char *tail;
         enum document_form form;
-    } known[] = {{".jsonl", DOCUMENT_JSONL},
-                 {".ndjson", DOCUMENT_JSONL},
-                 {".csv", DOCUMENT_CSV},
-                 {".tsv", DOCUMENT_TSV}};
+    } known[] = {{".jsonl", DOCUMENT_JSONL}, {".ndjson", DOCUMENT_JSONL},
+                 {".csv", DOCUMENT_CSV},     {".tsv", DOCUMENT_TSV},
+                 {".conll", DOCUMENT_CONLL}, {".conllu", DOCUMENT_CONLL}};
 
     if (cfg->form != DOCUMENT_AUTO) return cfg->form;
     for (size_t i = 0; path != NULL && i < ARRAY_LEN(known); i++)
@@ -129,7 +128,17 @@ static enum err check_fields(struct errctx *e, const struct documents *d)
                        d->cfg.text != NULL   ? "--text"
                        : d->cfg.pair != NULL ? "--pair"
                                              : "--keep");
-    if (d->form < DOCUMENT_CSV && !d->cfg.header)
+    if (d->form == DOCUMENT_CONLL && (d->cfg.keep != NULL || d->cfg.pair != NULL))
+        return err_set(e, ERR_USAGE, "'%s': -f conll has one text and no other fields (%s)",
+                       d->file.in.name, d->cfg.pair != NULL ? "--pair" : "--keep");
+    if (d->cfg.words && d->form != DOCUMENT_CONLL && d->form != DOCUMENT_JSONL)
+        return err_set(e, ERR_USAGE,
+                       "'%s': labels of words are for -f conll, and for lists of words in -f jsonl",
+                       d->file.in.name);
+    if (d->cfg.fields_count > 0 && d->form < DOCUMENT_JSONL)
+        return err_set(e, ERR_USAGE, "'%s': labels are for records (-f jsonl|csv|tsv|conll)",
+                       d->file.in.name);
+    if (d->form != DOCUMENT_CSV && d->form != DOCUMENT_TSV && !d->cfg.header)
         return err_set(e, ERR_USAGE, "'%s': --no-header is for tables (-f csv|tsv)",
                        d->file.in.name);
     return ERR_OK;
@@ -163,7 +172,8 @@ static enum err open_next(struct errctx *e, struct documents *d)
     d->unfinished = false;
     f->in.before_block = d->cfg.before_block;
     f->in.before_block_ctx = d->cfg.before_block_ctx;
-    f->doubling = d->form == DOCUMENT_PARAGRAPHS || d->form >= DOCUMENT_CSV;
+    f->doubling =
+        d->form == DOCUMENT_PARAGRAPHS || d->form == DOCUMENT_CSV || d->form == DOCUMENT_TSV;
     f->too_long = d->form == DOCUMENT_FILES ? " (-f lines or -f paragraphs cuts the file)" : "";
     document_records_start(&d->records, d->form == DOCUMENT_TSV ? '\t' : ',');
     TRY(check_fields(e, d));
@@ -276,6 +286,9 @@ enum err documents_next(struct errctx *e, struct documents *d, struct document *
         case DOCUMENT_TSV:
             code = document_records_row(e, &d->records, out, more);
             break;
+        case DOCUMENT_CONLL:
+            code = document_words_sentence(e, &d->records.words, &d->cfg, &d->file, out, more);
+            break;
         default:
             code = next_file(e, d, out, more);
             break;
@@ -284,7 +297,8 @@ enum err documents_next(struct errctx *e, struct documents *d, struct document *
             if (code == ERR_INPUT && e->message[0] != '\'') err_prefix(e, "'%s'", d->file.in.name);
             return code;
         }
-        if (*more) return ERR_OK;
+        if (*more)
+            return d->cfg.between == NULL ? ERR_OK : document_records_join(e, &d->records, out);
         TRY(finish_file(e, d));
     }
 }

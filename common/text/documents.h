@@ -7,6 +7,10 @@
  *   files       a document per file (an empty file has none)
  *   jsonl       a document per JSON object: the string of one field, or the conversation of one
  *   csv, tsv    a document per record: one column, by its name in the header or by number
+ *   conll       a document per sentence: a word per line, its columns between tabs or spaces, with
+ *               a blank line behind the last; the text is the words with a space between
+ *
+ * With a record come the other fields that are asked for: what its labels are.
  *
  * Every byte is checked to be UTF-8 before anything looks at it: a fault is an error with file,
  * line and byte, or becomes U+FFFD. Each file is an input of the run, by the XXH3-128 of its bytes.

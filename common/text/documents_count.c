@@ -71,7 +71,7 @@ static bool count_file(const struct documents_cfg *cfg, const char *path, uint64
     if (path && strcmp(path, "-") != 0 && (stat(path, &st) != 0 || !S_ISREG(st.st_mode)))
         return false;
     if (infile_open(&ignored, path, &f) != ERR_OK) return false;
-    bool can = f.regular && c.form != DOCUMENT_CSV && c.form != DOCUMENT_TSV;
+    bool can = f.regular && c.form < DOCUMENT_CSV;
     if (can && c.form == DOCUMENT_FILES)
         c.documents = f.size > 0;
     else if (can)

@@ -13,7 +13,8 @@ struct held_text { /* offset into the batch's text */
 
 struct held { /* a document of the batch */
     struct held_text text, pair;
-    size_t keep_from, keep_n, scored_from, scored_count;
+    size_t keep_from, keep_n, scored_from, scored_count, labels_from, words_from, words_count;
+    uint64_t group;
     const char *file;
     uint64_t line;
 };
@@ -34,9 +35,13 @@ struct encoder {
     struct encode_cfg cfg;
     struct pool *pool;
     struct worker *workers;
-    struct bytes text, keeps;
+    struct bytes text, keeps, labels;
     struct chat_span *scored; /* of all documents of the batch */
     size_t scored_count, scored_capacity;
+    struct document_word *words; /* the same */
+    size_t words_count, words_capacity;
+    int32_t *word_of; /* of the document that is written */
+    size_t word_of_capacity;
     const char *large; /* the text of a batch of one large document, in place of `text` */
     struct held *documents;
     size_t documents_count, documents_capacity;
@@ -85,6 +90,9 @@ void encoder_free(struct encoder *x)
     mem_free(x->documents);
     mem_free(x->parts);
     mem_free(x->scored);
+    mem_free(x->words);
+    mem_free(x->word_of);
+    bytes_fini(&x->labels);
     bytes_fini(&x->text);
     bytes_fini(&x->keeps);
     bytes_fini(&x->row);
@@ -129,7 +137,22 @@ static enum err add_text(struct errctx *e, struct encoder *x, const char *text, 
     return ERR_OK;
 }
 
-static enum err add_document(struct errctx *e, struct encoder *x, const struct document *d)
+static enum err add_words(struct errctx *e, struct encoder *x, const struct document *d,
+                          struct held *h)
+{
+    h->words_from = x->words_count;
+    h->words_count = d->words_count;
+    if (d->words_count == 0) return ERR_OK;
+    TRY(mem_grow(e, &x->words, &x->words_capacity, x->words_count + d->words_count,
+                 sizeof *x->words, "documents"));
+    memcpy(x->words + x->words_count, d->words, d->words_count * sizeof *x->words);
+    x->words_count += d->words_count;
+    return ERR_OK;
+}
+
+/* *keep: whether it is to be a row at all. */
+static enum err add_document(struct errctx *e, struct encoder *x, const struct document *d,
+                             bool *keep)
 {
     struct held *h;
 
@@ -138,6 +161,13 @@ static enum err add_document(struct errctx *e, struct encoder *x, const struct d
     h = &x->documents[x->documents_count];
     *h = (struct held){
         .keep_from = x->keeps.len, .keep_n = d->keep_n, .file = d->file, .line = d->line};
+    x->counts.taken++;
+    *keep = true;
+    h->labels_from = x->labels.len;
+    if (x->cfg.labelling != NULL)
+        TRY(labelling_take(e, x->cfg.labelling, d, &x->labels, &h->group, keep));
+    if (!*keep) return ERR_OK;
+    TRY(add_words(e, x, d, h));
     h->scored_from = x->scored_count;
     h->scored_count = d->scored_count;
     TRY(bytes_append(e, &x->keeps, d->keep, d->keep_n));
@@ -183,6 +213,16 @@ static void view_text(struct encoder *x, const struct held_text *h, struct rows_
     }
 }
 
+static enum err make_word_of(struct errctx *e, struct encoder *x, struct rows_document *d)
+{
+    size_t ids = 0;
+
+    for (size_t i = 0; i < d->text.parts_count; i++) ids += d->text.parts[i].count;
+    TRY(mem_grow(e, &x->word_of, &x->word_of_capacity, ids + 1, sizeof *x->word_of, "words"));
+    d->word_of = x->word_of;
+    return ERR_OK;
+}
+
 static enum err write_document(struct errctx *e, struct encoder *x, const struct held *h)
 {
     const char *keeps = (const char *)x->keeps.data;
@@ -192,10 +232,15 @@ static enum err write_document(struct errctx *e, struct encoder *x, const struct
                               .scored_count = h->scored_count};
     bool shortened = false;
 
+    d.group = h->group;
+    d.labels = x->labels.data != NULL ? x->labels.data + h->labels_from : NULL;
+    if (h->words_count > 0) d.words = x->words + h->words_from;
+    d.words_count = h->words_count;
     TRY(mem_grow(e, &x->parts, &x->parts_capacity, h->text.tasks + h->pair.tasks, sizeof *x->parts,
                  "documents"));
     view_text(x, &h->text, x->parts, &d.text);
     view_text(x, &h->pair, x->parts + h->text.tasks, &d.pair);
+    if (h->words_count > 0) TRY(make_word_of(e, x, &d));
     x->counts.documents++;
     x->counts.bytes += h->text.n + h->pair.n;
     enum err code = rows_write(e, x->cfg.rows, &d, &x->row, x->cfg.writer, &shortened);
@@ -218,7 +263,7 @@ static enum err flush_batch(struct errctx *e, struct encoder *x)
         }
     for (size_t i = 0; i < x->documents_count; i++) TRY(write_document(e, x, &x->documents[i]));
     x->documents_count = x->tasks_count = 0;
-    x->text.len = x->keeps.len = x->scored_count = 0;
+    x->text.len = x->keeps.len = x->labels.len = x->scored_count = x->words_count = 0;
     x->large = NULL;
     return ERR_OK;
 }
@@ -235,14 +280,17 @@ void encoder_drain(void *encoder)
 static enum err take_document(struct errctx *e, struct encoder *x, const struct document *d)
 {
     size_t most = (size_t)x->cfg.threads * BATCH_BYTES_PER_THREAD;
+    bool keep;
 
     if (d->n >= most && d->pair == NULL) {
         TRY(flush_batch(e, x));
         x->large = d->text;
-        TRY(add_document(e, x, d));
-        return flush_batch(e, x);
+        TRY(add_document(e, x, d, &keep));
+        TRY(flush_batch(e, x));
+        x->large = NULL; /* of a document that was left out, too */
+        return ERR_OK;
     }
-    TRY(add_document(e, x, d));
+    TRY(add_document(e, x, d, &keep));
     return x->text.len >= most || x->documents_count >= 1 << 16 ? flush_batch(e, x) : ERR_OK;
 }
 

@@ -12,6 +12,7 @@
 #define GRAFT_TEXT_ENCODE_DOCUMENTS_H
 
 #include "common/text/documents.h"
+#include "common/text/labelling.h"
 #include "common/text/rows.h"
 #include "common/text/tokenizer_run.h"
 
@@ -21,11 +22,13 @@ struct encode_cfg {
     bool special; /* special tokens spelled out in the text are recognised */
     int threads;
     struct stream_writer *writer;
+    struct labelling *labelling; /* NULL: no labels, no groups */
 };
 
 struct encode_counts {
     uint64_t documents, bytes, ids;
     uint64_t shortened; /* pairs */
+    uint64_t taken;     /* documents that were read; some may be left out */
 };
 
 /* An encoder is made before the reader of documents, whose before_block it wants: encoder_drain. */

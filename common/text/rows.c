@@ -6,7 +6,7 @@
 #include <xxhash.h>
 #include "common/text/utf8.h"
 
-enum { C_IDS, C_DOC, C_PART, C_SKIP, C_BYTES, C_CHARS, C_OPTIONAL, C_MOST = C_OPTIONAL + 3 };
+enum { C_IDS, C_DOC, C_PART, C_SKIP, C_BYTES, C_CHARS, C_OPTIONAL };
 static const char *const sides[] = {"before", "after"};
 static const char *const roles[] = {"bos", "eos", "unk", "pad", "cls", "sep", "mask"};
 
@@ -75,6 +75,16 @@ enum err rows_cfg_chat(struct errctx *e, struct rows_cfg *cfg)
     return ERR_OK;
 }
 
+enum err rows_cfg_completion(struct errctx *e, struct rows_cfg *cfg)
+{
+    if (cfg->encoder)
+        return err_set(e, ERR_USAGE,
+                       "--completion: this is the tokenizer of an encoder, not of a model that "
+                       "completes texts");
+    cfg->completion = true;
+    return ERR_OK;
+}
+
 /* ------------------------------------------------------------------ begin */
 
 static enum err add_columns(struct errctx *e, const struct rows_cfg *cfg, struct stream_begin *b)
@@ -87,7 +97,8 @@ static enum err add_columns(struct errctx *e, const struct rows_cfg *cfg, struct
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         TRY(stream_begin_column(e, b, names[i], DTYPE_U32, 0, NULL));
     if (cfg->pair) TRY(stream_begin_column(e, b, "types", DTYPE_U8, 1, ragged));
-    if (cfg->chat) TRY(stream_begin_column(e, b, "loss", DTYPE_U8, 1, ragged));
+    if (cfg->chat || cfg->completion) TRY(stream_begin_column(e, b, "loss", DTYPE_U8, 1, ragged));
+    if (cfg->group) TRY(stream_begin_column(e, b, "group", DTYPE_U64, 0, NULL));
     return cfg->keep ? stream_begin_column(e, b, "keep", DTYPE_U8, 1, ragged) : ERR_OK;
 }
 
@@ -117,7 +128,9 @@ enum err rows_begin(struct errctx *e, const struct tokenizer_spec *s, const stru
                     struct stream_begin *out)
 {
     stream_begin_init(out, STREAM_TOKENS);
-    if (add_columns(e, cfg, out) == ERR_OK && add_meta(e, s, cfg, &out->meta) == ERR_OK)
+    if (add_columns(e, cfg, out) == ERR_OK && add_meta(e, s, cfg, &out->meta) == ERR_OK &&
+        (cfg->labels == NULL || cfg->labels->count == 0 ||
+         labels_declare(e, cfg->labels, out) == ERR_OK))
         return ERR_OK;
     stream_begin_fini(out);
     return e->code;
@@ -129,6 +142,10 @@ enum err rows_begin(struct errctx *e, const struct tokenizer_spec *s, const stru
 struct facts {
     uint64_t doc;
     uint32_t part, skip, bytes, chars;
+    /* labels of words: where the ids of the text are in the row, and in the text; the first of them
+     * may stand in the row before, too, and is labelled there */
+    size_t lead, from, to;
+    bool again;
 };
 
 static uint32_t count_chars(const char *text, size_t n)
@@ -148,24 +165,74 @@ static uint8_t *put_ids(const struct rows_cfg *cfg, uint8_t *out, const uint32_t
     return out + count * dtype_size(cfg->dtype);
 }
 
+/* What is behind the ids in the buffer, when all columns of a row are there. */
+static size_t row_bytes(const struct rows_cfg *cfg, size_t n)
+{
+    size_t per_token = dtype_size(cfg->dtype) + 1;
+
+    for (int64_t i = 0; cfg->labels != NULL && i < cfg->labels->count; i++)
+        per_token += cfg->labels->items[i].kind == LABEL_TOKENS ? sizeof(int32_t) : 0;
+    return n * per_token + sizeof(int32_t);
+}
+
+/* The labels of the row's n ids to out: those of the words whose first pieces they are. */
+static void label_ids(const struct rows_document *d, const struct facts *f, const int32_t *words,
+                      size_t n, int32_t *out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = -1;
+    for (size_t i = f->from + f->again; i < f->to; i++)
+        if (d->word_of[i] >= 0) out[f->lead + i - f->from] = words[d->word_of[i]];
+}
+
+/* Cells of the label columns, from column c on; those per id are made at `behind`. */
+static void put_labels(const struct rows_cfg *cfg, const struct rows_document *d,
+                       const struct facts *f, size_t n, uint8_t *behind, const void **cells,
+                       int64_t *elements, int64_t c)
+{
+    const uint8_t *p = d->labels;
+    uint32_t count;
+
+    behind += -(uintptr_t)behind & (sizeof(int32_t) - 1);
+    for (int64_t i = 0; cfg->labels != NULL && i < cfg->labels->count; i++, c++) {
+        memcpy(&count, p, sizeof count);
+        p += sizeof count;
+        cells[c] = p;
+        elements[c] = count;
+        if (cfg->labels->items[i].kind == LABEL_TOKENS) {
+            label_ids(d, f, (const int32_t *)(const void *)p, n, (int32_t *)(void *)behind);
+            cells[c] = behind;
+            elements[c] = (int64_t)n;
+            behind += n * sizeof(int32_t);
+        }
+        p += count * sizeof(int32_t);
+    }
+}
+
 /* Writes the row whose n ids stand at the front of the buffer, its types (with pairs) or its loss
- * (of conversations) behind them. */
+ * behind them; there is room for row_bytes. */
 static enum err put_row(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
                         const struct facts *f, size_t n, struct bytes *buffer,
                         struct stream_writer *w)
 {
     uint8_t *ids = buffer->data, *behind = ids + n * dtype_size(cfg->dtype);
-    const void *cells[C_MOST] = {ids, &f->doc, &f->part, &f->skip, &f->bytes, &f->chars};
-    int64_t elements[C_MOST] = {(int64_t)n, 1, 1, 1, 1, 1}, c = C_OPTIONAL;
+    const void *cells[STREAM_MAX_COLUMNS] = {ids,      &f->doc,   &f->part,
+                                             &f->skip, &f->bytes, &f->chars};
+    int64_t elements[STREAM_MAX_COLUMNS] = {(int64_t)n, 1, 1, 1, 1, 1}, c = C_OPTIONAL;
 
-    if (cfg->pair || cfg->chat) {
+    if (cfg->pair || cfg->chat || cfg->completion) {
         cells[c] = behind;
         elements[c++] = (int64_t)n;
+        behind += n;
+    }
+    if (cfg->group) {
+        cells[c] = &d->group;
+        elements[c++] = 1;
     }
     if (cfg->keep) {
         cells[c] = d->keep;
         elements[c++] = (int64_t)d->keep_n;
     }
+    put_labels(cfg, d, f, n, behind, cells, elements, c);
     return stream_writer_row(e, w, cells, elements);
 }
 
@@ -241,11 +308,15 @@ static enum err write_cut(struct errctx *e, struct walk *k, const struct cut *c)
                             .skip = c->skip,
                             .bytes = (uint32_t)(c->text_to - c->text_from),
                             .chars =
-                                count_chars(k->t->text + c->text_from, c->text_to - c->text_from)};
+                                count_chars(k->t->text + c->text_from, c->text_to - c->text_from),
+                            .lead = before,
+                            .from = c->from,
+                            .to = c->to,
+                            .again = c->skip > 0 && !c->before && c->to > c->from};
     uint8_t *at;
 
     k->buffer->len = 0;
-    TRY(bytes_reserve(e, k->buffer, n * dtype_size(cfg->dtype) + 1));
+    TRY(bytes_reserve(e, k->buffer, row_bytes(cfg, n)));
     at = put_ids(cfg, k->buffer->data, cfg->before, before);
     at = copy_ids(k, c->from, c->to, at);
     (void)put_ids(cfg, at, cfg->after, after);
@@ -315,34 +386,58 @@ static bool is_scored(const struct rows_document *d, size_t from, size_t to, siz
     return from < to ? s->from < to && from < s->to : s->from < to && to <= s->to;
 }
 
-/* Cuts like those of causal documents; `bytes` and `chars` count the scored tokens' text. */
-static enum err write_chat(struct errctx *e, struct walk *k)
+/* Whether the token at position p is scored; *from and *to get its text. Positions come in order.
+ */
+static bool score_next(struct walk *k, size_t p, size_t *from, size_t *to, size_t *span)
+{
+    const size_t before = (size_t)k->cfg->before_count;
+
+    *from = *to;
+    if (p < before) return false;
+    if (p - before == k->count) return true; /* the end of what was completed */
+    *to = end_of(k, p - before + 1);
+    return is_scored(k->d, *from, *to, span);
+}
+
+/* Positions [at, end) of the start, the ids and the end, to out. */
+static void copy_positions(const struct walk *k, size_t at, size_t end, uint8_t *out)
 {
     const struct rows_cfg *cfg = k->cfg;
-    size_t length = cfg->length == 0 ? k->count : (size_t)cfg->length,
-           width = dtype_size(cfg->dtype), span = 0, text_at = 0;
+    const size_t before = (size_t)cfg->before_count, behind = before + k->count;
+
+    if (at < before) out = put_ids(cfg, out, cfg->before + at, before - at);
+    out = copy_ids(k, at < before ? 0 : at - before, (end < behind ? end : behind) - before, out);
+    if (end > behind) (void)put_ids(cfg, out, cfg->after, end - behind);
+}
+
+/* Conversations and completions. Cuts like those of causal documents; `bytes` and `chars` count the
+ * scored tokens' text. */
+static enum err write_scored(struct errctx *e, struct walk *k)
+{
+    const struct rows_cfg *cfg = k->cfg;
+    const size_t total = (size_t)cfg->before_count + k->count + (size_t)cfg->after_count;
+    size_t length = cfg->length == 0 ? total : (size_t)cfg->length, width = dtype_size(cfg->dtype),
+           span = 0, from = 0, to = 0;
     struct facts f = {.doc = k->doc, .skip = 1};
     uint8_t last = 0;
 
-    for (size_t at = 0, end = 0; end < k->count; at = end - 1, f.part++) {
-        end = k->count - at <= length ? k->count : at + length;
+    for (size_t at = 0, end = 0; end < total; at = end - 1, f.part++) {
+        end = total - at <= length ? total : at + length;
         k->buffer->len = 0;
-        TRY(bytes_reserve(e, k->buffer, (end - at) * (width + 1) + 1));
+        TRY(bytes_reserve(e, k->buffer, row_bytes(cfg, end - at)));
         uint8_t *loss = k->buffer->data + (end - at) * width;
         f.bytes = f.chars = 0;
         for (size_t i = at; i < end; i++) {
             if (i > at || i == 0) {
-                size_t to = end_of(k, i + 1);
-                last = is_scored(k->d, text_at, to, &span);
+                last = score_next(k, i, &from, &to, &span);
                 if (last && i > at) {
-                    f.bytes += (uint32_t)(to - text_at);
-                    f.chars += count_chars(k->t->text + text_at, to - text_at);
+                    f.bytes += (uint32_t)(to - from);
+                    f.chars += count_chars(k->t->text + from, to - from);
                 }
-                text_at = to;
             }
             loss[i - at] = last;
         }
-        (void)copy_ids(k, at, end, k->buffer->data);
+        copy_positions(k, at, end, k->buffer->data);
         TRY(put_row(e, cfg, k->d, &f, end - at, k->buffer, k->w));
     }
     return ERR_OK;
@@ -409,7 +504,7 @@ static enum err write_pair(struct errctx *e, const struct rows_cfg *cfg,
     f.bytes = (uint32_t)(n_text + m_text);
     f.chars = count_chars(d->text.text, n_text) + count_chars(d->pair.text, m_text);
     buffer->len = 0;
-    TRY(bytes_reserve(e, buffer, all * (dtype_size(cfg->dtype) + 1)));
+    TRY(bytes_reserve(e, buffer, row_bytes(cfg, all)));
     first = (size_t)cfg->before_count + n + after;
     at = put_ids(cfg, buffer->data, cfg->before, (size_t)cfg->before_count);
     at = copy_ids(&a, 0, n, at);
@@ -421,6 +516,23 @@ static enum err write_pair(struct errctx *e, const struct rows_cfg *cfg,
     return put_row(e, cfg, d, &f, all, buffer, w);
 }
 
+/* Which word an id is the first piece of: the first word that its text touches and that has no id
+ * yet. */
+static void find_words(const struct walk *of)
+{
+    struct walk k = *of;
+    const struct rows_document *d = k.d;
+    size_t from = 0, word = 0;
+
+    for (size_t i = 0; i < k.count; i++) {
+        const size_t to = end_of(&k, i + 1);
+        while (word < d->words_count && d->words[word].to <= from) word++;
+        d->word_of[i] = -1;
+        if (word < d->words_count && d->words[word].from < to) d->word_of[i] = (int32_t)word++;
+        from = to;
+    }
+}
+
 enum err rows_write(struct errctx *e, const struct rows_cfg *cfg, const struct rows_document *d,
                     struct bytes *buffer, struct stream_writer *w, bool *shortened)
 {
@@ -429,6 +541,7 @@ enum err rows_write(struct errctx *e, const struct rows_cfg *cfg, const struct r
     if (cfg->pair) return write_pair(e, cfg, d, buffer, w, shortened);
     k.doc = XXH3_64bits(d->text.text, d->text.n);
     k.count = count_ids(&d->text);
-    if (cfg->chat) return write_chat(e, &k);
+    if (d->words_count > 0) find_words(&k);
+    if (cfg->chat || cfg->completion) return write_scored(e, &k);
     return cfg->encoder ? write_encoder(e, &k) : write_causal(e, &k);
 }

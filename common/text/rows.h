@@ -9,6 +9,11 @@
  *             and 1 for the rest; never cut, at most shortened
  *   chat      ids, cut as causal ones, with nothing around them: a template has written what there
  *             is; `loss` is 1 for the tokens of which a part is the assistant's
+ *   completions   as causal ones, with `loss` 1 for the tokens of which a part is the completion's,
+ *             and for the end
+ *
+ * All cuts of a document have its labels. Of the labels of its words each has that of the word
+ * whose first piece it is, -1 for all else.
  *
  * start is the tokenizer's BOS or else its end-of-text token, end its end-of-text token; a
  * tokenizer without them leaves them out. `bytes` and `chars` count the text of the tokens that are
@@ -19,6 +24,8 @@
 
 #include <stdbool.h>
 #include "common/text/chat_template.h"
+#include "common/text/document.h"
+#include "formats/labels.h"
 #include "formats/stream.h"
 #include "formats/tokenizer.h"
 
@@ -33,6 +40,9 @@ struct rows_cfg {
     bool pair;                         /* documents are pairs, a column "types" */
     bool truncate;                     /* pairs that do not fit are shortened */
     bool chat;                         /* documents are conversations, a column "loss" */
+    bool completion;                   /* documents are prompts and completions, the same */
+    bool group;                        /* a column "group" */
+    struct labels *labels;             /* their columns; NULL: none. Borrowed */
     const struct tokenizer_spec *spec; /* borrowed */
     enum dtype dtype;
 };
@@ -43,6 +53,8 @@ enum err rows_cfg_init(struct errctx *e, const struct tokenizer_spec *s, int64_t
 enum err rows_cfg_pairs(struct errctx *e, struct rows_cfg *cfg, bool truncate) MUST_USE;
 /* Rows of conversations. ERR_USAGE when the tokenizer is an encoder's. */
 enum err rows_cfg_chat(struct errctx *e, struct rows_cfg *cfg) MUST_USE;
+/* Rows of prompts with their completions. ERR_USAGE when the tokenizer is an encoder's. */
+enum err rows_cfg_completion(struct errctx *e, struct rows_cfg *cfg) MUST_USE;
 /* Columns and meta of the stream. */
 enum err rows_begin(struct errctx *e, const struct tokenizer_spec *s, const struct rows_cfg *cfg,
                     struct stream_begin *out) MUST_USE;
@@ -63,8 +75,13 @@ struct rows_text {
 };
 struct rows_document {
     struct rows_text text, pair;    /* pair: with cfg.pair only */
-    const struct chat_span *scored; /* with cfg.chat: in order */
+    const struct chat_span *scored; /* with cfg.chat and .completion: in order */
     size_t scored_count;
+    uint64_t group;
+    const uint8_t *labels; /* as labelling_take has them; aligned to 4 */
+    const struct document_word *words;
+    size_t words_count;
+    int32_t *word_of; /* scratch: one per id of the text, when there are words */
     const char *keep;
     size_t keep_n;
 };

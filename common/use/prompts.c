@@ -22,7 +22,7 @@ const struct opt prompts_table[] = {
 #define DOCUMENTS(f) offsetof(struct documents_cfg, f)
 
 const struct opt prompts_documents_table[] = {
-    {"form", 'f', OPT_CHOICE, DOCUMENTS(form), DOCUMENT_FORMS,
+    {"form", 'f', OPT_CHOICE, DOCUMENTS(form), DOCUMENT_TEXT_FORMS,
      "what a prompt is; auto goes by the file's extension: .jsonl .ndjson .csv .tsv, else a line",
      0},
     {"text", 0, OPT_STRING, DOCUMENTS(text), "FIELD",

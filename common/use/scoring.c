@@ -22,7 +22,7 @@ const struct opt scoring_table[] = {
      "score whole texts in windows, not continuations of contexts"},
     {"length", 0, OPT_INT, FIELD(length), "N", "most tokens the model sees at once; 0: its context",
      0, 0, 1e9},
-    {"form", 'f', OPT_CHOICE, DOCUMENTS(form), DOCUMENT_FORMS,
+    {"form", 'f', OPT_CHOICE, DOCUMENTS(form), DOCUMENT_TEXT_FORMS,
      "what a record is; auto goes by the file's extension: .csv .tsv, else jsonl"},
     {"text", 0, OPT_STRING, DOCUMENTS(text), "FIELD",
      "field or column of the context (default: context); of the whole text with --rolling "
