@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/flow/rowpack.h"
 #include "common/model/tokens_check.h"
+#include "formats/labels.h"
 #include "formats/stream_begin.h"
 
 #define FIELD(f) offsetof(struct row_pass_cfg, f)
@@ -118,25 +119,57 @@ enum err row_pass_run(struct errctx *e, struct model *m, const struct row_pass_c
 
 /* ---- columns ---- */
 
-static bool is_per_token(const char *name)
+static bool is_per_token(const struct labels *labels, const char *name)
 {
     static const char *const names[] = {"ids", "types", "loss", "skip"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strcmp(name, names[i]) == 0) return true;
+    for (int64_t i = 0; i < labels->count; i++)
+        if (labels->items[i].kind == LABEL_TOKENS &&
+            strncmp(name, LABELS_PREFIX, sizeof LABELS_PREFIX - 1) == 0 &&
+            strcmp(name + sizeof LABELS_PREFIX - 1, labels->items[i].name) == 0)
+            return true;
     return false;
+}
+
+static enum err pass_columns(struct errctx *e, const struct stream_begin *tokens,
+                             const struct labels *labels, bool per_token, struct stream_begin *out,
+                             struct row_columns *columns)
+{
+    columns->count = 0;
+    for (int64_t c = 0; c < tokens->columns_count; c++) {
+        const struct stream_field *f = &tokens->columns[c];
+        if (!per_token && is_per_token(labels, f->name)) continue;
+        columns->from[columns->count++] = c;
+        TRY(stream_begin_column(e, out, f->name, f->dtype, f->dims, f->shape));
+    }
+    return ERR_OK;
+}
+
+/* What the columns that went on are labels of; `labels` has those of the tokens stream. */
+static enum err pass_labels(struct errctx *e, const struct labels *labels, bool per_token,
+                            struct stream_begin *out)
+{
+    struct labels passed = {0};
+    if (labels->count == 0) return ERR_OK;
+    TRY(mem_new(e, &passed.items, (size_t)labels->count, sizeof *passed.items, "labels"));
+    for (int64_t i = 0; i < labels->count; i++)
+        if (per_token || labels->items[i].kind != LABEL_TOKENS)
+            passed.items[passed.count++] = labels->items[i];
+    const enum err r = passed.count > 0 ? labels_to_meta(e, &passed, &out->meta) : ERR_OK;
+    mem_free(passed.items); /* the labels themselves are the caller's */
+    return r;
 }
 
 enum err row_columns_pass(struct errctx *e, const struct stream_begin *tokens, bool per_token,
                           struct stream_begin *out, struct row_columns *columns)
 {
-    columns->count = 0;
-    for (int64_t c = 0; c < tokens->columns_count; c++) {
-        const struct stream_field *f = &tokens->columns[c];
-        if (!per_token && is_per_token(f->name)) continue;
-        columns->from[columns->count++] = c;
-        TRY(stream_begin_column(e, out, f->name, f->dtype, f->dims, f->shape));
-    }
-    return ERR_OK;
+    struct labels labels;
+    TRY(labels_from_begin(e, tokens, &labels));
+    enum err r = pass_columns(e, tokens, &labels, per_token, out, columns);
+    if (r == ERR_OK) r = pass_labels(e, &labels, per_token, out);
+    labels_fini(&labels);
+    return r;
 }
 
 void row_columns_put(struct row_columns *columns, const struct stream_begin *tokens,

@@ -38,7 +38,7 @@ enum err row_pass_run(struct errctx *e, struct model *m, const struct row_pass_c
                       void *ctx) MUST_USE;
 
 /* Columns that go on from tokens to another kind: those of the row (per_token: of its tokens, too),
- * in order, are declared in `out` under their names. */
+ * in order, are declared in `out` under their names, and with them what its meta says of labels. */
 enum { ROW_COLUMNS_OWN = 4 }; /* at most, that follow */
 struct row_columns {
     int64_t from[STREAM_MAX_COLUMNS]; /* columns of the tokens stream */
