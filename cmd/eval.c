@@ -12,6 +12,7 @@
 
 struct opts {
     struct common common;
+    struct adapters_cfg adapters;
     struct compute_cfg compute;
     struct evaluate_cfg evaluate;
     struct objective_cfg objective;
@@ -33,6 +34,7 @@ static const struct opt table[] = {
 static struct opt_set sets[] = {{"Judging", table, &opts},
                                 {"Measuring", evaluate_table, &opts.evaluate},
                                 {"Objective", objective_table, &opts.objective},
+                                {"Adapters", adapters_table, &opts.adapters},
                                 {"Computing", compute_table, &opts.compute},
                                 {"Common", common_seed, &opts.common},
                                 {"Common", common_threads, &opts.common},
@@ -61,10 +63,11 @@ static enum err judge_all(struct errctx *e, struct stage *stage, struct evaluati
     return requirements_check(e, &opts.require, &result);
 }
 
-static enum err judge(struct errctx *e, struct stage *stage, struct model *model)
+static enum err judge(struct errctx *e, void *ctx, struct stage *stage, struct model *model)
 {
     struct evaluation *v = NULL;
     enum err r = evaluation_new(e, model, &opts.objective, &opts.evaluate, &v);
+    (void)ctx;
     if (r == ERR_OK) r = judge_all(e, stage, v);
     evaluation_free(v);
     return r;
@@ -75,6 +78,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     const struct model_stage stage = {.common = &opts.common,
                                       .compute = &opts.compute,
                                       .model = opts.model,
+                                      .adapters = &opts.adapters,
                                       .reads_tokens = true,
                                       .fit = evaluate_fit,
                                       .fit_ctx = &opts.evaluate,
@@ -85,6 +89,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     if (opts.evaluate.bootstrap == 0 && opts_given(sets, "confidence"))
         return err_set(e, ERR_USAGE, "--confidence has no use: --bootstrap 0 makes no intervals");
     TRY(common_check_overwrite(e, "--per-document", opts.per_document, &opts.model, 1, operands));
+    TRY(adapters_check(e, &opts.adapters));
     return model_stage_run(e, p, operands, &stage);
 }
 

@@ -35,11 +35,12 @@ static struct opt_set sets[] = {{"Features", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err extract(struct errctx *e, struct stage *stage, struct model *model)
+static enum err extract(struct errctx *e, void *ctx, struct stage *stage, struct model *model)
 {
     const struct row_source source = stage_rows(stage);
     struct stream_begin begin;
     struct features *features;
+    (void)ctx;
     stream_begin_init(&begin, STREAM_FEATURES);
     enum err r = features_new(e, model, &opts.features, &stage->begin, &begin, &features);
     if (r == ERR_OK) r = stage_output(e, stage, &begin);

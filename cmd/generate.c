@@ -14,6 +14,7 @@
 
 struct opts {
     struct common common;
+    struct adapters_cfg adapters;
     struct compute_cfg compute;
     struct generator_cfg generate;
     struct sampler_cfg sampler;
@@ -37,6 +38,7 @@ static struct opt_set sets[] = {{"Generating", table, &opts},
                                 {"Generating", generator_table, &opts.generate},
                                 {"Files of prompts", prompts_documents_table, &opts.documents},
                                 {"Choosing tokens", sampler_table, &opts.sampler},
+                                {"Adapters", adapters_table, &opts.adapters},
                                 {"Computing", compute_table, &opts.compute},
                                 {"Common", common_seed, &opts.common},
                                 {"Common", common_output, &opts.common},
@@ -46,10 +48,11 @@ static struct opt_set sets[] = {{"Generating", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err generate(struct errctx *e, struct stage *stage, struct model *model)
+static enum err generate(struct errctx *e, void *ctx, struct stage *stage, struct model *model)
 {
     struct generator_stats stats = {0};
     struct prompts *prompts;
+    (void)ctx;
     TRY(prompts_open(e, &stage->run, &opts.prompts, &opts.documents, stage->operands,
                      opts.common.output, &prompts));
     const struct generator_io io = prompts_io(prompts);
@@ -62,10 +65,11 @@ static enum err generate(struct errctx *e, struct stage *stage, struct model *mo
     return ERR_OK;
 }
 
-static enum err plan_decoder(struct errctx *e, const struct model_config *c,
+static enum err plan_decoder(struct errctx *e, void *ctx, const struct model_config *c,
                              const struct model_use *use, struct plan *plan)
 {
     const int64_t context = opts.generate.context ? opts.generate.context : c->context;
+    (void)ctx;
     return decoder_plan(e, c, use, opts.generate.batch, context, plan);
 }
 
@@ -74,11 +78,13 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     const struct model_stage stage = {.common = &opts.common,
                                       .compute = &opts.compute,
                                       .model = opts.model,
+                                      .adapters = &opts.adapters,
                                       .work = generate,
                                       .plan = plan_decoder};
     opts.generate.seed = opts.common.seed;
     opts.prompts.json = opts.common.json;
     TRY(common_check_overwrite(e, "-o", opts.common.output, &opts.model, 1, operands));
+    TRY(adapters_check(e, &opts.adapters));
     return model_stage_run(e, p, operands, &stage);
 }
 

@@ -32,11 +32,12 @@ static struct opt_set sets[] = {{"Log-probabilities", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err compute_all(struct errctx *e, struct stage *stage, struct model *model)
+static enum err compute_all(struct errctx *e, void *ctx, struct stage *stage, struct model *model)
 {
     const struct row_source source = stage_rows(stage);
     struct stream_begin begin;
     struct logprobs *logits;
+    (void)ctx;
     stream_begin_init(&begin, STREAM_LOGITS);
     enum err r = logprobs_new(e, model, &opts.logits, &stage->begin, &begin, &logits);
     if (r == ERR_OK) r = stage_output(e, stage, &begin);

@@ -49,6 +49,7 @@
     X("export", MODELS, "put a model into the files of other programs")                            \
     X("quantize", MODELS, "store a model's matrices in fewer bits")                                \
     X("pretrain", LEARNING, "train a model on a stream of tokens")                                 \
+    X("lora-train", LEARNING, "train a low-rank adapter beside a model")                           \
     X("extract-features", USING, "turn texts into vectors with a model")                           \
     X("generate", USING, "continue prompts with a model")                                          \
     X("logits", USING, "say what a model expects behind each token")                               \

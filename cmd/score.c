@@ -11,6 +11,7 @@
 
 struct opts {
     struct common common;
+    struct adapters_cfg adapters;
     struct compute_cfg compute;
     struct scoring_cfg scoring;
     const char *model;
@@ -23,6 +24,7 @@ static const struct opt table[] = {{"model", 'm', OPT_STRING, offsetof(struct op
 
 static struct opt_set sets[] = {{"Scoring", table, &opts},
                                 {"Scoring", scoring_table, &opts.scoring},
+                                {"Adapters", adapters_table, &opts.adapters},
                                 {"Computing", compute_table, &opts.compute},
                                 {"Common", common_output, &opts.common},
                                 {"Common", common_threads, &opts.common},
@@ -30,10 +32,11 @@ static struct opt_set sets[] = {{"Scoring", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
-static enum err score(struct errctx *e, struct stage *stage, struct model *model)
+static enum err score(struct errctx *e, void *ctx, struct stage *stage, struct model *model)
 {
     struct scoring_stats stats;
     struct outfile out;
+    (void)ctx;
     TRY(outfile_open(e, opts.common.output, &out));
     if (scoring_run(e, model, &opts.scoring, &stage->run, stage->operands, &out, &stats) !=
         ERR_OK) {
@@ -51,10 +54,12 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     const struct model_stage stage = {.common = &opts.common,
                                       .compute = &opts.compute,
                                       .model = opts.model,
+                                      .adapters = &opts.adapters,
                                       .fit = scoring_fit,
                                       .fit_ctx = &opts.scoring,
                                       .work = score};
     TRY(common_check_overwrite(e, "-o", opts.common.output, &opts.model, 1, operands));
+    TRY(adapters_check(e, &opts.adapters));
     return model_stage_run(e, p, operands, &stage);
 }
 

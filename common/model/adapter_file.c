@@ -14,15 +14,48 @@ enum { PARTS_MOST = 1 << 20 };
 
 /* ------------------------------------------------------------------ reading */
 
-enum err adapters_open(struct errctx *e, struct run *run, const char *const *paths,
-                       const double *weights, size_t count, struct adapters *out)
+#define FIELD(f) offsetof(struct adapters_cfg, f)
+
+const struct opt adapters_table[] = {
+    {"adapter", 'a', OPT_LIST, FIELD(paths), "FILE",
+     "an adapter beside the model; several are added together", OPT_PATH},
+    {"adapter-weight", 0, OPT_LIST, FIELD(weights), "X",
+     "how much the adapter counts, for each -a in turn (default 1)"},
+    {"force", 0, OPT_FLAG, FIELD(force), NULL, "take adapters of another model, too"},
+    OPT_END};
+
+enum err adapters_check(struct errctx *e, const struct adapters_cfg *cfg)
 {
-    *out = (struct adapters){.paths = paths, .weights = weights};
+    double x;
+    for (size_t i = 0; i < cfg->weights.count; i++)
+        if (!opts_parse_real(cfg->weights.items[i], &x))
+            return err_set(e, ERR_USAGE, "--adapter-weight '%s' is no number",
+                           cfg->weights.items[i]);
+    if (cfg->weights.count > 0 && cfg->weights.count != cfg->paths.count)
+        return err_set(e, ERR_USAGE, "%zu of --adapter-weight for %zu adapters (-a)",
+                       cfg->weights.count, cfg->paths.count);
+    if (cfg->force && cfg->paths.count == 0)
+        return err_set(e, ERR_USAGE, "--force has no use without an adapter (-a)");
+    return ERR_OK;
+}
+
+enum err adapters_open(struct errctx *e, struct run *run, const struct adapters_cfg *cfg,
+                       struct adapters *out)
+{
+    const size_t count = cfg->paths.count;
+    *out = (struct adapters){.cfg = cfg};
     TRY(mem_new(e, &out->files, count, sizeof *out->files, "adapters"));
     for (; out->count < count; out->count++)
-        TRY(stream_tensors_load(e, run, "adapter", paths[out->count], STREAM_ADAPTER,
+        TRY(stream_tensors_load(e, run, "adapter", cfg->paths.items[out->count], STREAM_ADAPTER,
                                 &out->files[out->count]));
     return ERR_OK;
+}
+
+static double weight_of(const struct adapters *a, size_t source)
+{
+    double x = 1;
+    if (a->cfg->weights.count > 0) (void)opts_parse_real(a->cfg->weights.items[source], &x);
+    return x;
 }
 
 void adapters_fini(struct adapters *a)
@@ -116,7 +149,7 @@ static enum err read_parts(struct errctx *e, struct adapters *a, size_t source,
         struct adapter_part part = {.source = (int)source};
         if (read_part(e, &list->as.list.items[i], &part) != ERR_OK)
             return err_prefix(e, "part %zu", i);
-        if (a->weights) part.scale *= a->weights[source];
+        part.scale *= weight_of(a, source);
         if (adapter_add(e, &a->adapter, c, &part) != ERR_OK) {
             e->code = ERR_INPUT;
             return e->code;
@@ -139,7 +172,7 @@ enum err adapters_bind(struct errctx *e, void *adapters, const struct model_conf
         const struct mp_value *meta = &a->files[i].begin.meta;
         if (known_keys(e, meta, known, ARRAY_LEN(known)) != ERR_OK ||
             read_parts(e, a, i, mp_get(meta, "adapter"), c) != ERR_OK)
-            return err_prefix(e, "the adapter '%s'", a->paths[i]);
+            return err_prefix(e, "the adapter '%s'", a->cfg->paths.items[i]);
     }
     *adapter = &a->adapter;
     return ERR_OK;
@@ -184,10 +217,10 @@ static enum err take_tensor(struct errctx *e, const struct stream_tensors *file,
 }
 
 static enum err load_source(struct errctx *e, const struct adapters *a, size_t source,
-                            struct model *m, bool force)
+                            struct model *m)
 {
     const struct stream_tensors *file = &a->files[source];
-    if (!force) TRY(check_base(e, file, m));
+    if (!a->cfg->force) TRY(check_base(e, file, m));
     for (int64_t i = 0; i < a->adapter.count; i++) {
         const struct adapter_part *part = &a->adapter.parts[i];
         if (part->source != (int)source) continue;
@@ -197,13 +230,27 @@ static enum err load_source(struct errctx *e, const struct adapters *a, size_t s
     return ERR_OK;
 }
 
-enum err adapters_load(struct errctx *e, const struct adapters *a, struct model *m, bool force)
+enum err adapters_load(struct errctx *e, const struct adapters *a, struct model *m)
 {
     for (size_t i = 0; i < a->count; i++)
-        if (load_source(e, a, i, m, force) != ERR_OK)
-            return err_prefix(e, "the adapter '%s'", a->paths[i]);
+        if (load_source(e, a, i, m) != ERR_OK)
+            return err_prefix(e, "the adapter '%s'", a->cfg->paths.items[i]);
     model_refresh(m);
     return ERR_OK;
+}
+
+bool adapter_trains(const void *ctx, const struct param *p)
+{
+    (void)ctx;
+    return p->role == PARAM_LORA_A || p->role == PARAM_LORA_B;
+}
+
+void adapter_init(struct model *m, uint64_t seed)
+{
+    float *weights = m->k->map(m->k, m->weights);
+    for (int64_t i = m->params.own; i < m->params.count; i++)
+        param_init(&m->c, &m->params.items[i], seed, weights + m->params.items[i].offset);
+    model_refresh(m);
 }
 
 /* ------------------------------------------------------------------ writing */

@@ -14,29 +14,40 @@
 #ifndef GRAFT_MODEL_ADAPTER_FILE_H
 #define GRAFT_MODEL_ADAPTER_FILE_H
 
+#include "common/base/opts.h"
 #include "common/model/model.h"
+
+struct adapters_cfg {
+    struct opt_list paths, weights; /* weight i belongs to path i; none: 1 each */
+    bool force;                     /* also those of another model */
+};
+extern const struct opt adapters_table[]; /* -a, --adapter-weight, --force */
+/* ERR_USAGE: weights that are none, or not one for each adapter. */
+enum err adapters_check(struct errctx *e, const struct adapters_cfg *cfg) MUST_USE;
 
 struct adapters {
     struct adapter adapter; /* after adapters_bind */
-    const char *const *paths;
-    const double *weights;
+    const struct adapters_cfg *cfg;
     struct stream_tensors *files; /* [count] */
     size_t count;
 };
-/* Paths and weights (NULL: 1 each) stay the caller's. Each file is an input of the run, "adapter".
- * adapters_fini also after a failure. */
-enum err adapters_open(struct errctx *e, struct run *run, const char *const *paths,
-                       const double *weights, size_t count, struct adapters *out) MUST_USE;
+/* cfg stays the caller's, and has passed adapters_check. Each file is an input of the run,
+ * "adapter". adapters_fini also after a failure. */
+enum err adapters_open(struct errctx *e, struct run *run, const struct adapters_cfg *cfg,
+                       struct adapters *out) MUST_USE;
 void adapters_fini(struct adapters *a);
 /* For model_use.adapt, with the adapters as ctx. ERR_INPUT: a part that such a model has no place
  * for, a tensor that is missing or misshapen. */
 enum err adapters_bind(struct errctx *e, void *adapters, const struct model_config *c,
                        const struct adapter **adapter) MUST_USE;
-/* ERR_INPUT: it belongs to another model (unless `force`), numbers that are not finite. The model
- * was opened with a->adapter. */
-enum err adapters_load(struct errctx *e, const struct adapters *a, struct model *m,
-                       bool force) MUST_USE;
+/* ERR_INPUT: it belongs to another model (unless cfg->force), numbers that are not finite. The
+ * model was opened with adapters_bind. */
+enum err adapters_load(struct errctx *e, const struct adapters *a, struct model *m) MUST_USE;
 
+/* For model_use.trains: the parts of adapters alone. */
+bool adapter_trains(const void *ctx, const struct param *p);
+/* Gives the model's adapter the numbers that a new one begins with. */
+void adapter_init(struct model *m, uint64_t seed);
 /* Writes the model's adapter, which has one source; atomic. *bytes, unless NULL, is the size of
  * what was written. */
 enum err adapter_save(struct errctx *e, const struct model *m, struct run *run, const char *path,

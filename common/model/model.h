@@ -63,6 +63,10 @@ void model_free(struct model *m);
 enum err model_save(struct errctx *e, const struct model *m, struct run *run, const char *path,
                     int level, int threads, uint64_t *bytes) MUST_USE;
 
+/* A function like it, for what is trained of a model. */
+typedef enum err model_saver(struct errctx *e, const struct model *m, struct run *run,
+                             const char *path, int level, int threads, uint64_t *bytes);
+
 const struct model_config *model_config_of(const struct model *m);
 const struct tokenizer_spec *model_tokenizer(const struct model *m); /* NULL without */
 /* How it makes a vector of a text; NULL when nobody has said so. */

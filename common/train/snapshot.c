@@ -35,12 +35,13 @@ bool snapshots_due(const struct snapshots *s, int64_t step)
 }
 
 enum err snapshots_save(struct errctx *e, const struct snapshots *s, int64_t step,
-                        const struct model *m, struct run *run)
+                        const struct model *m, const char *extension, model_saver *save,
+                        struct run *run)
 {
     char *path;
-    TRY(mem_printf(e, &path, "%s/step-%08" PRId64 ".model", s->directory, step));
-    enum err r = model_save(e, m, run, path, STREAM_LEVEL_DEFAULT,
-                            pool_threads(model_kernels(m)->pool), NULL);
+    TRY(mem_printf(e, &path, "%s/step-%08" PRId64 ".%s", s->directory, step, extension));
+    enum err r =
+        save(e, m, run, path, STREAM_LEVEL_DEFAULT, pool_threads(model_kernels(m)->pool), NULL);
     mem_free(path);
     return r;
 }

@@ -15,7 +15,8 @@ struct snapshots {
 enum err snapshots_parse(struct errctx *e, const char *text, struct snapshots *s) MUST_USE;
 bool snapshots_due(const struct snapshots *s, int64_t step);
 enum err snapshots_save(struct errctx *e, const struct snapshots *s, int64_t step,
-                        const struct model *m, struct run *run) MUST_USE;
+                        const struct model *m, const char *extension, model_saver *save,
+                        struct run *run) MUST_USE;
 
 /* The record of a run that is not done, for what it saves on its way: as `run`, with the input that
  * is still being read as a partial one of so many rows with this digest. run_fini it. */

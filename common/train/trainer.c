@@ -213,7 +213,8 @@ static enum err save(struct errctx *e, struct trainer *t, bool snapshot)
     struct run so_far;
     TRY(run_so_far(e, t->job->run, t->s.rows, t->s.digest, &so_far));
     trainlog_account(&t->log, &t->s);
-    enum err r = snapshot ? snapshots_save(e, &t->snapshots, t->s.step, t->m, &so_far)
+    enum err r = snapshot ? snapshots_save(e, &t->snapshots, t->s.step, t->m, t->job->extension,
+                                           t->job->save, &so_far)
                           : checkpoint_save(e, &t->ck, &so_far, &t->s);
     run_fini(&so_far);
     if (snapshot) return r;

@@ -28,6 +28,8 @@ struct trainer_job {
     const struct objective_cfg *objective;
     const struct adamw_cfg *adamw;
     const struct trainer_cfg *cfg;
+    const char *extension; /* of the names of snapshots, */
+    model_saver *save;     /* and what writes them: model_save, adapter_save */
 };
 
 /* Trains. The input is read to its end whatever stops the training, unless cfg->drain is false. A

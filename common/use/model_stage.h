@@ -10,6 +10,7 @@
 #define GRAFT_USE_MODEL_STAGE_H
 
 #include "common/flow/stage.h"
+#include "common/model/adapter_file.h"
 #include "common/model/compute.h"
 #include "common/model/model.h"
 
@@ -23,12 +24,20 @@ struct model_stage {
     /* As in struct model_use, of which the type is filled in. May be NULL: no forward pass. */
     void (*fit)(struct model_use *use, const struct model_config *c);
     const void *fit_ctx;
+    param_choice *trains; /* likewise */
+    /* Beside the model; NULL: none. The options have passed adapters_check. */
+    const struct adapters_cfg *adapters;
+    /* As in struct model_use; where there are no adapters. May be NULL. */
+    enum err (*adapt)(struct errctx *e, void *ctx, const struct model_config *c,
+                      const struct adapter **adapter);
+    void *adapt_ctx;
+    void *ctx; /* of these: */
     /* Before the model is loaded; may be NULL. */
-    enum err (*prepare)(struct errctx *e, struct stage *stage);
-    enum err (*work)(struct errctx *e, struct stage *stage, struct model *m);
+    enum err (*prepare)(struct errctx *e, void *ctx, struct stage *stage);
+    enum err (*work)(struct errctx *e, void *ctx, struct stage *stage, struct model *m);
     /* For --plan: adds what the program takes beside such a model; may be NULL. */
-    enum err (*plan)(struct errctx *e, const struct model_config *c, const struct model_use *use,
-                     struct plan *plan);
+    enum err (*plan)(struct errctx *e, void *ctx, const struct model_config *c,
+                     const struct model_use *use, struct plan *plan);
 };
 
 /* What a program's `run` returns. stage->operands are set in any case. */

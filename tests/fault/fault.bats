@@ -126,6 +126,7 @@ attempts() {
     attempts +ck +log graft-pretrain -q -j 2 -m ../a.model --steps 3 --batch-tokens 256 --micro-tokens 256 --grain 128 --val ../b.tokens \
         --val-every 1 --keep-best --checkpoint ck --checkpoint-every 1 --log log --snapshots 2:snaps ../a.tokens -o out
 }
+@test "lora-train" { attempts graft-lora-train -q -j 2 -m ../a.model -r 2 --steps 2 --batch-tokens 256 --micro-tokens 256 --grain 128 ../a.tokens -o out; }
 @test "pretrain that judges a pipe" {
     spooled() { graft-pretrain -q -j 2 -m ../a.model --steps 1 --batch-tokens 256 --grain 128 --val <(cat ../b.tokens) ../a.tokens -o out; }
     export -f spooled
