@@ -76,8 +76,8 @@ struct kernels *model_kernels(const struct model *m);
 /* Content id of the stream it was loaded from (zero for a created one). */
 const uint8_t *model_id(const struct model *m);
 
-/* Flat F32 arrays: master weights of params()->elements, of a model that was loaded without training
- * only what is kept in F32; gradients of params()->trained (absent when not training). */
+/* Flat F32 arrays: master weights of params()->elements, of a model that was loaded without
+ * training only what is kept in F32; gradients of params()->trained (absent when not training). */
 struct buf model_weights(const struct model *m);
 struct buf model_gradients(const struct model *m);
 /* BF16 copy of these, which products read, absent with F32; model_refresh makes it. */

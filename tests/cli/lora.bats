@@ -42,7 +42,7 @@ differ() { ! cmp -s "$1" "$2"; }
 }
 
 @test "the bytes do not depend on threads, memory or an interruption" {
-    train=(graft lora-train -q "${FAST[@]}" -r 3 --targets q,down --lora-dropout 0.1 --steps 6 train.tokens)
+    train=(graft lora-train -q "${FAST[@]}" -r 3 --targets "q,down" --lora-dropout 0.1 --steps 6 train.tokens)
     "${train[@]}" -j 1 -o one
     "${train[@]}" -j 3 --micro-tokens 64 --grain 1Ki --recompute -o three
     same one three
