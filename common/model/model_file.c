@@ -270,16 +270,20 @@ static enum err read_notes(struct errctx *e, struct loader *l)
     return ERR_OK;
 }
 
-/* The type in which a parameter of a model that is not trained is kept, for products in `use`:
- * blocks as they are, and BF16, which both take; of other types what the products want, once. */
-static enum dtype kept_type(const struct param *p, enum dtype stored, enum dtype use)
+/* The type in which a parameter that is not trained is kept: blocks as they are, where no gradient
+ * goes through them, and BF16, which products of both types take; of other types what the products
+ * want, once. */
+static enum dtype kept_type(const struct param *p, enum dtype stored, const struct model_use *use)
 {
-    if (p->dims != 2 || p->shape[1] % dtype_unit(stored) != 0) return DTYPE_F32;
-    return dtype_is_blocks(stored) || stored == DTYPE_BF16 ? stored : use;
+    const bool trains = use->training && (!use->trains || use->trains(use->trains_ctx, p));
+    if (trains || p->dims != 2 || p->shape[1] % dtype_unit(stored) != 0) return DTYPE_F32;
+    if (dtype_is_blocks(stored) && !use->training) return stored;
+    return stored == DTYPE_BF16 ? stored : use->dtype;
 }
 
 static enum err kept_types(struct errctx *e, const struct stream_begin *b,
-                           const struct param_table *t, enum dtype use, enum dtype **out)
+                           const struct param_table *t, const struct model_use *use,
+                           enum dtype **out)
 {
     TRY(mem_new(e, out, (size_t)t->count, sizeof **out, "model"));
     for (int64_t i = 0; i < t->count; i++) {
@@ -297,8 +301,7 @@ static enum err make_model(struct errctx *e, struct loader *l, const struct stre
     struct param_table t;
     enum dtype *types = NULL;
     TRY(param_table_build(e, c, &t));
-    if (check_tensors(e, l->name, b, &t) == ERR_OK &&
-        (use->training || kept_types(e, b, &t, use->dtype, &types) == ERR_OK))
+    if (check_tensors(e, l->name, b, &t) == ERR_OK && kept_types(e, b, &t, use, &types) == ERR_OK)
         (void)!model_new(e, k, c, use, types, &l->m);
     mem_free(types);
     param_table_fini(&t);
@@ -372,8 +375,7 @@ static enum err plan_begin(struct errctx *e, const char *name, const struct stre
     if (use->fit) use->fit(use, c);
     if (use->adapt) TRY(use->adapt(e, use->adapt_ctx, c, &use->adapter));
     TRY(param_table_build(e, c, &t));
-    if (check_tensors(e, name, b, &t) == ERR_OK &&
-        (use->training || kept_types(e, b, &t, use->dtype, &types) == ERR_OK))
+    if (check_tensors(e, name, b, &t) == ERR_OK && kept_types(e, b, &t, use, &types) == ERR_OK)
         (void)!model_plan_types(e, c, use, types, threads, out);
     mem_free(types);
     param_table_fini(&t);
