@@ -6,6 +6,8 @@
  *     graft import --dry-run Qwen2.5-0.5B/
  *
  * What the files are is known to common/convert and formats. */
+#include <string.h>
+
 #include "common/convert/model_source.h"
 #include "common/convert/tokenizer_source.h"
 #include "common/flow/stage.h"
@@ -102,7 +104,7 @@ static enum err import_model(struct errctx *e, struct stage *stage, const char *
     }
     if (r == ERR_OK) r = model_source_open(e, &s, path, kind);
     if (r == ERR_OK) r = opts.dry_run ? report(e, &s, path) : write_model(e, stage, &s);
-    if (r == ERR_INPUT) r = err_prefix(e, "'%s'", path);
+    if (r == ERR_INPUT && !strstr(e->message, path)) r = err_prefix(e, "'%s'", path);
     model_source_close(&s);
     return r;
 }

@@ -10,7 +10,7 @@
 
 /* File names and record contents reach messages: a newline or an escape sequence in them must not
  * reach the terminal. Bytes of UTF-8 pass. */
-static void message_tidy(char *s)
+void err_tidy(char *s)
 {
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
@@ -25,7 +25,7 @@ enum err err_set(struct errctx *e, enum err code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(e->message, sizeof e->message, fmt, ap);
     va_end(ap);
-    message_tidy(e->message);
+    err_tidy(e->message);
     e->code = code;
     return code;
 }
@@ -40,7 +40,7 @@ enum err err_errno(struct errctx *e, const char *fmt, ...)
     va_end(ap);
     size_t len = strlen(e->message);
     snprintf(e->message + len, sizeof e->message - len, ": %s", strerror(number));
-    message_tidy(e->message);
+    err_tidy(e->message);
     e->code = number == EPIPE ? ERR_PIPE : number == ENOMEM ? ERR_MEMORY : ERR_IO;
     return e->code;
 }
@@ -63,7 +63,7 @@ enum err err_prefix(struct errctx *e, const char *fmt, ...)
         memcpy(e->message + len, old, n);
         e->message[len + n] = '\0';
     }
-    message_tidy(e->message);
+    err_tidy(e->message);
     return e->code;
 }
 

@@ -47,6 +47,9 @@ enum err err_prefix(struct errctx *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Out of memory while wanting `bytes` for `what`. */
 enum err err_memory(struct errctx *e, const char *what, uint64_t bytes);
 
+/* Bytes of s that would control a terminal become '?'; as in every message. */
+void err_tidy(char *s);
+
 /* Forgets the error, for a caller that has dealt with it. */
 void err_clear(struct errctx *e);
 

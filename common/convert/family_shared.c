@@ -9,6 +9,8 @@
 #include "common/base/mem.h"
 #include "common/convert/family.h"
 
+enum { LAYERS_MOST = 1 << 16 };
+
 /* ------------------------------------------------------------------ rotary positions */
 
 static const struct {
@@ -97,6 +99,12 @@ static double yarn_attention(const struct rope_values *v, double factor)
     return (0.1 * v->mscale * log(factor) + 1) / (0.1 * v->mscale_all * log(factor) + 1);
 }
 
+/* A number of places. What is out of every range is told from those in it by config.c. */
+static int64_t places(double v)
+{
+    return v > 0 && v < 1e15 ? (int64_t)v : -1;
+}
+
 /* Fields that belong to the kind of scaling; the others stay 0. */
 static void take_values(struct family_config *x, const struct rope_values *v)
 {
@@ -114,7 +122,7 @@ static void take_values(struct family_config *x, const struct rope_values *v)
     case ROPE_DYNAMIC: /* takes effect behind the stated context */
         c->rope_factor = factor;
         c->rope_original = c->context;
-        c->context = (int64_t)((double)c->context * fmax(factor, 1));
+        c->context = places((double)c->context * fmax(factor, 1));
         return;
     case ROPE_YARN:
         c->rope_low = v->beta_slow > 0 ? v->beta_slow : 1;
@@ -132,8 +140,8 @@ static void take_values(struct family_config *x, const struct rope_values *v)
     if (c->rope_scaling != ROPE_LONGROPE) c->rope_factor = factor;
     if (v->attention > 0) attention = v->attention;
     c->rope_attention = attention != 1 && c->rope_scaling != ROPE_LLAMA3 ? attention : 0;
-    c->rope_original = (int64_t)original;
-    if (v->factor > 0) c->context = (int64_t)fmax((double)c->context, original * v->factor);
+    c->rope_original = places(original);
+    if (v->factor > 0) c->context = places(fmax((double)c->context, original * v->factor));
 }
 
 enum err family_finish_rope(struct errctx *e, struct family_config *x, struct findings *f)
@@ -154,7 +162,7 @@ enum err family_finish_rope(struct errctx *e, struct family_config *x, struct fi
     x->c.rope_theta = x->rope_theta > 0 ? x->rope_theta : 10000;
     if (x->partial_rotary > 0 && x->partial_rotary != 1 && x->c.heads > 0) {
         const int64_t D = x->c.head_size ? x->c.head_size : x->c.width / x->c.heads;
-        x->c.rope_dims = (int64_t)((double)D * x->partial_rotary);
+        x->c.rope_dims = places((double)D * x->partial_rotary);
     }
     take_values(x, &values);
     return ERR_OK;
@@ -216,6 +224,7 @@ enum err family_finish_window(struct errctx *e, struct family_config *x, struct 
 {
     int64_t with = 0, first_without = -1;
     bool windowed, regular = true;
+    if (x->c.layers > LAYERS_MOST) return ERR_OK; /* config.c says so */
     if (x->layer_types && json_array_size(x->layer_types) != (size_t)x->c.layers)
         return findings_add(e, f, "config.json: key 'layer_types' has %zu entries for %lld layers",
                             json_array_size(x->layer_types), (long long)x->c.layers);

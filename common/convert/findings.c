@@ -16,6 +16,7 @@ enum err findings_add(struct errctx *e, struct findings *f, const char *fmt, ...
     va_start(args, fmt);
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
+    err_tidy(line);
     TRY(mem_grow(e, &f->lines, &f->capacity, f->count + 1, sizeof *f->lines, "findings"));
     TRY(mem_strdup(e, &f->lines[f->count], line));
     f->count++;

@@ -242,59 +242,9 @@ struct rows_reader {
     int64_t columns;
 };
 
-/* Where the scales of a block stand, which are F16; -1: there is no second. */
-static const struct scales {
-    int first, second;
-} scales[DTYPE_COUNT] = {
-    [DTYPE_Q8_0] = {0, -1}, [DTYPE_Q4_0] = {0, -1}, [DTYPE_Q4_1] = {0, 2}, [DTYPE_Q5_0] = {0, -1},
-    [DTYPE_Q5_1] = {0, 2},  [DTYPE_Q4_K] = {0, 2},  [DTYPE_Q5_K] = {0, 2}, [DTYPE_Q6_K] = {208, -1},
-};
-
-static bool is_bad_half(const uint8_t *at)
-{
-    uint16_t h;
-    memcpy(&h, at, sizeof h);
-    return (h & 0x7c00u) == 0x7c00u;
-}
-
-/* Of blocks: only those whose scales are not finite have such values. */
-static int64_t count_bad_blocks(enum dtype t, const uint8_t *data, int64_t elements)
-{
-    const struct scales s = scales[t];
-    const size_t size = dtype_unit_bytes(t);
-    const int64_t unit = dtype_unit(t);
-    int64_t bad = 0;
-    for (int64_t i = 0; i < elements / unit; i++, data += size)
-        if (is_bad_half(data + s.first) || (s.second >= 0 && is_bad_half(data + s.second)))
-            bad += values_not_finite(t, data, unit);
-    return bad;
-}
-
-/* Values that are NaN or infinite: all bits of the exponent set. */
-static int64_t count_bad(enum dtype t, const uint8_t *data, int64_t elements)
-{
-    int64_t bad = 0;
-    uint32_t u;
-    uint16_t h;
-    if (t == DTYPE_F32)
-        for (int64_t i = 0; i < elements; i++) {
-            memcpy(&u, data + 4 * i, sizeof u);
-            bad += (u & 0x7f800000u) == 0x7f800000u;
-        }
-    else if (t == DTYPE_BF16 || t == DTYPE_F16)
-        for (int64_t i = 0; i < elements; i++) {
-            const uint16_t mask = t == DTYPE_BF16 ? 0x7f80u : 0x7c00u;
-            memcpy(&h, data + 2 * i, sizeof h);
-            bad += (h & mask) == mask;
-        }
-    else if (dtype_is_blocks(t))
-        bad = count_bad_blocks(t, data, elements);
-    return bad;
-}
-
 static enum err hand_out(struct rows_reader *r, const uint8_t *data, int64_t rows)
 {
-    *r->bad += count_bad(r->match->dtype, data, rows * r->columns);
+    *r->bad += values_not_finite(r->match->dtype, data, rows * r->columns);
     return r->put(r->e, r->ctx, data, rows * r->columns);
 }
 

@@ -193,6 +193,7 @@ static void report_embedding(const struct embedding *x, FILE *out)
 enum err model_source_report(struct errctx *e, const struct model_source *s, FILE *out)
 {
     const struct mp_value *license = mp_get(&s->about, "license");
+    char line[80];
     fprintf(out, "%s: %s\n", s->format, s->family ? s->family->name : "of no family that is known");
     for (size_t i = 0; i < s->tensors.files_count; i++)
         fprintf(out, "  file       %s\n", s->tensors.files[i].path);
@@ -208,7 +209,11 @@ enum err model_source_report(struct errctx *e, const struct model_source *s, FIL
     else
         fputs("  tokenizer  none\n", out);
     if (s->has_embedding) report_embedding(&s->embedding, out);
-    if (license) fprintf(out, "  licence    %s\n", license->as.bytes.data);
+    if (license) {
+        snprintf(line, sizeof line, "%s", license->as.bytes.data);
+        err_tidy(line);
+        fprintf(out, "  licence    %s\n", line);
+    }
     for (size_t i = 0; i < s->findings.count; i++)
         fprintf(out, "  refused    %s\n", s->findings.lines[i]);
     return ferror(out) ? err_errno(e, "cannot write the report") : ERR_OK;

@@ -144,5 +144,6 @@ enum err tokenizer_source_load(struct errctx *e, struct run *run, const char *pa
     *bytes += data.len;
     bytes_fini(&data);
     TRY(e->code);
-    return try_it(e, out);
+    if (try_it(e, out) == ERR_INPUT) (void)err_prefix(e, "'%s'", path);
+    return e->code;
 }

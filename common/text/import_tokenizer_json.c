@@ -607,7 +607,8 @@ static enum err import_root(struct errctx *e, json_t *root, json_t *side,
 static enum err parse_side(struct errctx *e, const char *side, size_t n, json_t **out)
 {
     *out = NULL;
-    return side == NULL ? ERR_OK : parse(e, side, n, "special tokens", false, out);
+    static const char where[] = "tokenizer_config.json or special_tokens_map.json beside it";
+    return side == NULL ? ERR_OK : parse(e, side, n, where, false, out);
 }
 
 enum err import_tokenizer_json(struct errctx *e, const char *data, size_t n, const char *side,

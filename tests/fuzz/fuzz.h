@@ -29,6 +29,13 @@ void fuzz_demand_outcome(const struct errctx *e, bool usage);
 /* The name of a file that holds these bytes, until the next call. */
 const char *fuzz_file(const void *data, size_t n);
 
+/* A folder in TMPDIR for readers that look for files by name; it is gone when the process ends. */
+const char *fuzz_folder(void);
+/* A file in it: these bytes, then so many zeros. */
+void fuzz_folder_put(const char *name, const void *data, size_t n, size_t zeros);
+/* Takes away what was put there. */
+void fuzz_folder_empty(void);
+
 /* A look at both ends of a stream, and a salvage of its rows: each is right or says that the input
  * is bad. */
 enum err fuzz_glance(const char *path, int64_t *rows);

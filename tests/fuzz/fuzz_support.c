@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "formats/stream.h"
@@ -47,6 +48,60 @@ const char *fuzz_file(const void *data, size_t n)
     }
     return name;
 }
+
+/* ------------------------------------------------------------------ a folder */
+
+enum { NAMES = 32, NAME_BYTES = 64 };
+static char folder[256], names[NAMES][NAME_BYTES];
+static int names_count;
+
+static void folder_remove(void)
+{
+    char path[4096];
+    fuzz_folder_empty();
+    snprintf(path, sizeof path, "%s/sub", folder);
+    rmdir(path);
+    rmdir(folder);
+}
+
+const char *fuzz_folder(void)
+{
+    const char *where = getenv("TMPDIR");
+    char path[4096];
+    if (folder[0]) return folder;
+    snprintf(folder, sizeof folder, "%s/graft-fuzz-XXXXXX", where && *where ? where : "/tmp");
+    fuzz_demand(mkdtemp(folder) != NULL, "a folder can be made");
+    snprintf(path, sizeof path, "%s/sub", folder);
+    fuzz_demand(mkdir(path, 0700) == 0, "and one in it");
+    atexit(folder_remove);
+    return folder;
+}
+
+void fuzz_folder_put(const char *name, const void *data, size_t n, size_t zeros)
+{
+    char path[4096];
+    bool known = false;
+    snprintf(path, sizeof path, "%s/%s", fuzz_folder(), name);
+    for (int i = 0; i < names_count; i++) known = known || strcmp(names[i], name) == 0;
+    fuzz_demand(known || names_count < NAMES, "a file more in the folder");
+    if (!known) snprintf(names[names_count++], NAME_BYTES, "%s", name);
+    FILE *f = fopen(path, "wb");
+    fuzz_demand(f && (n == 0 || fwrite(data, 1, n, f) == n) && fclose(f) == 0 &&
+                    truncate(path, (off_t)(n + zeros)) == 0,
+                "a file can be written");
+}
+
+void fuzz_folder_empty(void)
+{
+    char path[4096];
+    for (int i = 0; i < names_count; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    names_count = 0;
+}
+
+/* ------------------------------------------------------------------ streams */
 
 enum err fuzz_glance(const char *path, int64_t *rows)
 {

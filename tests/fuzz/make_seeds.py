@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """make_seeds.py: writes the first inputs of every fuzz target to corpus/TARGET/seed-*. Findings and what a fuzzer grew stand
-beside them under other names and stay. Needs the packages of ../interop/graft_stream.py and graft on PATH.
+beside them under other names and stay. Needs the packages of ../interop/graft_stream.py, numpy and gguf, and graft on PATH.
 """
 import json
 import os
@@ -15,6 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "interop"))
 import msgpack  # noqa: E402
+import numpy as np  # noqa: E402
 import zstandard  # noqa: E402
 
 GOLDEN = os.path.join(ROOT, "tests", "golden")
@@ -278,13 +279,137 @@ def tokenizer_files():
     seed("sentencepiece", "cut", model[:-30])
 
 
+FOLDER = ["config.json", "model.safetensors", "model.safetensors.index.json", "a", "b", "tokenizer.json", "modules.json",
+          "sub/config.json", "sentence_bert_config.json", "README.md", "tokenizer_config.json",
+          "config_sentence_transformers.json", "vocab.txt"]
+
+
+def header(path):
+    data = read(path)
+    return data[8:8 + struct.unpack("<Q", data[:8])[0]].rstrip()
+
+
+def folder_seed(name, files):
+    seed("folder", name, b"".join(struct.pack("<BH", FOLDER.index(f), len(data)) + data for f, data in files.items()))
+
+
+def folders():
+    """Of transformers: tiny models of the families, their weights zeros; one of sentence-transformers; one in shards."""
+    compact = lambda text: json.dumps(json.loads(text), separators=(",", ":")).encode()  # noqa: E731
+    families = os.path.join(ROOT, "tests", "parity", "families")
+    of = {}
+    for name in ("bert-body", "distilbert", "gemma2", "gpt2", "gpt_neox", "llama-llama3", "llama-yarn", "phi3-longrope",
+                 "qwen2-window", "qwen3", "xlm-roberta"):
+        of[name] = {"config.json": compact(read(os.path.join(families, name, "config.json"))),
+                    "model.safetensors": header(os.path.join(families, name, "model.safetensors"))}
+        folder_seed(name, of[name])
+    module = "sentence_transformers.models."
+    folder_seed("sentences", {
+        **of["bert-body"],
+        "modules.json": compact(json.dumps([{"type": module + t, "path": p} for t, p in (
+            ("Transformer", ""), ("Pooling", "sub"), ("Normalize", "2"))])),
+        "sub/config.json": b'{"word_embedding_dimension":24,"pooling_mode_mean_tokens":true}',
+        "sentence_bert_config.json": b'{"max_seq_length":32,"do_lower_case":false}',
+        "config_sentence_transformers.json": b'{"prompts":{"query":"query: "},"similarity_fn_name":"cosine"}',
+        "tokenizer.json": b'{"model":{"type":"WordPiece","unk_token":"?","vocab":{"?":0,"a":1}},"normalizer":{"type":'
+                          b'"BertNormalizer"},"pre_tokenizer":{"type":"BertPreTokenizer"}}',
+        "tokenizer_config.json": b'{"unk_token":"?","chat_template":"{{ messages }}"}',
+        "README.md": b"---\nlicense: mit\n---\n"})
+    llama = of["llama-llama3"]
+    table = json.loads(llama["model.safetensors"])
+    table.pop("__metadata__", None)
+    shards, index, ends = {"a": {}, "b": {}}, {}, {"a": 0, "b": 0}
+    for i, (name, t) in enumerate(sorted(table.items())):
+        shard = "ab"[i % 2]
+        size = t["data_offsets"][1] - t["data_offsets"][0]
+        shards[shard][name] = {**t, "data_offsets": [ends[shard], ends[shard] + size]}
+        ends[shard] += size
+        index[name] = shard
+    parts = {"model.safetensors.index.json": {"metadata": {"total_size": sum(ends.values())}, "weight_map": index},
+             "a": shards["a"], "b": shards["b"]}
+    parts = {name: compact(json.dumps(value)) for name, value in parts.items()}
+    folder_seed("shards", {"config.json": llama["config.json"], **parts})
+    small = [parts["model.safetensors.index.json"], parts["a"], parts["b"]]
+    seed("shards", "llama", b"".join(struct.pack("<H", len(p)) + p for p in small))
+    one = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    for name, file in (("one", b"a"), ("outside", b"../a"), ("missing", b"d")):
+        index = b'{"metadata":{},"weight_map":{"w":"%s"}}' % file
+        seed("shards", name, struct.pack("<H", len(index)) + index + struct.pack("<H", len(one)) + one)
+
+
+def gguf_models():
+    """Keys and tensors of GGUF files, whose weights are zeros."""
+    import gguf
+    whole = os.path.join(ROOT, "tests", "parity", "gguf", "llama.gguf")
+    reader = gguf.GGUFReader(whole)
+    size = os.path.getsize(whole) - reader.data_offset
+    seed("gguf_model", "llama", struct.pack("<I", size)[:3] + read(whole)[:reader.data_offset])
+    vectors = ("blk.0.attn_norm.bias", "blk.0.attn_norm.weight", "blk.0.ffn_norm.bias", "blk.0.ffn_norm.weight",
+               "output_norm.bias", "output_norm.weight")
+    products = {"blk.0.attn_qkv": (24, 8), "blk.0.attn_output": (8, 8), "blk.0.ffn_up": (16, 8), "blk.0.ffn_down": (8, 16)}
+    families = {
+        "gpt2": {**{n: (8,) for n in vectors}, "position_embd.weight": (6, 8), "token_embd.weight": (5, 8),
+                 **{n + ".weight": s for n, s in products.items()}, **{n + ".bias": s[:1] for n, s in products.items()}},
+        "gptneox": {**{n: (8,) for n in vectors}, "token_embd.weight": (5, 8), "output.weight": (5, 8),
+                    **{n + ".weight": s for n, s in products.items()}, **{n + ".bias": s[:1] for n, s in products.items()}},
+        "gemma2": {**{n: (8,) for n in vectors + ("blk.0.post_attention_norm.weight", "blk.0.post_ffw_norm.weight")
+                      if n.endswith("weight")}, "token_embd.weight": (5, 8), "blk.0.attn_q.weight": (8, 8),
+                   "blk.0.attn_k.weight": (4, 8), "blk.0.attn_v.weight": (4, 8), "blk.0.attn_output.weight": (8, 8),
+                   "blk.0.ffn_gate.weight": (16, 8), "blk.0.ffn_up.weight": (16, 8), "blk.0.ffn_down.weight": (8, 16)},
+        "bert": {**{n + s: (8,) for n in ("token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm")
+                    for s in (".weight", ".bias")}, "token_embd.weight": (5, 8), "position_embd.weight": (6, 8),
+                 "token_types.weight": (2, 8),
+                 **{f"blk.0.{n}.weight": s for n, s in (("attn_q", (8, 8)), ("attn_k", (8, 8)), ("attn_v", (8, 8)),
+                                                        ("attn_output", (8, 8)), ("ffn_up", (16, 8)), ("ffn_down", (8, 16)))},
+                 **{f"blk.0.{n}.bias": (s,) for n, s in (("attn_q", 8), ("attn_k", 8), ("attn_v", 8), ("attn_output", 8),
+                                                         ("ffn_up", 16), ("ffn_down", 8))}}}
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "m.gguf")
+        for arch, tensors in families.items():
+            w = gguf.GGUFWriter(path, arch)
+            w.add_license("mit")
+            w.add_context_length(6)
+            w.add_embedding_length(8)
+            w.add_block_count(1)
+            w.add_feed_forward_length(16)
+            w.add_head_count(2)
+            if arch == "gemma2":
+                w.add_head_count_kv(1)
+                w.add_layer_norm_rms_eps(1e-6)
+                w.add_attn_logit_softcapping(50.0)
+                w.add_final_logit_softcapping(30.0)
+                w.add_sliding_window(4)
+                w.add_key_length(4)
+                w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+                w.add_rope_scaling_factor(4.0)
+                w.add_rope_scaling_orig_ctx_len(3)
+            else:
+                w.add_layer_norm_eps(1e-5)
+            if arch == "gptneox":
+                w.add_parallel_residual(True)
+                w.add_rope_dimension_count(2)
+            if arch == "bert":
+                w.add_causal_attention(False)
+                w.add_pooling_type(gguf.PoolingType.MEAN)
+            for name, shape in tensors.items():
+                w.add_tensor(name, np.zeros(shape, "f2" if len(shape) > 1 else "f4"))
+            w.write_header_to_file()
+            w.write_kv_data_to_file()
+            w.write_tensors_to_file()
+            w.close()
+            reader = gguf.GGUFReader(path)
+            size = os.path.getsize(path) - reader.data_offset
+            seed("gguf_model", arch, struct.pack("<I", size)[:3] + read(path)[:reader.data_offset])
+
+
 def main():
     corpus = os.path.join(HERE, "corpus")
     for folder, _, names in os.walk(corpus):
         for name in names:
             if name.startswith("seed-"):
                 os.remove(os.path.join(folder, name))
-    for make in (streams, values, tokenizers, texts, configurations, documents, tensor_files, chats, tokenizer_files):
+    for make in (streams, values, tokenizers, texts, configurations, documents, tensor_files, chats, tokenizer_files, folders,
+                 gguf_models):
         make()
 
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/io.h"
 #include "formats/gguf.h"
@@ -51,6 +52,8 @@ static int teardown(void **state)
 
 static void put_file(const char *path, const void *data, size_t n)
 {
+    (void)unlink(
+        path); /* a file that is cut to nothing and written again, ext4 puts on the disk at once */
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
     assert_int_equal(fwrite(data, 1, n, f), n);

@@ -12,6 +12,7 @@
 
 #include "common/base/attr.h"
 #include "formats/mp_json.h"
+#include "common/base/rng.h"
 #include "kernels/values.h"
 
 enum { BLOCKS = 2 };
@@ -73,12 +74,41 @@ static void not_finite_of_blocks(void **state)
     assert_int_equal(values_not_finite(DTYPE_Q8_0, blocks, 640), 32);
 }
 
+/* Bytes of any kind, with many exponents of ones among them: as many as a look at each finds. */
+static void not_finite_of_every_type(void **state)
+{
+    (void)state;
+    enum { UNITS = 64, BYTES = 256 };
+    struct rng_key key = rng_key_make(3, RNG_SHUFFLE);
+    for (enum dtype t = DTYPE_NONE; t < DTYPE_COUNT; t++) {
+        _Alignas(16) uint8_t bytes[UNITS * BYTES];
+        float values[UNITS * DTYPE_UNIT_LIMIT];
+        static const uint16_t nans[] = {0x7fc0, 0x7fc0};
+        int64_t found = 0;
+        if (!dtype_is_float(t) && !dtype_is_blocks(t)) continue;
+        const int64_t n = UNITS * dtype_unit(t);
+        assert_true(dtype_unit_bytes(t) <= BYTES);
+        for (size_t i = 0; i < sizeof bytes; i += 16) {
+            const uint32_t counter[4] = {(uint32_t)i, (uint32_t)t, 0, 0};
+            rng_philox(key, counter, (uint32_t *)(void *)(bytes + i));
+            for (size_t k = 0; k < 16; k += 4)
+                if (bytes[i + k] < 80) memcpy(bytes + i + k, nans, sizeof nans);
+        }
+        values_to_f32(t, bytes, n, values);
+        for (int64_t i = 0; i < n; i++) found += !isfinite(values[i]);
+        if (values_not_finite(t, bytes, n) != found || found == 0 || found == n)
+            fail_msg("%s: %d of %d, not %d", dtype_name(t), (int)values_not_finite(t, bytes, n),
+                     (int)n, (int)found);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_gguf_pys),
         cmocka_unit_test(floats),
         cmocka_unit_test(not_finite_of_blocks),
+        cmocka_unit_test(not_finite_of_every_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
