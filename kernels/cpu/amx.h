@@ -18,28 +18,28 @@ void amx_end(void);
 extern const struct product_unit amx_split;
 
 /* The sums of a block are tiles 0 to 3. */
-static inline void sums_begin(struct sums c)
+static inline void sums_begin(const struct sums *c)
 {
-    if (!c.from) {
+    if (!c->from) {
         _tile_zero(0);
         _tile_zero(1);
         _tile_zero(2);
         _tile_zero(3);
         return;
     }
-    const float *below = c.from + SIDE * c.from_ld;
-    _tile_loadd(0, c.from, c.from_ld * 4);
-    _tile_loadd(1, c.from + SIDE, c.from_ld * 4);
-    _tile_loadd(2, below, c.from_ld * 4);
-    _tile_loadd(3, below + SIDE, c.from_ld * 4);
+    const float *below = c->from + SIDE * c->from_ld;
+    _tile_loadd(0, c->from, c->from_ld * 4);
+    _tile_loadd(1, c->from + SIDE, c->from_ld * 4);
+    _tile_loadd(2, below, c->from_ld * 4);
+    _tile_loadd(3, below + SIDE, c->from_ld * 4);
 }
-static inline void sums_end(struct sums c)
+static inline void sums_end(const struct sums *c)
 {
-    float *below = c.to + SIDE * c.to_ld;
-    _tile_stored(0, c.to, c.to_ld * 4);
-    _tile_stored(1, c.to + SIDE, c.to_ld * 4);
-    _tile_stored(2, below, c.to_ld * 4);
-    _tile_stored(3, below + SIDE, c.to_ld * 4);
+    float *below = c->to + SIDE * c->to_ld;
+    _tile_stored(0, c->to, c->to_ld * 4);
+    _tile_stored(1, c->to + SIDE, c->to_ld * 4);
+    _tile_stored(2, below, c->to_ld * 4);
+    _tile_stored(3, below + SIDE, c->to_ld * 4);
 }
 
 /* Lines of a block that waits to do at each step of the present one. */

@@ -184,7 +184,7 @@ static void waiting_rest(struct waiting *w)
 /* One block: sums from where they are kept to there, or, if they are complete, to where they wait
  * in turn. */
 static void block_run(const struct gemm_job *job, const struct tile *t, int64_t r, int64_t s,
-                      struct lines a, const void *b, int64_t depth, bool add, bool complete,
+                      const struct lines *a, const void *b, int64_t depth, bool add, bool complete,
                       struct waiting *w, struct room *room)
 {
     const struct product_unit *u = job->unit;
@@ -197,7 +197,7 @@ static void block_run(const struct gemm_job *job, const struct tile *t, int64_t 
         c = (struct sums){add ? room->edge : NULL, u->cols, room->edge, u->cols};
     }
     if (!complete) {
-        u->block(a, b, depth, c, w->aheads > 0 ? w : NULL);
+        u->block(a, b, depth, &c, w->aheads > 0 ? w : NULL);
         if (!inside) copy_block(room->edge, u->cols, kept, t->ld, rows, cols);
         return;
     }
@@ -205,7 +205,7 @@ static void block_run(const struct gemm_job *job, const struct tile *t, int64_t 
     c.to_ld = u->cols;
     aheads_set(job, t->i + r, t->j + s, w);
     w->ahead_rows = rows;
-    u->block(a, b, depth, c, w);
+    u->block(a, b, depth, &c, w);
     waiting_rest(w);
     wait_for(job, t, r, s, c.to, w);
 }
@@ -251,7 +251,7 @@ static void tile_chunk(const struct gemm_job *job, const struct tile *t, int64_t
                 bool turn = s + u->cols >= end;
                 if (!complete)
                     sums_ahead(job, t, turn ? r + u->rows : r, turn ? strip : s + u->cols, w);
-                block_run(job, t, r, s, a, b, deep, add, complete, w, room);
+                block_run(job, t, r, s, &a, b, deep, add, complete, w, room);
             }
         }
 }
@@ -406,9 +406,9 @@ static void gemm(struct kernels *k, const struct gemm_args *a)
     job.through_room = a->C.dtype != DTYPE_F32 || overlap(job.C, job.residual, a->M, a->N);
     job.finished =
         job.through_room || job.bias || a->act != ACT_NONE || job.before.p || job.residual.p;
-    bool round_only = a->C.dtype == DTYPE_BF16 && a->act == ACT_NONE && !job.before.p &&
-                      (!job.residual.p || a->residual.dtype == DTYPE_BF16);
-    job.finish = round_only && job.unit->finish_half ? job.unit->finish_half : state->tiles->finish;
+    bool all_half = a->C.dtype == DTYPE_BF16 && (!job.before.p || a->before.dtype == DTYPE_BF16) &&
+                    (!job.residual.p || a->residual.dtype == DTYPE_BF16);
+    job.finish = all_half && job.unit->finish_half ? job.unit->finish_half : state->tiles->finish;
     int64_t stretch, slab, band;
     extents_set(&job, &stretch, &slab, &band);
     for (job.i0 = 0; job.i0 < a->M; job.i0 = job.i1) {

@@ -62,8 +62,9 @@ struct product_unit {
      * from one to the next. */
     void (*pack_b)(struct view b, int64_t depth, int64_t cols, void *to, size_t panel);
     /* to = from + a b, of a whole block; w may be NULL, else some of its lines are done. */
-    void (*block)(struct lines a, const void *b, int64_t depth, struct sums c, struct waiting *w);
-    /* What follows a block into BF16 without activation and `before`, or NULL: as any other. */
+    void (*block)(const struct lines *a, const void *b, int64_t depth, const struct sums *c,
+                  struct waiting *w);
+    /* What follows a block where all that is read and written is BF16, or NULL: as any other. */
     finish_lines *finish_half;
     /* Around the blocks of one task, or NULL: the unit's registers set up and let go. */
     void (*begin)(void);

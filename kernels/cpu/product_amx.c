@@ -14,6 +14,8 @@
 #include <string.h>
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/vec_avx512.h"
+#include "kernels/cpu/vec_math.h"
 
 /* ---- packing ---- */
 
@@ -151,8 +153,11 @@ static inline __m512 widened(const uint16_t *p, __mmask16 some)
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
 
-/* 32 columns from j on of line i: two vectors rounded to one. */
-static inline void finish_part(const struct tile_end *t, int64_t i, int64_t j, __mmask32 some)
+/* 32 columns from j on of line i: two vectors rounded to one. `keep`: `before` is present. */
+static inline __attribute__((always_inline)) void finish_part(const enum activation act,
+                                                              const bool keep,
+                                                              const struct tile_end *t, int64_t i,
+                                                              int64_t j, __mmask32 some)
 {
     const float *from = t->from + i * t->from_ld + j;
     uint16_t *to = (uint16_t *)(void *)t->to.p + i * t->to.row + j;
@@ -162,6 +167,12 @@ static inline void finish_part(const struct tile_end *t, int64_t i, int64_t j, _
         x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(lower, t->bias + j));
         y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(upper, t->bias + j + SIDE));
     }
+    if (keep) {
+        uint16_t *before = (uint16_t *)(void *)t->before.p + i * t->before.row + j;
+        _mm512_mask_storeu_epi16(before, some, (__m512i)_mm512_cvtne2ps_pbh(y, x));
+    }
+    x = vf_act(act, x);
+    y = vf_act(act, y);
     if (t->residual.p) {
         const uint16_t *residual =
             (const uint16_t *)(const void *)t->residual.p + i * t->residual.row + j;
@@ -171,11 +182,48 @@ static inline void finish_part(const struct tile_end *t, int64_t i, int64_t j, _
     _mm512_mask_storeu_epi16(to, some, (__m512i)_mm512_cvtne2ps_pbh(y, x));
 }
 
-static void finish_half(const struct tile_end *t, int64_t first, int64_t last)
+static inline __attribute__((always_inline)) void finish_as(const enum activation act,
+                                                            const bool keep,
+                                                            const struct tile_end *t, int64_t first,
+                                                            int64_t last)
 {
     for (int64_t i = first; i < last; i++)
         for (int64_t j = 0; j < t->cols; j += STEP)
-            finish_part(t, i, j, ~0u >> (STEP - least(STEP, t->cols - j)));
+            finish_part(act, keep, t, i, j, ~0u >> (STEP - least(STEP, t->cols - j)));
+}
+
+/* The activation is a constant where the work is. */
+static inline __attribute__((always_inline)) void
+finish_by(const bool keep, const struct tile_end *t, int64_t first, int64_t last)
+{
+    switch (t->act) {
+    case ACT_NONE:
+        finish_as(ACT_NONE, keep, t, first, last);
+        return;
+    case ACT_GELU:
+        finish_as(ACT_GELU, keep, t, first, last);
+        return;
+    case ACT_GELU_TANH:
+        finish_as(ACT_GELU_TANH, keep, t, first, last);
+        return;
+    case ACT_SILU:
+        finish_as(ACT_SILU, keep, t, first, last);
+        return;
+    case ACT_RELU:
+        finish_as(ACT_RELU, keep, t, first, last);
+        return;
+    case ACT_TANH:
+        finish_as(ACT_TANH, keep, t, first, last);
+        return;
+    }
+}
+
+static void finish_half(const struct tile_end *t, int64_t first, int64_t last)
+{
+    if (t->before.p)
+        finish_by(true, t, first, last);
+    else
+        finish_by(false, t, first, last);
 }
 
 /* ---- AMX ---- */
@@ -202,15 +250,16 @@ static inline void round_some(struct waiting *w, int64_t lines)
     for (; w->next < last; w->next++) {
         if (w->next < w->ahead_rows)
             __builtin_prefetch(w->ahead->p + w->next * w->ahead->step, 1, 3);
-        finish_part(&w->end, w->next, 0, ~0u);
+        finish_part(ACT_NONE, false, &w->end, w->next, 0, ~0u);
     }
 }
 
-static inline __attribute__((always_inline)) void
-steps(const bool round, struct lines a, const uint16_t *right, int64_t depth, struct waiting *w)
+static inline __attribute__((always_inline)) void steps(const bool round, const struct lines *a,
+                                                        const uint16_t *right, int64_t depth,
+                                                        struct waiting *w)
 {
-    const uint16_t *upper = a.p, *lower = upper + SIDE * a.row;
-    const int64_t a_step = a.row * 2, some = waiting_lines(depth);
+    const uint16_t *upper = a->p, *lower = upper + SIDE * a->row;
+    const int64_t a_step = a->row * 2, next = STEP * a->col, some = waiting_lines(depth);
     for (int64_t k = 0; k < depth; k += STEP) {
         _tile_loadd(6, right, 64);
         _tile_loadd(4, upper, a_step);
@@ -220,8 +269,8 @@ steps(const bool round, struct lines a, const uint16_t *right, int64_t depth, st
         _tile_loadd(5, lower, a_step);
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
-        upper += STEP * a.col;
-        lower += STEP * a.col;
+        upper += next;
+        lower += next;
         right += 2 * TILE;
         if (round)
             round_some(w, some);
@@ -230,11 +279,12 @@ steps(const bool round, struct lines a, const uint16_t *right, int64_t depth, st
     }
 }
 
-static void amx_block(struct lines a, const void *b, int64_t depth, struct sums c,
+static void amx_block(const struct lines *a, const void *b, int64_t depth, const struct sums *c,
                       struct waiting *w)
 {
     sums_begin(c);
-    if (w && w->finish == finish_half && w->end.rows == 2 * SIDE && w->end.cols == PANEL)
+    if (w && w->finish == finish_half && w->end.act == ACT_NONE && !w->end.before.p &&
+        w->end.rows == 2 * SIDE && w->end.cols == PANEL)
         steps(true, a, b, depth, w);
     else
         steps(false, a, b, depth, w);
@@ -262,39 +312,39 @@ void cpu_fill_amx(struct kernels *k)
 
 /* ---- AVX512-BF16 ---- */
 
-enum { DOT_ROWS = 8 };
+enum { PAIR_ROWS = 8 };
 
 /* Rows as they lie, those of a block one behind the other. */
 static struct lines pack_rows(struct view a, int64_t rows, int64_t depth, void *to)
 {
     int64_t deep = tasks_of(depth, STEP) * STEP;
     pack_steps(a, rows, depth, to, deep, STEP);
-    return (struct lines){to, deep, 1, DOT_ROWS * deep};
+    return (struct lines){to, deep, 1, PAIR_ROWS * deep};
 }
 
-static void dot_block(struct lines a, const void *b, int64_t depth, struct sums c,
+static void dot_block(const struct lines *a, const void *b, int64_t depth, const struct sums *c,
                       struct waiting *w)
 {
-    const uint16_t *left = a.p, *right = b;
-    __m512 sum[DOT_ROWS][2];
-    if (w) waiting_some(w, DOT_ROWS);
-    for (int i = 0; i < DOT_ROWS; i++)
+    const uint16_t *left = a->p, *right = b;
+    __m512 sum[PAIR_ROWS][2];
+    if (w) waiting_some(w, PAIR_ROWS);
+    for (int i = 0; i < PAIR_ROWS; i++)
         for (int v = 0; v < 2; v++)
-            sum[i][v] =
-                c.from ? _mm512_loadu_ps(c.from + i * c.from_ld + v * SIDE) : _mm512_setzero_ps();
+            sum[i][v] = c->from ? _mm512_loadu_ps(c->from + i * c->from_ld + v * SIDE)
+                                : _mm512_setzero_ps();
     for (int64_t k = 0; k < depth; k += 2) {
         const uint16_t *pair = right + k / STEP * (2 * TILE) + k % STEP / 2 * STEP;
         __m512i line[2] = {_mm512_loadu_si512(pair), _mm512_loadu_si512(pair + TILE)};
-        for (int i = 0; i < DOT_ROWS; i++) {
+        for (int i = 0; i < PAIR_ROWS; i++) {
             int two;
-            memcpy(&two, left + i * a.row + k, sizeof two);
+            memcpy(&two, left + i * a->row + k, sizeof two);
             __m512i both = _mm512_set1_epi32(two);
             for (int v = 0; v < 2; v++)
                 sum[i][v] = _mm512_dpbf16_ps(sum[i][v], (__m512bh)both, (__m512bh)line[v]);
         }
     }
-    for (int i = 0; i < DOT_ROWS; i++)
-        for (int v = 0; v < 2; v++) _mm512_storeu_ps(c.to + i * c.to_ld + v * SIDE, sum[i][v]);
+    for (int i = 0; i < PAIR_ROWS; i++)
+        for (int v = 0; v < 2; v++) _mm512_storeu_ps(c->to + i * c->to_ld + v * SIDE, sum[i][v]);
 }
 
 void cpu_fill_avx512bf16(struct kernels *k)
@@ -302,7 +352,7 @@ void cpu_fill_avx512bf16(struct kernels *k)
     static const struct product_unit unit = {.size = sizeof(uint16_t),
                                              .in_place = true,
                                              .dtype = DTYPE_BF16,
-                                             .rows = DOT_ROWS,
+                                             .rows = PAIR_ROWS,
                                              .cols = PANEL,
                                              .step = STEP,
                                              .chunk = 512,

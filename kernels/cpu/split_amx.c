@@ -156,10 +156,10 @@ static inline void add_products(void)
     _tile_dpbf16ps(3, 5, 7);
 }
 
-static void split_block(struct lines lines, const void *panel, int64_t depth, struct sums c,
-                        struct waiting *w)
+static void split_block(const struct lines *lines, const void *panel, int64_t depth,
+                        const struct sums *c, struct waiting *w)
 {
-    const uint16_t *a = lines.p, *b = panel;
+    const uint16_t *a = lines->p, *b = panel;
     const int64_t some = waiting_lines(depth);
     sums_begin(c);
     for (int64_t k = 0; k < depth; k += STEP, a += PIECE, b += PIECE) {
