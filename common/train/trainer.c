@@ -25,7 +25,7 @@ struct trainer {
     struct model *m;
     struct kernels *k;
     struct train_state s;
-    struct objective *objective;
+    const struct goal *goal;
     struct feed feed;
     struct adamw adamw;
     struct batch batch; /* the micro-batch that is being filled */
@@ -59,7 +59,7 @@ static enum err compute(struct errctx *e, struct trainer *t, struct pass *p)
     if (t->batch.scored != 0) {
         TRY(batch_close(e, &t->batch));
         TRY(model_forward(e, t->m, &t->batch, (uint32_t)(t->s.step + 1)));
-        TRY(model_loss(e, t->m, &t->batch, true, NULL, NULL, &p->loss));
+        TRY(t->goal->learn(e, t->goal->state, t->m, &t->batch, &p->loss));
         TRY(model_backward(e, t->m, &t->batch));
     }
     batch_clear(&t->batch);
@@ -98,8 +98,12 @@ static enum err add_row(struct errctx *e, struct trainer *t, const struct tokens
     if (most > grain) most = grain;
     bool opens = b->grains > 0 && b->tokens - b->grain_start[b->grains - 1] + row->n > grain;
     if (opens && b->real + (row->n > most ? row->n : most) > t->limit) TRY(compute(e, t, p));
-    TRY(objective_append(e, t->objective, &t->feed.layout, row, t->feed.used, grain, &t->batch,
-                         &scored));
+    const struct goal_row at = {.layout = &t->feed.layout,
+                                .row = row,
+                                .rows = &t->feed.rows,
+                                .place = t->feed.next,
+                                .ordinal = t->feed.used};
+    TRY(t->goal->append(e, t->goal->state, &at, grain, &t->batch, &scored));
     p->scored += scored;
     p->tokens += row->n;
     return ERR_OK;
@@ -180,11 +184,11 @@ static enum err make_step(struct errctx *e, struct trainer *t, const struct pass
 
 static enum err judge(struct errctx *e, struct trainer *t, double *loss, bool *best)
 {
-    struct evaluate_result r;
+    struct judgement r;
     model_set_dropout(t->m, false);
     TRY(validation_run(e, &t->val, &r));
     model_set_dropout(t->m, true);
-    *loss = r.metric[METRIC_LOSS].value;
+    *loss = r.loss;
     *best = t->s.val_best_step < 0 || *loss < t->s.val_best;
     return trainlog_validation(e, &t->log, &t->s, &r, *best);
 }
@@ -340,8 +344,8 @@ static enum err open_parts(struct errctx *e, struct trainer *t)
     const struct trainer_cfg *cfg = t->cfg;
     TRY(feed_init(e, &t->feed, t->job->input));
     TRY(check_tokenizer(e, t));
-    TRY(objective_new(e, t->job->objective, c->causal, model_tokenizer(t->m), (uint64_t)cfg->seed,
-                      &t->objective));
+    TRY(t->goal->open(e, t->goal->state, t->m, t->job->input->begin, t->feed.source->name,
+                      (uint64_t)cfg->seed));
     t->limit = trainer_micro_limit(cfg, c->context);
     TRY(batch_init(e, &t->batch, batch_padded(t->limit, cfg->grain, t->limit), t->limit));
     TRY(adamw_init(e, &t->adamw, t->job->adamw, t->m));
@@ -354,7 +358,7 @@ static enum err open_parts(struct errctx *e, struct trainer *t)
     judge.rows = cfg->val_rows;
     judge.bootstrap = 0;
     judge.seed = cfg->seed;
-    return validation_open(e, &t->val, t->job->run, cfg->val, t->m, t->job->objective, &judge);
+    return validation_open(e, &t->val, t->job->run, cfg->val, t->m, t->goal, &judge);
 }
 
 /* Goes on from the checkpoint, or starts anew. */
@@ -396,7 +400,7 @@ static void close_parts(struct trainer *t)
     if (buf_present(t->best)) t->k->free(t->k, t->best);
     adamw_fini(&t->adamw);
     batch_fini(&t->batch);
-    objective_free(t->objective);
+    t->goal->close(t->goal->state);
     feed_fini(&t->feed);
 }
 
@@ -404,6 +408,7 @@ enum err trainer_run(struct errctx *e, const struct trainer_job *job, struct tra
 {
     struct trainer t = {.job = job,
                         .cfg = job->cfg,
+                        .goal = job->goal,
                         .m = job->model,
                         .k = model_kernels(job->model),
                         .log = {.fd = -1},

@@ -10,8 +10,8 @@
 #ifndef GRAFT_TRAIN_TRAINER_H
 #define GRAFT_TRAIN_TRAINER_H
 
-#include "common/model/objective.h"
 #include "common/train/feed.h"
+#include "common/train/goal.h"
 #include "common/train/trainer_cfg.h"
 
 struct trainer_result {
@@ -25,7 +25,7 @@ struct trainer_job {
     struct model *model;    /* opened with trainer_fit; the result is left in it */
     const char *model_name; /* for messages */
     const struct row_source *input;
-    const struct objective_cfg *objective;
+    const struct goal *goal;
     const struct adamw_cfg *adamw;
     const struct trainer_cfg *cfg;
     const char *extension; /* of the names of snapshots, */

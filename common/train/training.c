@@ -33,11 +33,13 @@ static enum err train(struct errctx *e, void *ctx, struct stage *stage, struct m
     const struct training_run *r = ctx;
     const struct training *t = r->t;
     const struct row_source source = stage_rows(stage);
+    struct language_goal language = {.cfg = t->objective};
+    const struct goal goal = goal_language(&language);
     const struct trainer_job job = {.run = &stage->run,
                                     .model = m,
                                     .model_name = t->model,
                                     .input = &source,
-                                    .objective = &t->objective,
+                                    .goal = &goal,
                                     .adamw = &t->adamw,
                                     .cfg = &t->trainer,
                                     .extension = r->kind->extension,

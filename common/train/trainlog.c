@@ -101,13 +101,12 @@ enum err trainlog_step(struct errctx *e, struct trainlog *l, const struct train_
 }
 
 enum err trainlog_validation(struct errctx *e, struct trainlog *l, const struct train_state *s,
-                             const struct evaluate_result *r, bool best)
+                             const struct judgement *j, bool best)
 {
     if (l->fd < 0) return ERR_OK;
     json_t *o = line_new(s), *v = json_object();
-    set_real(v, "loss", r->metric[METRIC_LOSS].value);
-    set_real(v, "bits_per_byte", r->metric[METRIC_BITS_PER_BYTE].value);
-    set_real(v, "top1", r->metric[METRIC_TOP1].value);
+    set_real(v, "loss", j->loss);
+    for (int i = 0; i < j->count; i++) set_real(v, j->figures[i].name, j->figures[i].value);
     json_object_set_new(o, "validation", v);
     json_object_set_new(o, "best", json_boolean(best));
     return write_line(e, l, o);

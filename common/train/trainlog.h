@@ -11,7 +11,7 @@
 #ifndef GRAFT_TRAIN_TRAINLOG_H
 #define GRAFT_TRAIN_TRAINLOG_H
 
-#include "common/judge/evaluate.h"
+#include "common/train/goal.h"
 #include "common/train/checkpoint.h"
 #include "common/train/energy.h"
 
@@ -39,7 +39,7 @@ void trainlog_account(struct trainlog *l, struct train_state *s);
 enum err trainlog_step(struct errctx *e, struct trainlog *l, const struct train_state *s,
                        const struct trainlog_step *step) MUST_USE;
 enum err trainlog_validation(struct errctx *e, struct trainlog *l, const struct train_state *s,
-                             const struct evaluate_result *r, bool best) MUST_USE;
+                             const struct judgement *j, bool best) MUST_USE;
 /* {"step":7,"event":"...","message":"..."}: an end before the end. */
 enum err trainlog_event(struct errctx *e, struct trainlog *l, const struct train_state *s,
                         const char *event, const char *message) MUST_USE;

@@ -28,11 +28,11 @@ static enum err check_id(struct errctx *e, const struct validation *v)
 }
 
 enum err validation_open(struct errctx *e, struct validation *v, struct run *run, const char *path,
-                         struct model *model, const struct objective_cfg *objective,
+                         struct model *model, const struct goal *goal,
                          const struct evaluate_cfg *cfg)
 {
     struct stream_reader_cfg reading = STREAM_READER_CFG;
-    *v = (struct validation){.model = model, .objective = *objective, .cfg = *cfg};
+    *v = (struct validation){.model = model, .goal = goal, .cfg = *cfg};
     reading.kind = STREAM_TOKENS;
     reading.threads = pool_threads(model_kernels(model)->pool);
     reading.spool = true;
@@ -46,18 +46,14 @@ void validation_close(struct validation *v)
     *v = (struct validation){0};
 }
 
-static enum err judge(struct errctx *e, struct validation *v, struct evaluate_result *out)
+static enum err judge(struct errctx *e, struct validation *v, struct judgement *out)
 {
-    struct evaluation *n;
     TRY(stream_reader_rewind(e, v->reader));
-    TRY(evaluation_new(e, v->model, &v->objective, &v->cfg, &n));
-    enum err code = evaluation_read(e, n, v->reader);
-    if (code == ERR_OK) code = evaluation_finish(e, n, out);
-    evaluation_free(n);
-    return code == ERR_OK ? check_id(e, v) : code;
+    TRY(v->goal->judge(e, v->goal->state, v->model, v->reader, &v->cfg, out));
+    return check_id(e, v);
 }
 
-enum err validation_run(struct errctx *e, struct validation *v, struct evaluate_result *out)
+enum err validation_run(struct errctx *e, struct validation *v, struct judgement *out)
 {
     return judge(e, v, out) == ERR_OK ? ERR_OK : err_prefix(e, "validation");
 }

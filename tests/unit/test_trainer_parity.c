@@ -119,11 +119,13 @@ static void train(struct support *s, const json_t *root, const json_t *test, con
     parity_weights(m);
     assert_int_equal(run_init(&e, &run, "test", "0"), ERR_OK);
     assert_int_equal(trainer_settle(&e, &cfg, &adamw, &rows.begin, &run), ERR_OK);
+    struct language_goal language = {.cfg = objective};
+    const struct goal goal = goal_language(&language);
     const struct trainer_job job = {.run = &run,
                                     .model = m,
                                     .model_name = "model",
                                     .input = &source,
-                                    .objective = &objective,
+                                    .goal = &goal,
                                     .adamw = &adamw,
                                     .cfg = &cfg};
     if (trainer_run(&e, &job, &result) != ERR_OK) fail_msg("%s", e.message);
