@@ -52,6 +52,32 @@ const char *family_list(bool gguf, char *buf, size_t n)
     return buf;
 }
 
+/* ------------------------------------------------------------------ rules */
+
+const struct key_rule *family_key(const struct family *family, size_t i)
+{
+    for (int t = 0; t < FAMILY_TABLES && family->keys[t]; t++)
+        for (const struct key_rule *r = family->keys[t]; r->key; r++)
+            if (i-- == 0) return r;
+    return NULL;
+}
+
+const struct tensor_rule *family_tensor(const struct family *family, size_t i)
+{
+    for (int t = 0; t < FAMILY_TABLES && family->tensors[t]; t++)
+        for (const struct tensor_rule *r = family->tensors[t]; r->name; r++)
+            if (i-- == 0) return r;
+    return NULL;
+}
+
+bool family_has_key(const struct family *family, const char *key)
+{
+    const struct key_rule *r;
+    for (size_t i = 0; (r = family_key(family, i)) != NULL; i++)
+        if (strcmp(r->key, key) == 0) return true;
+    return false;
+}
+
 /* ------------------------------------------------------------------ names of tensors */
 
 /* A layer's number without leading zeros; NULL when there is none. */
@@ -96,7 +122,8 @@ const struct tensor_rule *family_find_tensor(const struct family *family, const 
 {
     const size_t prefix = strlen(family->prefix);
     const bool has = prefix && strncmp(name, family->prefix, prefix) == 0;
-    for (const struct tensor_rule *r = family->tensors; r->name; r++) {
+    const struct tensor_rule *r;
+    for (size_t i = 0; (r = family_tensor(family, i)) != NULL; i++) {
         const bool bare = r->flags & TENSOR_BARE;
         if (matches(r->name, bare || !has ? name : name + prefix, layer, suffix)) return r;
     }

@@ -98,6 +98,8 @@ struct tensor_rule {
         .name = NULL                                                                               \
     }
 
+enum { FAMILY_TABLES = 8 };
+
 struct family {
     const char *name;         /* model_type of config.json, or GGUF's general.architecture */
     bool gguf;                /* keys and tensors are GGUF's: keys begin with its name and a dot */
@@ -105,8 +107,10 @@ struct family {
     const char *body;         /* that has no head: "LlamaModel"; NULL: none is written */
     const char *prefix;       /* of tensors: "model."; "" */
     const struct family_config *base; /* what holds where a key is absent */
-    const struct key_rule *keys;      /* beside those that every family has */
-    const struct tensor_rule *tensors;
+    /* Tables, those of several families (family_rules.c) and its own; NULL behind the last. A key
+     * or a name stands in one of them only. */
+    const struct key_rule *keys[FAMILY_TABLES];
+    const struct tensor_rule *tensors[FAMILY_TABLES];
     /* Fields that follow from several keys; NULL: none. Problems go to `f`. */
     enum err (*finish)(struct errctx *e, struct family_config *x, struct findings *f);
     /* The other way, before keys are written; NULL: nothing is to be done. */
@@ -130,6 +134,12 @@ enum err family_read_config(struct errctx *e, const struct family *family, const
 enum err family_write_config(struct errctx *e, const struct family *family,
                              const struct model_config *c, json_t *root) MUST_USE;
 
+/* The rules of a family in turn, through all its tables; NULL after the last. */
+const struct key_rule *family_key(const struct family *family, size_t i);
+const struct tensor_rule *family_tensor(const struct family *family, size_t i);
+/* Whether a key is in its tables. */
+bool family_has_key(const struct family *family, const char *key);
+
 /* The rule for a tensor's name; its place in the rule's pattern in *layer (-1: none) and *suffix
  * ("weight", "bias" or ""). NULL when there is none. */
 const struct tensor_rule *family_find_tensor(const struct family *family, const char *name,
@@ -148,7 +158,6 @@ void family_unfinish_both(struct family_config *x);
 /* The keys of these that are no plain values. */
 enum err family_write_shared(struct errctx *e, const struct family *family,
                              const struct family_config *x, json_t *root) MUST_USE;
-bool family_has_key(const struct family *family, const char *key);
 
 /* Divisors of rope's frequencies, which GGUF has as tensors. */
 struct family_divisors {

@@ -4,23 +4,19 @@
  * there, the model has none. */
 #include "common/convert/family_tables.h"
 
-#define KEYS_BERT                                                                                  \
-    {"hidden_size", KEY_INT, KEY_C(width), NULL, KEY_NEEDED},                                      \
-        {"num_hidden_layers", KEY_INT, KEY_C(layers), NULL, KEY_NEEDED},                           \
-        {"num_attention_heads", KEY_INT, KEY_C(heads), NULL, KEY_NEEDED},                          \
-        {"intermediate_size", KEY_INT, KEY_C(mlp), NULL, KEY_NEEDED},                              \
-        {"max_position_embeddings", KEY_INT, KEY_AT(positions), NULL, KEY_NEEDED},                 \
-        {"hidden_act", KEY_ACT, KEY_C(act)}, {"layer_norm_eps", KEY_REAL, KEY_C(norm_eps)},        \
-        {"type_vocab_size", KEY_INT, KEY_C(types)},                                                \
-        {"position_embedding_type", KEY_MUST, 0, "\"absolute\"|null", KEY_READ},                   \
-        {"add_cross_attention", KEY_MUST, 0, "false"},                                             \
-        {"attention_probs_dropout_prob", KEY_NOTHING}, {"hidden_dropout_prob", KEY_NOTHING},       \
-    {                                                                                              \
-        "classifier_dropout", KEY_NOTHING                                                          \
-    }
+static const struct key_rule common_keys[] = {
+    {"max_position_embeddings", KEY_INT, KEY_AT(positions), NULL, KEY_NEEDED},
+    {"hidden_act", KEY_ACT, KEY_C(act)},
+    {"layer_norm_eps", KEY_REAL, KEY_C(norm_eps)},
+    {"type_vocab_size", KEY_INT, KEY_C(types)},
+    {"position_embedding_type", KEY_MUST, 0, "\"absolute\"|null", KEY_READ},
+    {"add_cross_attention", KEY_MUST, 0, "false"},
+    {"attention_probs_dropout_prob", KEY_NOTHING},
+    {"hidden_dropout_prob", KEY_NOTHING},
+    {"classifier_dropout", KEY_NOTHING},
+    KEY_RULES_END};
 
 static const struct key_rule bert_keys[] = {
-    KEYS_BERT,
     /* Of the pooler, which nothing here uses; the first BERT files have them. */
     {"directionality", KEY_MUST, 0, "\"bidi\"", KEY_READ},
     {"pooler_fc_size", KEY_NOTHING},
@@ -30,8 +26,7 @@ static const struct key_rule bert_keys[] = {
     {"pooler_type", KEY_NOTHING},
     KEY_RULES_END};
 
-static const struct key_rule roberta_keys[] = {
-    KEYS_BERT, {"output_past", KEY_NOTHING}, KEY_RULES_END};
+static const struct key_rule roberta_keys[] = {{"output_past", KEY_NOTHING}, KEY_RULES_END};
 
 static const struct key_rule distilbert_keys[] = {
     {"dim", KEY_INT, KEY_C(width), NULL, KEY_NEEDED},
@@ -48,26 +43,25 @@ static const struct key_rule distilbert_keys[] = {
     {"tie_weights_", KEY_MUST, 0, "true", KEY_READ},
     KEY_RULES_END};
 
-#define TENSORS_BERT                                                                               \
-    {"embeddings.word_embeddings.weight", "embed.tokens.weight"},                                  \
-        {"embeddings.position_embeddings.weight", "embed.positions.weight"},                       \
-        {"embeddings.token_type_embeddings.weight", "embed.types.weight"},                         \
-        {"embeddings.LayerNorm.*", "embed.norm.*"},                                                \
-        {"encoder.layer.%.attention.self.query.*", "layers.%.attention.qkv.*", PART_Q},            \
-        {"encoder.layer.%.attention.self.key.*", "layers.%.attention.qkv.*", PART_K},              \
-        {"encoder.layer.%.attention.self.value.*", "layers.%.attention.qkv.*", PART_V},            \
-        {"encoder.layer.%.attention.output.dense.*", "layers.%.attention.out.*"},                  \
-        {"encoder.layer.%.attention.output.LayerNorm.*", "layers.%.norm1.*"},                      \
-        {"encoder.layer.%.intermediate.dense.*", "layers.%.mlp.up.*"},                             \
-        {"encoder.layer.%.output.dense.*", "layers.%.mlp.down.*"},                                 \
-        {"encoder.layer.%.output.LayerNorm.*", "layers.%.norm2.*"},                                \
-        {"embeddings.position_ids", NULL}, {"embeddings.token_type_ids", NULL},                    \
-    {                                                                                              \
-        "pooler.dense.*", NULL                                                                     \
-    } /* of whole texts, trained for other tasks */
+static const struct tensor_rule common_tensors[] = {
+    {"embeddings.word_embeddings.weight", "embed.tokens.weight"},
+    {"embeddings.position_embeddings.weight", "embed.positions.weight"},
+    {"embeddings.token_type_embeddings.weight", "embed.types.weight"},
+    {"embeddings.LayerNorm.*", "embed.norm.*"},
+    {"encoder.layer.%.attention.self.query.*", "layers.%.attention.qkv.*", PART_Q},
+    {"encoder.layer.%.attention.self.key.*", "layers.%.attention.qkv.*", PART_K},
+    {"encoder.layer.%.attention.self.value.*", "layers.%.attention.qkv.*", PART_V},
+    {"encoder.layer.%.attention.output.dense.*", "layers.%.attention.out.*"},
+    {"encoder.layer.%.attention.output.LayerNorm.*", "layers.%.norm1.*"},
+    {"encoder.layer.%.intermediate.dense.*", "layers.%.mlp.up.*"},
+    {"encoder.layer.%.output.dense.*", "layers.%.mlp.down.*"},
+    {"encoder.layer.%.output.LayerNorm.*", "layers.%.norm2.*"},
+    {"embeddings.position_ids", NULL},
+    {"embeddings.token_type_ids", NULL},
+    {"pooler.dense.*", NULL}, /* of whole texts, trained for other tasks */
+    TENSOR_RULES_END};
 
 static const struct tensor_rule bert_tensors[] = {
-    TENSORS_BERT,
     {"cls.predictions.transform.dense.*", "head.dense.*", PART_ALL, TENSOR_BARE},
     {"cls.predictions.transform.LayerNorm.*", "head.norm.*", PART_ALL, TENSOR_BARE},
     {"cls.predictions.bias", "head.bias", PART_ALL, TENSOR_BARE},
@@ -77,7 +71,6 @@ static const struct tensor_rule bert_tensors[] = {
     TENSOR_RULES_END};
 
 static const struct tensor_rule roberta_tensors[] = {
-    TENSORS_BERT,
     {"lm_head.dense.*", "head.dense.*", PART_ALL, TENSOR_BARE},
     {"lm_head.layer_norm.*", "head.norm.*", PART_ALL, TENSOR_BARE},
     {"lm_head.bias", "head.bias", PART_ALL, TENSOR_BARE},
@@ -162,34 +155,36 @@ const struct family family_bert = {.name = "bert",
                                    .body = "BertModel",
                                    .prefix = "bert.",
                                    .base = &bert_base,
-                                   .keys = bert_keys,
-                                   .tensors = bert_tensors,
+                                   .keys = {keys_shape, common_keys, bert_keys, keys_everywhere},
+                                   .tensors = {common_tensors, bert_tensors},
                                    .finish = bert_finish,
                                    .unfinish = bert_unfinish};
-const struct family family_roberta = {.name = "roberta",
-                                      .architecture = "RobertaForMaskedLM",
-                                      .body = "RobertaModel",
-                                      .prefix = "roberta.",
-                                      .base = &roberta_base,
-                                      .keys = roberta_keys,
-                                      .tensors = roberta_tensors,
-                                      .finish = roberta_finish,
-                                      .unfinish = roberta_unfinish};
-const struct family family_xlm_roberta = {.name = "xlm-roberta",
-                                          .architecture = "XLMRobertaForMaskedLM",
-                                          .body = "XLMRobertaModel",
-                                          .prefix = "roberta.",
-                                          .base = &roberta_base,
-                                          .keys = roberta_keys,
-                                          .tensors = roberta_tensors,
-                                          .finish = roberta_finish,
-                                          .unfinish = roberta_unfinish};
+const struct family family_roberta = {
+    .name = "roberta",
+    .architecture = "RobertaForMaskedLM",
+    .body = "RobertaModel",
+    .prefix = "roberta.",
+    .base = &roberta_base,
+    .keys = {keys_shape, common_keys, roberta_keys, keys_everywhere},
+    .tensors = {common_tensors, roberta_tensors},
+    .finish = roberta_finish,
+    .unfinish = roberta_unfinish};
+const struct family family_xlm_roberta = {
+    .name = "xlm-roberta",
+    .architecture = "XLMRobertaForMaskedLM",
+    .body = "XLMRobertaModel",
+    .prefix = "roberta.",
+    .base = &roberta_base,
+    .keys = {keys_shape, common_keys, roberta_keys, keys_everywhere},
+    .tensors = {common_tensors, roberta_tensors},
+    .finish = roberta_finish,
+    .unfinish = roberta_unfinish};
 const struct family family_distilbert = {.name = "distilbert",
                                          .architecture = "DistilBertForMaskedLM",
                                          .body = "DistilBertModel",
                                          .prefix = "distilbert.",
                                          .base = &distilbert_base,
-                                         .keys = distilbert_keys,
-                                         .tensors = distilbert_tensors,
+                                         .keys = {distilbert_keys, keys_everywhere},
+                                         .tensors = {distilbert_tensors},
                                          .finish = bert_finish,
                                          .unfinish = bert_unfinish};

@@ -5,65 +5,30 @@
 
 #include "common/convert/family_tables.h"
 
-#define KEYS_GEMMA                                                                                 \
-    {"hidden_size", KEY_INT, KEY_C(width), NULL, KEY_NEEDED},                                      \
-        {"num_hidden_layers", KEY_INT, KEY_C(layers), NULL, KEY_NEEDED},                           \
-        {"num_attention_heads", KEY_INT, KEY_C(heads), NULL, KEY_NEEDED},                          \
-        {"num_key_value_heads", KEY_INT, KEY_C(kv_heads)},                                         \
-        {"head_dim", KEY_INT, KEY_C(head_size)},                                                   \
-        {"intermediate_size", KEY_INT, KEY_C(mlp), NULL, KEY_NEEDED},                              \
-        {"max_position_embeddings", KEY_INT, KEY_C(context), NULL, KEY_NEEDED},                    \
-        {"rms_norm_eps", KEY_REAL, KEY_C(norm_eps)},                                               \
-        {"attention_bias", KEY_BOOL, KEY_C(qkv_bias)},                                             \
-        {"rope_parameters", KEY_JSON, KEY_AT(rope)},                                               \
-        {"rope_scaling", KEY_JSON, KEY_AT(rope), NULL, KEY_READ},                                  \
-        {"rope_theta", KEY_REAL, KEY_AT(rope_theta), NULL, KEY_READ},                              \
-        {"layer_types", KEY_JSON, KEY_AT(layer_types)},                                            \
-        {"use_bidirectional_attention", KEY_MUST, 0, "null|false", KEY_READ},                      \
-    {                                                                                              \
-        "attention_dropout", KEY_NOTHING                                                           \
-    }
+static const struct key_rule common_keys[] = {
+    {"attention_bias", KEY_BOOL, KEY_C(qkv_bias)},
+    {"use_bidirectional_attention", KEY_MUST, 0, "null|false", KEY_READ},
+    KEY_RULES_END};
 
 /* What the first files call gelu was always computed as its approximation. */
 static const struct key_rule gemma_keys[] = {
-    KEYS_GEMMA,
     {"hidden_act", KEY_MUST, 0, "\"gelu_pytorch_tanh\"|\"gelu\""},
     {"hidden_activation", KEY_MUST, 0, "\"gelu_pytorch_tanh\"|null", KEY_READ},
     KEY_RULES_END};
 
 static const struct key_rule gemma2_keys[] = {
-    KEYS_GEMMA,
     {"hidden_act", KEY_MUST, 0, "\"gelu_pytorch_tanh\"", KEY_READ},
     {"hidden_activation", KEY_ACT, KEY_C(act)},
-    {"sliding_window", KEY_INT, KEY_AT(window), NULL, KEY_NULL},
     {"query_pre_attn_scalar", KEY_INT, KEY_AT(query_scale)},
     {"attn_logit_softcapping", KEY_REAL, KEY_C(attention_softcap), NULL, KEY_NULL},
     {"final_logit_softcapping", KEY_REAL, KEY_C(logit_softcap), NULL, KEY_NULL},
     {"cache_implementation", KEY_NOTHING},
     KEY_RULES_END};
 
-#define TENSORS_GEMMA                                                                              \
-    {"embed_tokens.weight", "embed.tokens.weight"},                                                \
-        {"layers.%.input_layernorm.weight", "layers.%.norm1.weight"},                              \
-        {"layers.%.self_attn.q_proj.*", "layers.%.attention.qkv.*", PART_Q},                       \
-        {"layers.%.self_attn.k_proj.*", "layers.%.attention.qkv.*", PART_K},                       \
-        {"layers.%.self_attn.v_proj.*", "layers.%.attention.qkv.*", PART_V},                       \
-        {"layers.%.self_attn.o_proj.*", "layers.%.attention.out.*"},                               \
-        {"layers.%.mlp.gate_proj.weight", "layers.%.mlp.up.weight", PART_GATE},                    \
-        {"layers.%.mlp.up_proj.weight", "layers.%.mlp.up.weight", PART_UP},                        \
-        {"layers.%.mlp.down_proj.weight", "layers.%.mlp.down.weight"},                             \
-        {"norm.weight", "norm.weight"}, {"lm_head.weight", "head.weight", PART_ALL, TENSOR_BARE},  \
-    {                                                                                              \
-        "layers.%.self_attn.rotary_emb.inv_freq", NULL                                             \
-    }
-
 static const struct tensor_rule gemma_tensors[] = {
-    TENSORS_GEMMA,
-    {"layers.%.post_attention_layernorm.weight", "layers.%.norm2.weight"},
-    TENSOR_RULES_END};
+    {"layers.%.post_attention_layernorm.weight", "layers.%.norm2.weight"}, TENSOR_RULES_END};
 
 static const struct tensor_rule gemma2_tensors[] = {
-    TENSORS_GEMMA,
     {"layers.%.post_attention_layernorm.weight", "layers.%.attention.norm.weight"},
     {"layers.%.pre_feedforward_layernorm.weight", "layers.%.norm2.weight"},
     {"layers.%.post_feedforward_layernorm.weight", "layers.%.mlp.norm.weight"},
@@ -99,19 +64,21 @@ static void gemma_unfinish(struct family_config *x)
     x->query_scale = llround(1 / (x->c.attention_scale * x->c.attention_scale));
 }
 
-const struct family family_gemma = {.name = "gemma",
-                                    .architecture = "GemmaForCausalLM",
-                                    .prefix = "model.",
-                                    .base = &gemma_base,
-                                    .keys = gemma_keys,
-                                    .tensors = gemma_tensors,
-                                    .finish = gemma_finish,
-                                    .unfinish = gemma_unfinish};
+const struct family family_gemma = {
+    .name = "gemma",
+    .architecture = "GemmaForCausalLM",
+    .prefix = "model.",
+    .base = &gemma_base,
+    .keys = {keys_shape, keys_rotary, keys_grouped, common_keys, gemma_keys, keys_everywhere},
+    .tensors = {tensors_decoder, tensors_apart, gemma_tensors},
+    .finish = gemma_finish,
+    .unfinish = gemma_unfinish};
 const struct family family_gemma2 = {.name = "gemma2",
                                      .architecture = "Gemma2ForCausalLM",
                                      .prefix = "model.",
                                      .base = &gemma2_base,
-                                     .keys = gemma2_keys,
-                                     .tensors = gemma2_tensors,
+                                     .keys = {keys_shape, keys_rotary, keys_grouped, keys_window,
+                                              common_keys, gemma2_keys, keys_everywhere},
+                                     .tensors = {tensors_decoder, tensors_apart, gemma2_tensors},
                                      .finish = gemma_finish,
                                      .unfinish = gemma_unfinish};

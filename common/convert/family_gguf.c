@@ -271,8 +271,8 @@ static enum err bert_finish(struct errctx *e, struct family_config *x, struct fi
                                      .gguf = true,                                                 \
                                      .prefix = "",                                                 \
                                      .base = &(its_base),                                          \
-                                     .keys = its_keys,                                             \
-                                     .tensors = its_tensors,                                       \
+                                     .keys = {its_keys, keys_gguf_everywhere},                     \
+                                     .tensors = {its_tensors},                                     \
                                      .finish = its_finish,                                         \
                                      .unfinish = gguf_rope_unfinish}
 FAMILY(llama, "llama", llama_keys, llama_tensors, llama_base, llama_finish);

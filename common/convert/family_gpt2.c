@@ -57,5 +57,5 @@ const struct family family_gpt2 = {.name = "gpt2",
                                    .architecture = "GPT2LMHeadModel",
                                    .prefix = "transformer.",
                                    .base = &base,
-                                   .keys = keys,
-                                   .tensors = tensors};
+                                   .keys = {keys, keys_everywhere},
+                                   .tensors = {tensors}};

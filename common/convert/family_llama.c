@@ -3,91 +3,50 @@
  * (biases of q, k and v), Qwen3 (norms of q and k), Phi-3 (products stored together). */
 #include "common/convert/family_tables.h"
 
-#define KEYS_LLAMA                                                                                 \
-    {"hidden_size", KEY_INT, KEY_C(width), NULL, KEY_NEEDED},                                      \
-        {"num_hidden_layers", KEY_INT, KEY_C(layers), NULL, KEY_NEEDED},                           \
-        {"num_attention_heads", KEY_INT, KEY_C(heads), NULL, KEY_NEEDED},                          \
-        {"num_key_value_heads", KEY_INT, KEY_C(kv_heads)},                                         \
-        {"head_dim", KEY_INT, KEY_C(head_size)},                                                   \
-        {"intermediate_size", KEY_INT, KEY_C(mlp), NULL, KEY_NEEDED},                              \
-        {"max_position_embeddings", KEY_INT, KEY_C(context), NULL, KEY_NEEDED},                    \
-        {"hidden_act", KEY_ACT, KEY_C(act)}, {"rms_norm_eps", KEY_REAL, KEY_C(norm_eps)},          \
-        {"rope_parameters", KEY_JSON, KEY_AT(rope)},                                               \
-        {"rope_scaling", KEY_JSON, KEY_AT(rope), NULL, KEY_READ},                                  \
-        {"rope_theta", KEY_REAL, KEY_AT(rope_theta), NULL, KEY_READ},                              \
-        {"partial_rotary_factor", KEY_REAL, KEY_AT(partial_rotary), NULL, KEY_READ},               \
-        {"layer_types", KEY_JSON, KEY_AT(layer_types)}, {"attention_dropout", KEY_NOTHING},        \
-    {                                                                                              \
-        "pretraining_tp", KEY_NOTHING                                                              \
-    } /* the same sum cut into pieces */
+static const struct key_rule common_keys[] = {
+    {"hidden_act", KEY_ACT, KEY_C(act)},
+    {"partial_rotary_factor", KEY_REAL, KEY_AT(partial_rotary), NULL, KEY_READ},
+    {"pretraining_tp", KEY_NOTHING}, /* the same sum cut into pieces */
+    KEY_RULES_END};
 
-static const struct key_rule llama_keys[] = {KEYS_LLAMA,
-                                             {"attention_bias", KEY_BOOL, KEY_C(qkv_bias)},
+static const struct key_rule llama_keys[] = {{"attention_bias", KEY_BOOL, KEY_C(qkv_bias)},
                                              {"mlp_bias", KEY_BOOL, KEY_C(mlp_bias)},
                                              {"rope_interleaved", KEY_MUST, 0, "false", KEY_READ},
                                              KEY_RULES_END};
 
-static const struct key_rule mistral_keys[] = {
-    KEYS_LLAMA, {"sliding_window", KEY_INT, KEY_AT(window), NULL, KEY_NULL}, KEY_RULES_END};
+static const struct key_rule qwen_keys[] = {{"use_sliding_window", KEY_BOOL, KEY_AT(use_window)},
+                                            {"max_window_layers", KEY_INT, KEY_AT(window_from)},
+                                            KEY_RULES_END};
 
-static const struct key_rule qwen2_keys[] = {
-    KEYS_LLAMA,
-    {"sliding_window", KEY_INT, KEY_AT(window), NULL, KEY_NULL},
-    {"use_sliding_window", KEY_BOOL, KEY_AT(use_window)},
-    {"max_window_layers", KEY_INT, KEY_AT(window_from)},
-    {"use_mrope", KEY_MUST, 0, "false", KEY_READ},
-    KEY_RULES_END};
+static const struct key_rule qwen2_keys[] = {{"use_mrope", KEY_MUST, 0, "false", KEY_READ},
+                                             KEY_RULES_END};
 
-static const struct key_rule qwen3_keys[] = {
-    KEYS_LLAMA,
-    {"attention_bias", KEY_BOOL, KEY_C(qkv_bias)},
-    {"sliding_window", KEY_INT, KEY_AT(window), NULL, KEY_NULL},
-    {"use_sliding_window", KEY_BOOL, KEY_AT(use_window)},
-    {"max_window_layers", KEY_INT, KEY_AT(window_from)},
-    KEY_RULES_END};
+static const struct key_rule qwen3_keys[] = {{"attention_bias", KEY_BOOL, KEY_C(qkv_bias)},
+                                             KEY_RULES_END};
 
 static const struct key_rule phi3_keys[] = {
-    KEYS_LLAMA,
     {"attention_bias", KEY_MUST, 0, "false", KEY_READ},
-    {"sliding_window", KEY_INT, KEY_AT(window), NULL, KEY_NULL},
     {"original_max_position_embeddings", KEY_INT, KEY_AT(original)},
     {"embd_pdrop", KEY_NOTHING},
     {"resid_pdrop", KEY_NOTHING},
     KEY_RULES_END};
 
-#define TENSORS_LLAMA                                                                              \
-    {"embed_tokens.weight", "embed.tokens.weight"},                                                \
-        {"layers.%.input_layernorm.weight", "layers.%.norm1.weight"},                              \
-        {"layers.%.self_attn.o_proj.*", "layers.%.attention.out.*"},                               \
-        {"layers.%.post_attention_layernorm.weight", "layers.%.norm2.weight"},                     \
-        {"layers.%.mlp.down_proj.*", "layers.%.mlp.down.*"}, {"norm.weight", "norm.weight"},       \
-        {"lm_head.weight", "head.weight", PART_ALL, TENSOR_BARE},                                  \
-        {"layers.%.self_attn.rotary_emb.inv_freq", NULL},                                          \
-    {                                                                                              \
-        "rotary_emb.inv_freq", NULL                                                                \
-    }
-#define TENSORS_APART                                                                              \
-    {"layers.%.self_attn.q_proj.*", "layers.%.attention.qkv.*", PART_Q},                           \
-        {"layers.%.self_attn.k_proj.*", "layers.%.attention.qkv.*", PART_K},                       \
-        {"layers.%.self_attn.v_proj.*", "layers.%.attention.qkv.*", PART_V},                       \
-        {"layers.%.mlp.gate_proj.*", "layers.%.mlp.up.*", PART_GATE},                              \
-    {                                                                                              \
-        "layers.%.mlp.up_proj.*", "layers.%.mlp.up.*", PART_UP                                     \
-    }
+static const struct tensor_rule llama_tensors[] = {
+    {"layers.%.post_attention_layernorm.weight", "layers.%.norm2.weight"},
+    {"rotary_emb.inv_freq", NULL},
+    TENSOR_RULES_END};
 
-static const struct tensor_rule tensors[] = {TENSORS_LLAMA, TENSORS_APART, TENSOR_RULES_END};
 static const struct tensor_rule qwen3_tensors[] = {
-    TENSORS_LLAMA,
-    TENSORS_APART,
     {"layers.%.self_attn.q_norm.weight", "layers.%.attention.q_norm.weight"},
     {"layers.%.self_attn.k_norm.weight", "layers.%.attention.k_norm.weight"},
     TENSOR_RULES_END};
+
 static const struct tensor_rule phi3_tensors[] = {
-    TENSORS_LLAMA,
     {"layers.%.self_attn.qkv_proj.*", "layers.%.attention.qkv.*"},
     {"layers.%.mlp.gate_up_proj.*", "layers.%.mlp.up.*"},
     TENSOR_RULES_END};
 
+#define KEYS_LLAMA keys_shape, keys_rotary, keys_grouped, common_keys
 #define BASE_LLAMA                                                                                 \
     .arch = "llama", .norm = NORM_RMS, .norm_eps = 1e-6, .final_norm = true,                       \
     .position = POSITION_ROPE, .causal = true, .act = ACT_SILU, .gated = true, .init_std = 0.02
@@ -123,39 +82,41 @@ const struct family family_llama = {.name = "llama",
                                     .architecture = "LlamaForCausalLM",
                                     .prefix = "model.",
                                     .base = &llama_base,
-                                    .keys = llama_keys,
-                                    .tensors = tensors,
+                                    .keys = {KEYS_LLAMA, llama_keys, keys_everywhere},
+                                    .tensors = {tensors_decoder, tensors_apart, llama_tensors},
                                     .finish = llama_finish,
                                     .unfinish = family_unfinish_both};
 const struct family family_mistral = {.name = "mistral",
                                       .architecture = "MistralForCausalLM",
                                       .prefix = "model.",
                                       .base = &mistral_base,
-                                      .keys = mistral_keys,
-                                      .tensors = tensors,
+                                      .keys = {KEYS_LLAMA, keys_window, keys_everywhere},
+                                      .tensors = {tensors_decoder, tensors_apart, llama_tensors},
                                       .finish = family_finish_both,
                                       .unfinish = family_unfinish_both};
-const struct family family_qwen2 = {.name = "qwen2",
-                                    .architecture = "Qwen2ForCausalLM",
-                                    .prefix = "model.",
-                                    .base = &qwen2_base,
-                                    .keys = qwen2_keys,
-                                    .tensors = tensors,
-                                    .finish = family_finish_both,
-                                    .unfinish = family_unfinish_both};
-const struct family family_qwen3 = {.name = "qwen3",
-                                    .architecture = "Qwen3ForCausalLM",
-                                    .prefix = "model.",
-                                    .base = &qwen3_base,
-                                    .keys = qwen3_keys,
-                                    .tensors = qwen3_tensors,
-                                    .finish = qwen3_finish,
-                                    .unfinish = family_unfinish_both};
+const struct family family_qwen2 = {
+    .name = "qwen2",
+    .architecture = "Qwen2ForCausalLM",
+    .prefix = "model.",
+    .base = &qwen2_base,
+    .keys = {KEYS_LLAMA, keys_window, qwen_keys, qwen2_keys, keys_everywhere},
+    .tensors = {tensors_decoder, tensors_apart, llama_tensors},
+    .finish = family_finish_both,
+    .unfinish = family_unfinish_both};
+const struct family family_qwen3 = {
+    .name = "qwen3",
+    .architecture = "Qwen3ForCausalLM",
+    .prefix = "model.",
+    .base = &qwen3_base,
+    .keys = {KEYS_LLAMA, keys_window, qwen_keys, qwen3_keys, keys_everywhere},
+    .tensors = {tensors_decoder, tensors_apart, llama_tensors, qwen3_tensors},
+    .finish = qwen3_finish,
+    .unfinish = family_unfinish_both};
 const struct family family_phi3 = {.name = "phi3",
                                    .architecture = "Phi3ForCausalLM",
                                    .prefix = "model.",
                                    .base = &phi3_base,
-                                   .keys = phi3_keys,
-                                   .tensors = phi3_tensors,
+                                   .keys = {KEYS_LLAMA, keys_window, phi3_keys, keys_everywhere},
+                                   .tensors = {tensors_decoder, llama_tensors, phi3_tensors},
                                    .finish = family_finish_both,
                                    .unfinish = family_unfinish_both};

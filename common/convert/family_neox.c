@@ -4,22 +4,13 @@
 #include "common/convert/family_tables.h"
 
 static const struct key_rule keys[] = {
-    {"hidden_size", KEY_INT, KEY_C(width), NULL, KEY_NEEDED},
-    {"num_hidden_layers", KEY_INT, KEY_C(layers), NULL, KEY_NEEDED},
-    {"num_attention_heads", KEY_INT, KEY_C(heads), NULL, KEY_NEEDED},
-    {"intermediate_size", KEY_INT, KEY_C(mlp), NULL, KEY_NEEDED},
-    {"max_position_embeddings", KEY_INT, KEY_C(context), NULL, KEY_NEEDED},
     {"hidden_act", KEY_ACT, KEY_C(act)},
     {"layer_norm_eps", KEY_REAL, KEY_C(norm_eps)},
     {"attention_bias", KEY_BOOL, KEY_C(qkv_bias)},
     {"use_parallel_residual", KEY_BOOL, KEY_C(parallel)},
-    {"rope_parameters", KEY_JSON, KEY_AT(rope)},
-    {"rope_scaling", KEY_JSON, KEY_AT(rope), NULL, KEY_READ},
     {"rotary_emb_base", KEY_REAL, KEY_AT(rope_theta), NULL, KEY_READ},
-    {"rope_theta", KEY_REAL, KEY_AT(rope_theta), NULL, KEY_READ},
     {"rotary_pct", KEY_REAL, KEY_AT(partial_rotary), NULL, KEY_READ},
     {"partial_rotary_factor", KEY_REAL, KEY_AT(partial_rotary), NULL, KEY_READ},
-    {"attention_dropout", KEY_NOTHING},
     {"hidden_dropout", KEY_NOTHING},
     {"classifier_dropout", KEY_NOTHING},
     KEY_RULES_END};
@@ -62,7 +53,7 @@ const struct family family_gpt_neox = {.name = "gpt_neox",
                                        .architecture = "GPTNeoXForCausalLM",
                                        .prefix = "gpt_neox.",
                                        .base = &base,
-                                       .keys = keys,
-                                       .tensors = tensors,
+                                       .keys = {keys_shape, keys_rotary, keys, keys_everywhere},
+                                       .tensors = {tensors},
                                        .finish = finish,
                                        .unfinish = family_unfinish_both};

@@ -5,6 +5,15 @@
 
 #include "common/convert/family.h"
 
+/* family_rules.c: of transformers. Of all; width, layers, heads and mlp; rotary positions; kv_heads
+ * and norms of squares; a window. */
+extern const struct key_rule keys_everywhere[], keys_shape[], keys_rotary[], keys_grouped[];
+extern const struct key_rule keys_window[];
+/* What Llama and its kin have; q, k, v and gate, up where they stand apart. */
+extern const struct tensor_rule tensors_decoder[], tensors_apart[];
+/* of GGUF */
+extern const struct key_rule keys_gguf_everywhere[];
+
 extern const struct family family_gpt2;
 /* family_llama.c */
 extern const struct family family_llama, family_mistral, family_qwen2, family_qwen3, family_phi3;

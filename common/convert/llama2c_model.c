@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* llama2c_model.c: a model out of llama2.c's .bin: Llama with rows of q and k in rotary pairs. The
  * tables of rotary positions in it follow from its header. */
-#include "common/convert/family.h"
+#include "common/convert/family_tables.h"
 #include "common/convert/model_source.h"
 #include "formats/llama2c.h"
 #include "formats/mp_json.h"
@@ -43,8 +43,12 @@ static const struct family_config base = {.c = {.arch = "llama",
                                                 .gated = true,
                                                 .init_std = 0.02}};
 
-static const struct family family = {
-    .name = "llama", .gguf = true, .prefix = "", .base = &base, .keys = keys, .tensors = tensors};
+static const struct family family = {.name = "llama",
+                                     .gguf = true,
+                                     .prefix = "",
+                                     .base = &base,
+                                     .keys = {keys, keys_gguf_everywhere},
+                                     .tensors = {tensors}};
 
 enum err llama2c_model_open(struct errctx *e, struct model_source *s, const char *path)
 {

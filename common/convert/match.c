@@ -154,7 +154,8 @@ static enum err take_entry(const struct matcher *k, const struct tensor_entry *t
 static const char *wanted_name(const struct matcher *k, const struct param *p, int place, char *buf,
                                size_t n)
 {
-    for (const struct tensor_rule *r = k->family->tensors; r->name; r++) {
+    const struct tensor_rule *r;
+    for (size_t i = 0; (r = family_tensor(k->family, i)) != NULL; i++) {
         char name[64];
         static const char *const suffixes[] = {"weight", "bias"};
         for (size_t s = 0; s < ARRAY_LEN(suffixes) && r->param; s++)

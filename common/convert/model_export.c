@@ -261,7 +261,8 @@ static enum err add_param(struct errctx *e, struct model_export *x, const struct
     static const char *const suffixes[] = {"weight", "bias"};
     char target[64], name[256];
     const size_t before = x->count;
-    for (const struct tensor_rule *r = x->family->tensors; r->name; r++)
+    const struct tensor_rule *r;
+    for (size_t j = 0; (r = family_tensor(x->family, j)) != NULL; j++)
         for (size_t i = 0; r->param && !(r->flags & TENSOR_READ) && i < ARRAY_LEN(suffixes); i++) {
             if (!family_fill(r->param, p->layer, suffixes[i], target, sizeof target) ||
                 strcmp(target, p->name) != 0 || (i > 0 && !strchr(r->param, '*')) ||

@@ -143,8 +143,33 @@ static void as_transformers(void **state)
     parity_each("tests/parity/family_cases.json", FAMILIES, check_case);
 }
 
+static void check_rules(const struct family *family)
+{
+    const struct key_rule *k;
+    const struct tensor_rule *t;
+    for (size_t i = 0; (k = family_key(family, i)) != NULL; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(k->key, family_key(family, j)->key) == 0)
+                fail_msg("%s: key '%s' twice", family->name, k->key);
+    for (size_t i = 0; (t = family_tensor(family, i)) != NULL; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(t->name, family_tensor(family, j)->name) == 0)
+                fail_msg("%s: tensor '%s' twice", family->name, t->name);
+}
+
+/* A family's tables are several: what stood in two of them would be read by the first and written
+ * by the last. */
+static void rules_once(void **state)
+{
+    const struct family *family;
+    (void)state;
+    for (int gguf = 0; gguf < 2; gguf++)
+        for (size_t i = 0; (family = family_at(gguf, i)) != NULL; i++) check_rules(family);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(as_transformers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(as_transformers),
+                                       cmocka_unit_test(rules_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
