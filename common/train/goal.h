@@ -3,7 +3,8 @@
  * is, and how the model is judged on held-out rows. The trainer knows no more of it.
  *
  * Losses and gradients are sums over what is scored: the step divides by the sum of weights. Which
- * rows a batch holds must not show in them, nor how it is cut into micro-batches of whole grains. */
+ * rows a batch holds, and how it is cut into micro-batches of whole grains, must not show in them.
+ */
 #ifndef GRAFT_TRAIN_GOAL_H
 #define GRAFT_TRAIN_GOAL_H
 

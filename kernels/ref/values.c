@@ -151,8 +151,8 @@ static void block_q6_k(const uint8_t *p, float *to)
 
 enum { SOME = 256 }; /* values at a time: whole units of every type */
 
-/* A half as a float by one multiplication, exactly: its bits, moved, are those of the float 2^112 times
- * less, also where it is subnormal. Without branches, for the vectors. */
+/* A half as a float by one multiplication, exactly: its bits, moved, are those of the float 2^112
+ * times less, also where it is subnormal. Without branches, for the vectors. */
 static float widen_half(uint16_t h)
 {
     const uint32_t magnitude = (uint32_t)(h & 0x7fffu) << 13;
