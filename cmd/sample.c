@@ -33,7 +33,7 @@ static enum err read_rows(struct errctx *e, struct stage *stage, struct sampling
     }
 }
 
-/* So many rows: which they are is known at the end. */
+/* So many rows, or documents of each class: which they are is known at the end. */
 static enum err by_rows(struct errctx *e, struct stage *stage, struct sampling *s)
 {
     TRY(stage_output_check(e, stage));
@@ -57,13 +57,13 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     struct sampling *s = NULL;
     opts.sample.seed = opts.common.seed;
     TRY(sampling_cfg_check(e, &opts.sample));
-    if (opts.sample.rows == OPT_UNSET && opts_given(sets, "memory"))
+    if (!isnan(opts.sample.fraction) && opts_given(sets, "memory"))
         return err_set(e, ERR_USAGE, "--memory changes nothing with --fraction: no rows are held");
     enum err r = stage_open(e, &stage, p, operands, &opts.common, STREAM_ANY);
     if (r == ERR_OK)
         r = sampling_new(e, &opts.sample, &stage.begin, stream_reader_name(stage.input), &s);
     if (r == ERR_OK)
-        r = opts.sample.rows == OPT_UNSET ? by_fraction(e, &stage, s) : by_rows(e, &stage, s);
+        r = isnan(opts.sample.fraction) ? by_rows(e, &stage, s) : by_fraction(e, &stage, s);
     sampling_free(s);
     return stage_close(e, &stage, r);
 }
@@ -73,7 +73,7 @@ int main(int argc, char **argv)
     const struct prog p = {
         .name = "sample",
         .summary = "draw random rows of a stream",
-        .synopsis = "{-n N | --fraction F} [OPTION ...] [FILE ...]",
+        .synopsis = "{-n N | --fraction F | --per-class N} [OPTION ...] [FILE ...]",
         .needs_input = true,
         .sets = sets,
         .run = run,

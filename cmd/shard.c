@@ -41,6 +41,8 @@ static enum err check_options(struct errctx *e)
         return err_set(e, ERR_USAGE, "--prefix names numbered parts; --split names its own");
     if (!by_hash && opts_given(sets, "seed"))
         return err_set(e, ERR_USAGE, "--seed changes nothing: parts by count or size go in order");
+    if (!opts.shard.stratify && opts_given(sets, "memory"))
+        return err_set(e, ERR_USAGE, "--memory is for --stratify: else no rows are held");
     return ERR_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/base/prog.h"
 #include "common/base/rng.h"
+#include "common/flow/class_sample.h"
 #include "common/flow/rowpack.h"
 #include "common/flow/spill.h"
 
@@ -17,6 +18,10 @@ const struct opt sampling_opts[] = {
      1e15},
     {"fraction", 0, OPT_REAL, offsetof(struct sampling_cfg, fraction), "F",
      "draw each row with this probability", 0, 0, 1},
+    {"per-class", 0, OPT_INT, offsetof(struct sampling_cfg, per_class), "N",
+     "draw so many documents of each class", 0, 0, 1e9},
+    {"task", 0, OPT_STRING, offsetof(struct sampling_cfg, task), "LABEL",
+     "label of the classes, where a stream has several"},
     {"memory", 0, OPT_INT, offsetof(struct sampling_cfg, memory), "BYTES",
      "candidates to hold in memory; what is over goes to TMPDIR", OPT_UNRECORDED, 1 << 20, 1e15},
     OPT_END};
@@ -36,6 +41,7 @@ struct sampling {
     struct rowpack_batch batch;
     int64_t ids; /* column whose elements are tokens, or -1 */
     int64_t seen;
+    struct class_sample *by_class; /* NULL: not by class; else all else is unused */
     /* by rows */
     struct spill *spill;
     struct spill_chain heads, bodies;
@@ -75,8 +81,14 @@ static enum err sampling_by_rows_new(struct errctx *e, struct sampling *s,
 
 enum err sampling_cfg_check(struct errctx *e, const struct sampling_cfg *cfg)
 {
-    if ((cfg->rows == OPT_UNSET) != (bool)isnan(cfg->fraction)) return ERR_OK;
-    return err_set(e, ERR_USAGE, "say how much to draw: either -n N or --fraction F");
+    const int ways =
+        (cfg->rows != OPT_UNSET) + !isnan(cfg->fraction) + (cfg->per_class != OPT_UNSET);
+    if (ways != 1)
+        return err_set(e, ERR_USAGE,
+                       "say how much to draw: one of -n N, --fraction F and --per-class N");
+    if (cfg->task != NULL && cfg->per_class == OPT_UNSET)
+        return err_set(e, ERR_USAGE, "--task is for --per-class");
+    return ERR_OK;
 }
 
 enum err sampling_new(struct errctx *e, const struct sampling_cfg *cfg,
@@ -91,7 +103,11 @@ enum err sampling_new(struct errctx *e, const struct sampling_cfg *cfg,
     s->cfg = *cfg;
     s->key = rng_key_make((uint64_t)cfg->seed, RNG_SAMPLE);
     s->ids = rowpack_tokens_column(begin);
-    enum err r = cfg->rows == OPT_UNSET ? ERR_OK : sampling_by_rows_new(e, s, begin, name);
+    enum err r = ERR_OK;
+    if (cfg->rows != OPT_UNSET) r = sampling_by_rows_new(e, s, begin, name);
+    if (cfg->per_class != OPT_UNSET)
+        r = class_sample_new(e, begin, name, cfg->task, s->key, cfg->per_class, cfg->memory,
+                             &s->by_class);
     if (r == ERR_OK) return ERR_OK;
     sampling_free(s);
     *out = NULL;
@@ -101,6 +117,7 @@ enum err sampling_new(struct errctx *e, const struct sampling_cfg *cfg,
 void sampling_free(struct sampling *s)
 {
     if (!s) return;
+    class_sample_free(s->by_class);
     if (s->spill) {
         spill_clear(s->spill, &s->heads);
         spill_clear(s->spill, &s->bodies);
@@ -155,6 +172,7 @@ static enum err pass_fraction(struct errctx *e, struct sampling *s, const struct
 enum err sampling_add(struct errctx *e, struct sampling *s, const struct stream_rows *rows,
                       struct stream_writer *w)
 {
+    if (s->by_class) return class_sample_add(e, s->by_class, rows);
     if (s->cfg.rows == OPT_UNSET) return pass_fraction(e, s, rows, w);
     for (int64_t i = 0; i < rows->n; i++) TRY(add_by_rows(e, s, rows, i, row_key(s, s->seen++)));
     return ERR_OK;
@@ -205,6 +223,7 @@ enum err sampling_settle(struct errctx *e, struct sampling *s, struct stream_exp
 {
     struct spill_cursor heads = {.chain = &s->heads};
     enum err r = ERR_OK;
+    if (s->by_class) return class_sample_settle(e, s->by_class, expect);
     *expect = (struct stream_expect){.rows = 0, .tokens = s->ids >= 0 ? 0 : -1};
     s->cut = UINT64_MAX;
     s->ties = INT64_MAX;
@@ -247,6 +266,7 @@ static enum err write_chosen(struct errctx *e, struct sampling *s, struct spill_
 enum err sampling_write(struct errctx *e, struct sampling *s, struct stream_writer *w)
 {
     struct spill_cursor heads = {.chain = &s->heads}, bodies = {.chain = &s->bodies};
+    if (s->by_class) return class_sample_write(e, s->by_class, w);
     enum err r = write_chosen(e, s, &heads, &bodies, w);
     spill_cursor_fini(&heads);
     spill_cursor_fini(&bodies);

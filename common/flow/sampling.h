@@ -10,6 +10,8 @@
  * smallest from above; rows below the bound are kept, in memory and then in TMPDIR:
  * about N (1 + ln(rows / N)) of them.
  *
+ * `per_class` takes documents by class: class_sample.h.
+ *
  * Ownership: sampling_new/_free. One thread. */
 #ifndef GRAFT_FLOW_SAMPLING_H
 #define GRAFT_FLOW_SAMPLING_H
@@ -24,17 +26,20 @@
 
 struct sampling_cfg {
     int64_t seed;
-    int64_t rows;    /* OPT_UNSET: by fraction */
-    double fraction; /* NaN: by rows */
-    int64_t memory;  /* bytes for rows that may have to go again */
+    int64_t rows;      /* OPT_UNSET: not by rows */
+    double fraction;   /* NaN: not by fraction */
+    int64_t per_class; /* documents; OPT_UNSET: not by class */
+    const char *task;  /* the label of the classes, NULL: the only one */
+    int64_t memory;    /* bytes for rows that may have to go again */
 };
 #define SAMPLING_CFG                                                                               \
-    ((struct sampling_cfg){.rows = OPT_UNSET, .fraction = NAN, .memory = (int64_t)1 << 30})
+    ((struct sampling_cfg){                                                                        \
+        .rows = OPT_UNSET, .fraction = NAN, .per_class = OPT_UNSET, .memory = (int64_t)1 << 30})
 extern const struct opt sampling_opts[];
 
 struct sampling;
 
-/* ERR_USAGE unless cfg says either rows or fraction. */
+/* ERR_USAGE unless cfg says one of rows, fraction and per_class. */
 enum err sampling_cfg_check(struct errctx *e, const struct sampling_cfg *cfg) MUST_USE;
 /* name: of the input, for messages. */
 enum err sampling_new(struct errctx *e, const struct sampling_cfg *cfg,
@@ -42,12 +47,12 @@ enum err sampling_new(struct errctx *e, const struct sampling_cfg *cfg,
                       struct sampling **out) MUST_USE;
 void sampling_free(struct sampling *s);
 
-/* Takes rows in; by fraction, passes the chosen ones on to w at once (by rows, w is not used and
+/* Takes rows in; by fraction, passes the chosen ones on to w at once (otherwise w is not used and
  * may be NULL). */
 enum err sampling_add(struct errctx *e, struct sampling *s, const struct stream_rows *rows,
                       struct stream_writer *w) MUST_USE;
 
-/* By rows, after the last: settles which they are, and how much sampling_write will put out. */
+/* Not by fraction, after the last: settles which they are, and how much sampling_write will put out. */
 enum err sampling_settle(struct errctx *e, struct sampling *s,
                          struct stream_expect *expect) MUST_USE;
 enum err sampling_write(struct errctx *e, struct sampling *s, struct stream_writer *w) MUST_USE;

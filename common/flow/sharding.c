@@ -18,6 +18,8 @@
 #include "common/base/prog.h"
 #include "common/base/rng.h"
 #include "common/flow/rowpack.h"
+#include "common/flow/split_audit.h"
+#include "common/flow/strata.h"
 
 /* Parts by hash are all written at once. */
 enum { PARTS_LIMIT = 4096, PARTS_BYTES = 16 << 20 };
@@ -36,6 +38,13 @@ const struct opt sharding_opts[] = {
      "directory of the parts, made when it is not there", OPT_UNRECORDED | OPT_PATH | OPT_REQUIRED},
     {"prefix", 0, OPT_STRING, SHARD_FIELD(prefix), "NAME", "name of numbered parts, before -00000",
      OPT_UNRECORDED},
+    {"stratify", 0, OPT_STRING, SHARD_FIELD(stratify), "LABEL",
+     "divide each class of this label in the proportions of --split"},
+    {"allow-untrained", 0, OPT_FLAG, SHARD_FIELD(allow_untrained), NULL,
+     "let classes be of which the part to train on has no example"},
+    {"memory", 0, OPT_INT, SHARD_FIELD(memory), "BYTES",
+     "rows to hold in memory for --stratify; what is over goes to TMPDIR", OPT_UNRECORDED, 1 << 20,
+     1e15},
     OPT_END};
 
 struct part {
@@ -60,6 +69,13 @@ struct sharding {
     uint8_t *scratch;
     size_t scratch_capacity;
     bool by_hash; /* split or parts: all are open from the beginning */
+    struct labels labels;
+    struct strata *strata; /* NULL: not stratified */
+    int64_t part_column;
+    struct split_audit *audit; /* of a split */
+    const char **names;
+    size_t train;  /* the part to train on */
+    bool is_train; /* it is called so */
     bool made_directory;
 };
 
@@ -249,6 +265,9 @@ static bool part_is_full(const struct sharding *s, const struct part *p, int64_t
 
 enum err sharding_cfg_check(struct errctx *e, const struct sharding_cfg *cfg)
 {
+    if (!cfg->split && (cfg->stratify || cfg->allow_untrained))
+        return err_set(e, ERR_USAGE, "%s is for --split",
+                       cfg->stratify ? "--stratify" : "--allow-untrained");
     int ways = (cfg->split != NULL) + (cfg->parts != OPT_UNSET) + (cfg->count != OPT_UNSET) +
                (cfg->size != OPT_UNSET);
     if (ways != 1)
@@ -287,6 +306,37 @@ static void raise_descriptor_limit(void)
         errno = 0; /* then the limit shows when a part cannot be opened */
 }
 
+static enum err start_strata(struct errctx *e, struct sharding *s, const char *name)
+{
+    const struct label *label;
+    TRY(labels_from_begin(e, &s->begin, &s->labels));
+    TRY(labels_find(e, &s->labels, s->cfg.stratify, name, &label));
+    if (label->kind != LABEL_CLASS && label->kind != LABEL_CLASSES)
+        return err_set(e, ERR_USAGE,
+                       "--stratify '%s': a label of kind %s does not divide documents", label->name,
+                       label_kind_name(label->kind));
+    if (s->hash_column < 0)
+        return err_set(e, ERR_INPUT, "'%s' has no column 'doc' to split by", name);
+    s->part_column = stream_begin_find_column(&s->begin, "part");
+    if (s->part_column >= 0 && (s->begin.columns[s->part_column].dtype != DTYPE_U32 ||
+                                s->begin.columns[s->part_column].dims != 0))
+        s->part_column = -1;
+    return strata_new(e, &s->pack, label, s->key, s->cfg.memory, &s->strata);
+}
+
+static enum err start_audit(struct errctx *e, struct sharding *s)
+{
+    TRY(mem_new(e, &s->names, s->count, sizeof *s->names, "parts"));
+    for (size_t i = 0; i < s->count; i++) {
+        s->names[i] = s->parts[i].name;
+        if (strcmp(s->parts[i].name, "train") != 0) continue;
+        s->train = i;
+        s->is_train = true;
+    }
+    return split_audit_new(e, &s->begin, s->names, s->count, s->train, SPLIT_AUDIT_DOCUMENTS,
+                           &s->audit);
+}
+
 static enum err sharding_start(struct errctx *e, struct sharding *s,
                                const struct stream_begin *begin, const char *name)
 {
@@ -297,6 +347,8 @@ static enum err sharding_start(struct errctx *e, struct sharding *s,
     if (s->hash_column < 0) s->hash_column = hash_column(&s->begin, "doc");
     s->by_hash = s->cfg.split || s->cfg.parts != OPT_UNSET;
     if (s->cfg.split) TRY(split_parse(e, s));
+    if (s->cfg.stratify) TRY(start_strata(e, s, name));
+    if (s->cfg.split) TRY(start_audit(e, s));
     if (s->cfg.parts != OPT_UNSET) TRY(split_equally(e, s));
     TRY(make_directory(e, s));
     if (!s->cfg.split) raise_descriptor_limit();
@@ -333,6 +385,10 @@ void sharding_free(struct sharding *s)
     }
     /* Only a directory that is empty goes: if parts are in place, it stays. */
     if (s->made_directory && rmdir(s->cfg.directory) != 0) errno = 0;
+    strata_free(s->strata);
+    split_audit_free(s->audit);
+    labels_fini(&s->labels);
+    mem_free(s->names);
     stream_begin_fini(&s->begin);
     rowpack_fini(&s->pack);
     mem_free(s->parts);
@@ -346,6 +402,7 @@ static enum err put_rows(struct errctx *e, struct sharding *s, size_t part,
 {
     if (from == to) return ERR_OK;
     s->parts[part].rows += to - from;
+    if (s->audit) TRY(split_audit_add(e, s->audit, part, rows, from, to));
     return stream_writer_rows(e, s->parts[part].writer, rows, from, to);
 }
 
@@ -383,8 +440,49 @@ static enum err add_in_order(struct errctx *e, struct sharding *s, const struct 
     return put_rows(e, s, s->count - 1, rows, from, rows->n);
 }
 
+static enum err add_to_strata(struct errctx *e, struct sharding *s, const struct stream_rows *rows)
+{
+    for (int64_t i = 0; i < rows->n; i++) {
+        uint64_t hash;
+        uint32_t part = 0;
+        TRY(split_hash(e, s, rows, i, &hash));
+        if (s->part_column >= 0)
+            memcpy(&part, rows->data[s->part_column] + (size_t)i * sizeof part, sizeof part);
+        TRY(strata_add(e, s->strata, rows, i, hash, part == 0));
+    }
+    return ERR_OK;
+}
+
+static enum err put_stratum(struct errctx *e, void *ctx, size_t part,
+                            const struct stream_rows *rows)
+{
+    return put_rows(e, ctx, part, rows, 0, rows->n);
+}
+
+static enum err write_strata(struct errctx *e, struct sharding *s)
+{
+    double *upto;
+    TRY(mem_new(e, &upto, s->count, sizeof *upto, "parts"));
+    for (size_t i = 0; i < s->count; i++) upto[i] = s->parts[i].upto;
+    const enum err r = strata_assign(e, s->strata, upto, s->count);
+    mem_free(upto);
+    return r != ERR_OK ? r : strata_write(e, s->strata, put_stratum, s);
+}
+
+/* A part that is not called so need not be one to train on. */
+static enum err look_at_split(struct errctx *e, struct sharding *s)
+{
+    split_audit_warn(s->audit);
+    if (s->cfg.allow_untrained || split_audit_check(e, s->audit) == ERR_OK) return ERR_OK;
+    if (s->is_train) return e->code;
+    prog_warn("%s", e->message);
+    err_clear(e);
+    return ERR_OK;
+}
+
 enum err sharding_add(struct errctx *e, struct sharding *s, const struct stream_rows *rows)
 {
+    if (s->strata) return add_to_strata(e, s, rows);
     return s->by_hash ? add_by_hash(e, s, rows) : add_in_order(e, s, rows);
 }
 
@@ -422,6 +520,8 @@ static enum err record_part(struct errctx *e, struct run *run, const char *name)
 enum err sharding_finish(struct errctx *e, struct sharding *s, int64_t *rows, uint64_t *bytes)
 {
     TRY(check_leftover(e, s));
+    if (s->strata) TRY(write_strata(e, s));
+    if (s->audit) TRY(look_at_split(e, s));
     for (size_t i = 0; i < s->count; i++) {
         TRY(record_part(e, s->run, s->parts[i].name));
         TRY(stream_writer_finish(e, s->parts[i].writer));

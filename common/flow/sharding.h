@@ -10,6 +10,12 @@
  *
  *   by split    DIR/NAME.tokens             otherwise    DIR/PREFIX-00000.tokens, ...-00001...
  *
+ * With `stratify` a split divides each class in these proportions (strata.h).
+ *
+ * A split is looked at (split_audit.h): documents that it holds twice are said, and a class of which
+ * the part to train on has no example is an error before any part appears: that called "train", or
+ * of others the first, where it is only said.
+ *
  * All parts are complete and on disk before the first gets its name. Each records in its lineage
  * which part it is. Ownership: sharding_new/_free; without sharding_finish, or when that fails, no
  * part appears. One thread. */
@@ -30,10 +36,16 @@ struct sharding_cfg {
     int64_t count, size;   /* rows, bytes of raw data per part; OPT_UNSET: not by that */
     const char *directory; /* made when it is not there */
     const char *prefix;
+    const char *stratify; /* label whose classes are divided alike; NULL: by hash alone */
+    int64_t memory;       /* bytes of rows that are kept for it before they go to TMPDIR */
+    bool allow_untrained; /* classes without an example to train on are let be */
 };
 #define SHARDING_CFG                                                                               \
-    ((struct sharding_cfg){                                                                        \
-        .parts = OPT_UNSET, .count = OPT_UNSET, .size = OPT_UNSET, .prefix = "part"})
+    ((struct sharding_cfg){.parts = OPT_UNSET,                                                     \
+                           .count = OPT_UNSET,                                                     \
+                           .size = OPT_UNSET,                                                      \
+                           .prefix = "part",                                                       \
+                           .memory = (int64_t)1 << 30})
 extern const struct opt sharding_opts[];
 
 struct sharding;

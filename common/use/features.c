@@ -82,7 +82,9 @@ static enum err declare_meta(struct errctx *e, const struct features *f, struct 
     const struct mp_value *from = &f->tokens->meta;
     for (size_t i = 0; i + 1 < from->as.list.count; i += 2) {
         const char *key = from->as.list.items[i].as.bytes.data;
-        if (!is_about_tokens(key)) TRY(mp_set(e, meta, key, &from->as.list.items[i + 1]));
+        /* labels went on with their columns */
+        if (!is_about_tokens(key) && strcmp(key, "labels") != 0)
+            TRY(mp_set(e, meta, key, &from->as.list.items[i + 1]));
     }
     TRY(mp_set_binary(e, meta, "base", model_id(f->model), 16));
     TRY(mp_set_int(e, meta, "layer", f->cfg.layer));

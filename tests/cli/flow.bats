@@ -119,7 +119,7 @@ setup() {
 
 @test "sample and shuffle: numbers out of range, too few rows" {
     status_is 2 graft sample a.tokens
-    says 'either -n N or --fraction F'
+    says 'one of -n N, --fraction F and --per-class N'
     status_is 2 graft sample -n 3 --fraction 0.5 a.tokens
     status_is 2 graft sample --fraction 2 a.tokens
     status_is 2 graft sample --fraction 0.2 --memory 1G a.tokens
