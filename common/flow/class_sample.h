@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* class_sample.h: so many documents of each class, for learning from few examples.
  *
- * A document has the key Philox(seed, RNG_SAMPLE; doc); of each class those with the N smallest keys
- * are taken, with all their cuts, in the order of the input. So a smaller sample is part of a larger
- * one of the same seed, and what else the stream holds or in which order it stands changes nothing.
- * Of a document that is there twice the first is taken. With several labels a document counts for
- * each of them, and is taken when one of them wants it; rows without the label are not. A stream
- * without a column `doc` is taken by row, whose key is that of its number.
+ * A document has the key Philox(seed, RNG_SAMPLE; doc); of each class those with the N smallest
+ * keys are taken, with all their cuts, in the order of the input. So a smaller sample is part of a
+ * larger one of the same seed, and what else the stream holds or in which order it stands changes
+ * nothing. Of a document that is there twice the first is taken. With several labels a document
+ * counts for each of them, and is taken when one of them wants it; rows without the label are not.
+ * A stream without a column `doc` is taken by row, whose key is that of its number.
  *
  * In one pass: rows that are among the smallest as far as is known are kept, in memory and then in
  * TMPDIR. Ownership: _new/_free. One thread. */

@@ -12,9 +12,9 @@
  *
  * With `stratify` a split divides each class in these proportions (strata.h).
  *
- * A split is looked at (split_audit.h): documents that it holds twice are said, and a class of which
- * the part to train on has no example is an error before any part appears: that called "train", or
- * of others the first, where it is only said.
+ * A split is looked at (split_audit.h): documents that it holds twice are said, and a class of
+ * which the part to train on has no example is an error before any part appears: that called
+ * "train", or of others the first, where it is only said.
  *
  * All parts are complete and on disk before the first gets its name. Each records in its lineage
  * which part it is. Ownership: sharding_new/_free; without sharding_finish, or when that fails, no

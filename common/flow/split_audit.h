@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* split_audit.h: what a split should be looked at for before something is learned from it: documents
- * that it holds twice, in one part or in two, or with two labels; and classes of which the part to
- * train on has no example.
+/* split_audit.h: what a split should be looked at for before something is learned from it:
+ * documents that it holds twice, in one part or in two, or with two labels; and classes of which
+ * the part to train on has no example.
  *
  * Documents are known by their hash. In bounded memory: when there are more than it may hold, those
  * whose hash lies in the upper half are forgotten and no longer looked at, and so on; what is

@@ -3,8 +3,8 @@
  *
  * What is divided are units: documents, or groups of them. The units of a class are laid one after
  * another in the order of their hash u = Philox(seed, RNG_SPLIT; unit), each as long as it has
- * documents, all of them together 1 long; the line begins at a random place of its first unit, and a
- * unit goes where its beginning lies:
+ * documents, all of them together 1 long; the line begins at a random place of its first unit, and
+ * a unit goes where its beginning lies:
  *
  *     train                      val    test
  *     |---u---|---u---|---u---|---u--|---u---|      a class with five documents
