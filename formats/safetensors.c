@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/io.h"
 
@@ -212,7 +213,9 @@ static enum err open_shard(struct errctx *e, const char *folder, size_t folder_b
     char *path;
     TRY(mem_printf(e, &path, "%.*s%s", (int)folder_bytes, folder, name));
     mp_map_init(&meta);
-    enum err code = open_file(e, path, f, &index, &meta);
+    enum err code = access(path, F_OK) == 0
+                        ? open_file(e, path, f, &index, &meta)
+                        : err_set(e, ERR_INPUT, "weight_map: there is no file '%s'", name);
     if (code == ERR_OK) {
         if (index == 0) mp_fini(&f->meta);
         code = agree(e, &f->meta, &meta, index == 0);

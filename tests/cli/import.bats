@@ -76,6 +76,66 @@ refuses() { # WORDS...
     refuses 'is of shape [97, 24], not [96, 24]'
 }
 
+@test "weights that are no numbers are counted and warned of" {
+    copy llama
+    # the first two weights in the file
+    header=$(od -An -tu8 -N 8 folder/model.safetensors)
+    printf '\0\0\300\177\0\0\200\377' | dd of=folder/model.safetensors bs=1 seek=$((header + 8)) conv=notrunc status=none
+    status_is 0 graft import folder -o x.model
+    one_line
+    says '2 weights are NaN or infinite, in 1 tensors'
+}
+
+@test "a tokenizer of more tokens than the embedding has rows is refused; none is no fault until one is needed" {
+    copy llama
+    status_is 0 graft import folder -o x.model
+    [ ! -s stderr ]
+    printf 'a\n' >text
+    printf '{"context":"a","continuation":"b"}\n' >items
+    for use in "tokenize -m x.model -f lines text" "generate -m x.model -p a" "score -m x.model items"; do
+        # shellcheck disable=SC2086 # several words
+        status_is 3 graft $use
+        one_line
+        says 'no tokenizer'
+    done
+    rm x.model
+    printf '{"model":{"type":"WordPiece","unk_token":"u","vocab":{' >folder/tokenizer.json
+    for i in {0..199}; do printf '"t%d":%d,' "$i" "$i"; done >>folder/tokenizer.json
+    printf '"u":200}}}' >>folder/tokenizer.json
+    refuses 'its tokenizer has 201 tokens, its embedding 97 rows'
+}
+
+@test "an index that leads out of its folder, and JSON that is deep beyond measure" {
+    copy llama
+    mv folder/model.safetensors elsewhere.safetensors
+    echo '{"weight_map":{"lm_head.weight":"../elsewhere.safetensors"}}' >folder/model.safetensors.index.json
+    status_is 3 graft import folder -o x.model
+    one_line
+    says "'../elsewhere.safetensors', which is not a plain file name"
+    mv elsewhere.safetensors folder/model.safetensors
+    for file in config.json tokenizer.json tokenizer_config.json modules.json; do
+        rm -rf deep
+        cp -r folder deep
+        echo '{"model":{"type":"BPE","vocab":{"a":0},"merges":[]}}' >deep/tokenizer.json
+        head -c 1000000 /dev/zero | tr '\0' '[' >deep/$file
+        status_is 3 graft import deep -o x.model
+        one_line
+        says "$file"
+        says 'parsing depth'
+    done
+    [ ! -e x.model ]
+}
+
+@test "merges that name what is no token" {
+    mkdir gpt2
+    echo '{"a":0,"b":1,"ab":2}' >gpt2/vocab.json
+    printf '#version: 0.2\na b\na x\n' >gpt2/merges.txt
+    status_is 3 graft import gpt2/merges.txt -o x.tok
+    one_line
+    says "merges.txt': merges: item 1 names 'x', which is no token"
+    [ ! -e x.tok ]
+}
+
 @test "pickles are refused with the command that converts them" {
     copy bert
     mv folder/model.safetensors folder/pytorch_model.bin

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""make_tensor_files.py: writes tensors.{safetensors,gguf,npy,npz} here, with the packages safetensors, gguf and numpy, and
-llama2c.bin as llama2.c's export.py lays it out. Their tests read them, write them again and demand the same bytes.
+"""make_tensor_files.py: writes tensors.{safetensors,gguf,npy,npz} and aligned.gguf here, with the packages safetensors,
+gguf and numpy, and llama2c.bin as llama2.c's export.py lays it out. Their tests read them, write them again and demand the same bytes.
 """
 import os
 import struct
@@ -38,6 +38,15 @@ for name in ("Q4_0", "Q4_1", "Q4_K", "Q5_0", "Q5_1", "Q5_K", "Q6_K", "Q8_0"):
     block, size = gguf.GGML_QUANT_SIZES[kind]
     blocks = gguf.quantize(x, kind) if block == 32 else np.arange(size, dtype="u1").reshape(1, size)
     w.add_tensor(name.lower(), blocks, raw_dtype=kind)
+w.write_header_to_file()
+w.write_kv_data_to_file()
+w.write_tensors_to_file()
+w.close()
+
+w = gguf.GGUFWriter("aligned.gguf", "llama")
+w.add_custom_alignment(64)
+w.add_tensor("a", np.arange(3, dtype="f4"))
+w.add_tensor("b", np.ones((2, 2), "f2"))
 w.write_header_to_file()
 w.write_kv_data_to_file()
 w.write_tensors_to_file()

@@ -213,6 +213,23 @@ static void sentence_transformers(void **state)
     }
 }
 
+/* The index of a model in shards, as transformers has written it. */
+static void index_of_shards(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"config.json", "model.safetensors.index.json",
+                                        "model-00001-of-00002.safetensors",
+                                        "model-00002-of-00002.safetensors"};
+    assert_int_equal(mkdir("shards", 0700), 0);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        char from[256], to[256];
+        snprintf(from, sizeof from, FAMILIES "llama-biases/%s", files[i]);
+        snprintf(to, sizeof to, "shards/%s", files[i]);
+        copy(from, to);
+    }
+    damage_json("shards", "shards/model.safetensors.index.json", NULL);
+}
+
 /* Keys and tensors of whole models, the tokenizer of one among the keys. */
 static void gguf_models(void **state)
 {
@@ -227,6 +244,94 @@ static void gguf_models(void **state)
         for (size_t k = 3; k-- > 0;) d.zeros = d.zeros << 8 | b.data[k];
         memmove(b.data, b.data + 3, b.len -= 3);
         assert_true(damage(&d, &b) < b.len);
+        bytes_fini(&b);
+    }
+}
+
+/* ------------------------------------------------------------------ weights */
+
+static enum err ignore(struct errctx *e, void *ctx, const void *data, int64_t elements)
+{
+    (void)e, (void)ctx, (void)data, (void)elements;
+    return ERR_OK;
+}
+
+/* Weights of x that are not finite; *at: where the tensor lies in its file. */
+static int64_t not_finite(const char *path, enum source_kind kind, const char *tensor, size_t *at)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct model_source s;
+    int64_t bad = 0;
+    model_source_init(&s, NULL);
+    if (model_source_open(&e, &s, path, kind) != ERR_OK ||
+        findings_raise(&e, &s.findings) != ERR_OK)
+        fail_msg("%s", e.message);
+    const struct tensor_entry *t = tensor_file_find(&s.tensors, tensor);
+    assert_non_null(t);
+    *at = (size_t)(t->data - s.tensors.files[t->file].data);
+    for (int64_t i = 0; i < s.matching.params.count; i++)
+        assert_int_equal(matching_read(&e, &s.matching, i, ignore, NULL, &bad), ERR_OK);
+    model_source_close(&s);
+    return bad;
+}
+
+/* Of every type they are stored in; of a block all weights, when its scale is no number. */
+static void weights_that_are_no_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *file, *path;
+        enum source_kind kind;
+        const char *tensor;
+        uint8_t nan[4];
+        size_t n;
+        int64_t found;
+    } cases[] = {
+        {"tests/parity/gguf/llama.gguf",
+         "w.gguf",
+         "w.gguf",
+         SOURCE_GGUF,
+         "token_embd.weight",
+         {0x00, 0x7e},
+         2,
+         32},
+        {"tests/parity/gguf/llama.gguf",
+         "w.gguf",
+         "w.gguf",
+         SOURCE_GGUF,
+         "blk.0.attn_q.weight",
+         {0x00, 0xfc},
+         2,
+         1},
+        {"tests/parity/gguf/llama.gguf",
+         "w.gguf",
+         "w.gguf",
+         SOURCE_GGUF,
+         "output_norm.weight",
+         {0x00, 0x00, 0x80, 0x7f},
+         4,
+         1},
+        {FAMILIES "mistral/model.safetensors",
+         "weights/model.safetensors",
+         "weights",
+         SOURCE_FOLDER,
+         "model.layers.0.self_attn.k_proj.weight",
+         {0xc0, 0x7f, 0x80, 0xff},
+         4,
+         2},
+    };
+    assert_int_equal(mkdir("weights", 0700), 0);
+    copy(FAMILIES "mistral/config.json", "weights/config.json");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct bytes b = {0};
+        size_t at;
+        get_file(cases[i].from, &b);
+        put_file(cases[i].file, b.data, b.len, 0);
+        assert_int_equal(not_finite(cases[i].path, cases[i].kind, cases[i].tensor, &at), 0);
+        memcpy(b.data + at, cases[i].nan, cases[i].n);
+        put_file(cases[i].file, b.data, b.len, 0);
+        assert_int_equal(not_finite(cases[i].path, cases[i].kind, cases[i].tensor, &at),
+                         cases[i].found);
         bytes_fini(&b);
     }
 }
@@ -298,8 +403,12 @@ static void vocabularies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(configurations), cmocka_unit_test(sentence_transformers),
-        cmocka_unit_test(gguf_models),    cmocka_unit_test(tokenizer_files),
+        cmocka_unit_test(configurations),
+        cmocka_unit_test(sentence_transformers),
+        cmocka_unit_test(index_of_shards),
+        cmocka_unit_test(gguf_models),
+        cmocka_unit_test(weights_that_are_no_numbers),
+        cmocka_unit_test(tokenizer_files),
         cmocka_unit_test(vocabularies),
     };
     return cmocka_run_group_tests(tests, enter, scratch_leave);
