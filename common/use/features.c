@@ -9,7 +9,7 @@
 #include "common/base/mem.h"
 #include "common/base/pool.h"
 #include "common/base/prog.h"
-#include "common/model/embedding.h"
+#include "common/model/pooling.h"
 
 #define FIELD(f) offsetof(struct features_cfg, f)
 
@@ -132,8 +132,7 @@ static enum err resolve(struct errctx *e, struct features *f)
     if (f->cfg.pooling) TRY(parse_poolings(e, f->cfg.pooling, &f->pooling));
     if (!f->cfg.normalize_given) f->cfg.normalize = model && model->normalize;
     f->longest = model && model->max_length ? model->max_length : INT64_MAX;
-    for (unsigned bit = 1; bit <= POOLING_LAST; bit <<= 1)
-        f->size += f->pooling & bit ? f->width : 0;
+    f->size = pooling_size(f->pooling, f->width);
     return ERR_OK;
 }
 
@@ -174,46 +173,13 @@ void features_set_output(struct features *f, struct stream_writer *w)
 
 /* ---- pooling ---- */
 
-static double state(const struct features *f, int64_t token, int64_t c)
-{
-    const int64_t at = token * f->states.ld + c;
-    if (f->states.dtype == DTYPE_F32) return ((const float *)f->hidden)[at];
-    return bf16_to_f32(((const uint16_t *)f->hidden)[at]);
-}
-
-/* One pooling of the tokens first .. first + n - 1. */
-static void pool_tokens(const struct features *f, unsigned how, int64_t first, int64_t n, double *x)
-{
-    const int64_t last = how == POOLING_CLS ? first : first + n - 1;
-    const int64_t from = how == POOLING_LAST ? last : first;
-    double count = 0; /* of weights */
-    for (int64_t t = from; t <= last; t++) {
-        const double weight = how == POOLING_WEIGHTED_MEAN ? (double)(t - from + 1) : 1;
-        count += weight;
-        for (int64_t c = 0; c < f->width; c++) {
-            const double v = state(f, t, c);
-            if (t == from)
-                x[c] = weight * v;
-            else if (how != POOLING_MAX)
-                x[c] += weight * v;
-            else if (v > x[c] || isnan(v))
-                x[c] = v;
-        }
-    }
-    if (how == POOLING_MAX) return;
-    if (how == POOLING_MEAN_SQRT) count = sqrt(count);
-    for (int64_t c = 0; c < f->width; c++) x[c] /= count;
-}
-
 static void pool_row(void *ctx, int64_t row, int thread)
 {
     struct features *f = ctx;
-    double *x = f->sums + thread * f->size, *at = x, squares = 0;
-    for (unsigned bit = 1; bit <= POOLING_LAST; bit <<= 1) {
-        if (!(f->pooling & bit)) continue;
-        pool_tokens(f, bit, f->batch->row_start[row], f->batch->row_length[row], at);
-        at += f->width;
-    }
+    const struct pooling_states states = {
+        .data = f->hidden, .dtype = f->states.dtype, .width = f->width, .ld = f->states.ld};
+    double *x = f->sums + thread * f->size, squares = 0;
+    pooling_forward(f->pooling, &states, f->batch->row_start[row], f->batch->row_length[row], x);
     for (int64_t c = 0; c < f->size; c++) squares += x[c] * x[c];
     const double length = f->cfg.normalize ? fmax(sqrt(squares), 1e-12) : 1;
     for (int64_t c = 0; c < f->size; c++) f->x[row * f->size + c] = (float)(x[c] / length);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pooling.c: see pooling.h. */
+#include "common/model/pooling.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+static double state(const struct pooling_states *s, int64_t token, int64_t c)
+{
+    const int64_t at = token * s->ld + c;
+    if (s->dtype == DTYPE_F32) return ((const float *)s->data)[at];
+    return bf16_to_f32(((const uint16_t *)s->data)[at]);
+}
+
+int64_t pooling_size(unsigned poolings, int64_t width)
+{
+    int64_t size = 0;
+    for (unsigned bit = 1; bit <= POOLING_LAST; bit <<= 1) size += poolings & bit ? width : 0;
+    return size;
+}
+
+/* Of the tokens first .. first + n - 1 those that one pooling reads. */
+static void range_of(unsigned how, int64_t first, int64_t n, int64_t *from, int64_t *last)
+{
+    *from = how == POOLING_LAST ? first + n - 1 : first;
+    *last = how == POOLING_CLS ? first : first + n - 1;
+}
+
+static double weight_of(unsigned how, int64_t place)
+{
+    return how == POOLING_WEIGHTED_MEAN ? (double)(place + 1) : 1;
+}
+
+/* What a sum of weighted states is divided by. */
+static double divisor_of(unsigned how, int64_t n)
+{
+    double count = 0;
+    for (int64_t i = 0; i < n; i++) count += weight_of(how, i);
+    return how == POOLING_MEAN_SQRT ? sqrt(count) : count;
+}
+
+/* Whether v takes the place of the greatest so far: the first of equals stays, NaN is seen. */
+static bool is_greater(double v, double so_far)
+{
+    return v > so_far || (isnan(v) && !isnan(so_far));
+}
+
+static void pool(unsigned how, const struct pooling_states *s, int64_t first, int64_t n, double *x)
+{
+    int64_t from, last;
+    range_of(how, first, n, &from, &last);
+    for (int64_t t = from; t <= last; t++) {
+        const double weight = weight_of(how, t - from);
+        for (int64_t c = 0; c < s->width; c++) {
+            const double v = state(s, t, c);
+            if (t == from)
+                x[c] = weight * v;
+            else if (how != POOLING_MAX)
+                x[c] += weight * v;
+            else if (is_greater(v, x[c]))
+                x[c] = v;
+        }
+    }
+    if (how == POOLING_MAX) return;
+    const double divisor = divisor_of(how, last - from + 1);
+    for (int64_t c = 0; c < s->width; c++) x[c] /= divisor;
+}
+
+void pooling_forward(unsigned poolings, const struct pooling_states *s, int64_t first, int64_t n,
+                     double *x)
+{
+    for (unsigned bit = 1; bit <= POOLING_LAST; bit <<= 1) {
+        if (!(poolings & bit)) continue;
+        pool(bit, s, first, n, x);
+        x += s->width;
+    }
+}
+
+static void pool_max_backward(const struct pooling_states *s, int64_t first, int64_t n,
+                              const float *dx, float *d)
+{
+    for (int64_t c = 0; c < s->width; c++) {
+        int64_t best = first;
+        double most = state(s, first, c);
+        for (int64_t t = first + 1; t < first + n; t++) {
+            const double v = state(s, t, c);
+            if (!is_greater(v, most)) continue;
+            most = v;
+            best = t;
+        }
+        d[best * s->width + c] += dx[c];
+    }
+}
+
+static void pool_backward(unsigned how, const struct pooling_states *s, int64_t first, int64_t n,
+                          const float *dx, float *d)
+{
+    int64_t from, last;
+    range_of(how, first, n, &from, &last);
+    const double divisor = divisor_of(how, last - from + 1);
+    for (int64_t t = from; t <= last; t++) {
+        const double weight = weight_of(how, t - from) / divisor;
+        for (int64_t c = 0; c < s->width; c++)
+            d[t * s->width + c] += (float)(weight * (double)dx[c]);
+    }
+}
+
+void pooling_backward(unsigned poolings, const struct pooling_states *s, int64_t first, int64_t n,
+                      const float *dx, float *d)
+{
+    for (unsigned bit = 1; bit <= POOLING_LAST; bit <<= 1) {
+        if (!(poolings & bit)) continue;
+        if (bit == POOLING_MAX)
+            pool_max_backward(s, first, n, dx, d);
+        else
+            pool_backward(bit, s, first, n, dx, d);
+        dx += s->width;
+    }
+}
