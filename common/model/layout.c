@@ -60,7 +60,40 @@ static const struct spec {
     [MODEL_DSCORED] = {"gradient of scored places", SPAN_HEAD, 3, 5},
     [MODEL_DACTED] = {"gradient of the masked head", SPAN_HEAD, 4, 4},
     [MODEL_DHIDDEN] = {"gradient of the hidden states", SPAN_HEAD, 5, 6},
+    [MODEL_TASK_X] = {"heads for labels", SPAN_HEAD, 1, HEAD_LAST},
+    [MODEL_TASK_BEFORE] = {"heads for labels", SPAN_HEAD, 1, HEAD_LAST},
+    [MODEL_TASK_AFTER] = {"heads for labels", SPAN_HEAD, 1, HEAD_LAST},
+    [MODEL_TASK_Y] = {"heads for labels", SPAN_HEAD, 1, HEAD_LAST},
+    [MODEL_TASK_DX] = {"heads for labels", SPAN_HEAD, 1, HEAD_LAST},
+    [MODEL_DSTATES] = {"gradient of the hidden states", SPAN_HEAD, 1, HEAD_LAST},
 };
+
+/* The same for heads for labels: of the largest. */
+static size_t task_row_bytes(const struct model_config *c, const struct model_use *use,
+                             enum model_slot s)
+{
+    int64_t width = 0, dense = 0, outputs = 0;
+    for (int64_t i = 0; use->tasks && i < use->tasks->count; i++) {
+        const struct task *t = &use->tasks->items[i];
+        const int64_t w = task_width(t, c);
+        width = w > width ? w : width;
+        dense = t->dense && w > dense ? w : dense;
+        outputs = t->outputs > outputs ? t->outputs : outputs;
+    }
+    switch (s) {
+    case MODEL_TASK_X:
+        return (size_t)width * sizeof(float);
+    case MODEL_TASK_BEFORE:
+    case MODEL_TASK_AFTER:
+        return (size_t)dense * sizeof(float);
+    case MODEL_TASK_Y:
+        return (size_t)outputs * sizeof(float);
+    case MODEL_TASK_DX:
+        return use->training ? (size_t)width * sizeof(float) : 0;
+    default: /* MODEL_DSTATES */
+        return use->training && width > 0 ? (size_t)c->width * sizeof(float) : 0;
+    }
+}
 
 /* Bytes per row, 0: this use has none. */
 static size_t row_bytes(const struct model_config *c, const struct model_use *use,
@@ -120,6 +153,13 @@ static size_t row_bytes(const struct model_config *c, const struct model_use *us
         return use->training && c->mlm_head ? C * act : 0;
     case MODEL_DHIDDEN:
         return use->training && c->final_norm ? C * act : 0;
+    case MODEL_TASK_X:
+    case MODEL_TASK_BEFORE:
+    case MODEL_TASK_AFTER:
+    case MODEL_TASK_Y:
+    case MODEL_TASK_DX:
+    case MODEL_DSTATES:
+        return task_row_bytes(c, use, s);
     case MODEL_SLOT_COUNT:
         break;
     }
@@ -142,6 +182,17 @@ static int64_t backward_phase(const struct model_config *c, int64_t layer)
 static int64_t tables_phase(const struct model_config *c)
 {
     return (2 * c->layers + 2) * BLOCK_PHASES;
+}
+
+/* Rows of outputs that exist at a time: a piece of the head with the fewest outputs. */
+static int64_t task_rows(const struct model_use *use)
+{
+    int64_t most = KERNEL_STEP;
+    for (int64_t i = 0; use->tasks && i < use->tasks->count; i++) {
+        const int64_t piece = model_piece(use->tasks->items[i].outputs);
+        if (piece > most) most = piece;
+    }
+    return most;
 }
 
 static enum err declare_slot(struct errctx *e, const struct model_config *c,
@@ -175,6 +226,7 @@ static enum err declare_slot(struct errctx *e, const struct model_config *c,
         break;
     }
     if (s == MODEL_LOGITS && rows > l->chunk) rows = l->chunk;
+    if (s == MODEL_TASK_Y && rows > task_rows(use)) rows = task_rows(use);
     if (!size_mul(row_bytes(c, use, s), (size_t)rows, &bytes))
         return err_memory(e, spec->name, UINT64_MAX);
     return arena_add(e, &l->arena, spec->name, bytes, first, last, &l->slots[s]);

@@ -132,6 +132,24 @@ static void bind_adapter(struct model *m)
     }
 }
 
+/* Heads for labels compute in F32, whatever the model does. */
+static struct linear bind_task(const struct model *m, int64_t number, const char *part)
+{
+    char name[40];
+    snprintf(name, sizeof name, "task.%lld%s", (long long)number, part);
+    const struct param *w = find(m, -1, name, "weight");
+    struct linear l = bind_linear(m, -1, name);
+    if (w) l.weight = mat_rows(part_of(m->weights, w, sizeof(float)), DTYPE_F32, w->shape[1]);
+    return l;
+}
+
+static void bind_tasks(struct model *m)
+{
+    for (int64_t i = 0; m->use.tasks && i < m->use.tasks->count; i++)
+        m->tasks[i] =
+            (struct task_head){.dense = bind_task(m, i, ".dense"), .head = bind_task(m, i, "")};
+}
+
 /* How far down the backward pass must go: to the lowest block of which something is trained; -1:
  * down to the embeddings; the number of layers: not even to the last block. */
 static int64_t lowest_trained(const struct param_table *t, int64_t layers)
@@ -180,6 +198,7 @@ static void bind_parts(struct model *m)
                                       .down = bind_linear(m, (int)l, "mlp.down"),
                                       .layer = (int)l};
     bind_adapter(m);
+    bind_tasks(m);
 }
 
 /* ------------------------------------------------------------------ memory */
@@ -266,6 +285,20 @@ static enum err take_lookup(struct errctx *e, struct model *m, size_t bytes)
     return ERR_OK;
 }
 
+static enum err take_tasks(struct errctx *e, struct model *m)
+{
+    const struct tasks *tasks = m->use.tasks;
+    const size_t threads = (size_t)pool_threads(m->k->pool);
+    int64_t most = 0;
+    if (!tasks) return ERR_OK;
+    for (int64_t i = 0; i < tasks->count; i++) {
+        const int64_t width = task_width(&tasks->items[i], &m->c);
+        most = width > most ? width : most;
+    }
+    TRY(mem_new(e, &m->tasks, (size_t)tasks->count, sizeof *m->tasks, "heads"));
+    return mem_new(e, &m->task_sums, threads * (size_t)most, sizeof *m->task_sums, "heads");
+}
+
 static enum err take_memory(struct errctx *e, struct model *m)
 {
     struct kernels *k = m->k;
@@ -283,6 +316,7 @@ static enum err take_memory(struct errctx *e, struct model *m)
     TRY(mem_new(e, &m->blocks, (size_t)m->c.layers, sizeof *m->blocks, "model"));
     if (m->use.adapter)
         TRY(mem_new(e, &m->lora, (size_t)m->use.adapter->count, sizeof *m->lora, "adapter"));
+    TRY(take_tasks(e, m));
     bind_parts(m);
     return ERR_OK;
 }
@@ -298,7 +332,7 @@ enum err model_new(struct errctx *e, struct kernels *k, const struct model_confi
     m->use = *use;
     m->use.tokens = (use->tokens + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
     model_set_dropout(m, true);
-    if (param_table_build_adapted(e, c, use->adapter, &m->params) != ERR_OK ||
+    if (param_table_build_adapted(e, c, use->adapter, use->tasks, &m->params) != ERR_OK ||
         (types && param_table_keep(e, &m->params, types) != ERR_OK) ||
         take_memory(e, m) != ERR_OK) {
         model_free(m);
@@ -315,9 +349,9 @@ void model_free(struct model *m)
                                m->kept,    m->cosine,    m->lookup_ids, m->sine};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         if (buf_present(bufs[i])) m->k->free(m->k, bufs[i]);
-    void *const arrays[] = {m->blocks, m->lora,       m->zeros,    m->index, m->back,
-                            m->target, m->weight,     m->loss,     m->rank,  m->piece,
-                            m->run,    m->lookup_row, m->looked_up};
+    void *const arrays[] = {m->tasks, m->task_sums, m->blocks, m->lora,       m->zeros,
+                            m->index, m->back,      m->target, m->weight,     m->loss,
+                            m->rank,  m->piece,     m->run,    m->lookup_row, m->looked_up};
     for (size_t i = 0; i < ARRAY_LEN(arrays); i++) mem_free(arrays[i]);
     workspace_free(m->k, &m->work);
     param_table_fini(&m->params);
@@ -468,7 +502,7 @@ enum err model_plan_types(struct errctx *e, const struct model_config *c,
     struct model_use padded = *use;
     padded.tokens = (use->tokens + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
     *out = (struct plan){0};
-    TRY(param_table_build_adapted(e, c, use->adapter, &t));
+    TRY(param_table_build_adapted(e, c, use->adapter, use->tasks, &t));
     if (types && param_table_keep(e, &t, types) != ERR_OK) {
         param_table_fini(&t);
         return e->code;

@@ -14,6 +14,7 @@
 #include "common/model/linear.h"
 #include "common/model/params.h"
 #include "common/model/plan.h"
+#include "common/model/task.h"
 #include "formats/stream.h"
 #include "formats/tokenizer.h"
 
@@ -37,6 +38,7 @@ struct model_use {
     param_choice *trains;
     const void *trains_ctx;
     const struct adapter *adapter; /* beside the model's matrices; NULL: none. Borrowed */
+    const struct tasks *tasks;     /* heads for labels; NULL: none. Borrowed */
     /* Likewise for the adapter: sets *adapter. May be NULL. */
     enum err (*adapt)(struct errctx *e, void *ctx, const struct model_config *c,
                       const struct adapter **adapter);
@@ -110,6 +112,13 @@ enum err model_forward_to(struct errctx *e, struct model *m, const struct batch 
  * whole. */
 enum err model_loss(struct errctx *e, struct model *m, const struct batch *b, bool gradient,
                     float *loss, int32_t *rank, double *sum) MUST_USE;
+/* The heads for labels, in place of model_loss: labels[i][r] is that of task i and row r of the
+ * batch, losses[i] += their sum of weight * loss (double, in the order of rows). With outputs, that
+ * of row r goes to outputs[i] + r K, of LABEL_TOKENS that of token t of the batch to t K. labels
+ * NULL: outputs alone, without dropout; outputs NULL: none. gradient: model_backward can follow. */
+enum err model_tasks(struct errctx *e, struct model *m, const struct batch *b,
+                     const struct task_label *const *labels, bool gradient, float *const *outputs,
+                     double *losses) MUST_USE;
 /* Backward of all blocks and embeddings: gradients += . After model_loss(gradient = true). */
 enum err model_backward(struct errctx *e, struct model *m, const struct batch *b) MUST_USE;
 

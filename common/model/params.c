@@ -75,7 +75,7 @@ static void put_norm(struct builder *b, const struct model_config *c, const char
 static void put_linear(struct builder *b, const char *name, int64_t out, int64_t in, bool bias,
                        enum param_role role)
 {
-    char full[40];
+    char full[64];
     snprintf(full, sizeof full, "%s.weight", name);
     put(b, full, out, in, role);
     snprintf(full, sizeof full, "%s.bias", name);
@@ -95,8 +95,20 @@ static void put_part(struct builder *b, const struct model_config *c,
     put(b, name, place.out, part->rank, PARAM_LORA_B);
 }
 
+static void put_task(struct builder *b, const struct model_config *c, const struct task *task,
+                     int64_t number)
+{
+    const int64_t width = task_width(task, c);
+    char name[40];
+    snprintf(name, sizeof name, "task.%lld.dense", (long long)number);
+    if (task->dense) put_linear(b, name, width, width, true, PARAM_MATRIX);
+    snprintf(name, sizeof name, "task.%lld", (long long)number);
+    put_linear(b, name, task->outputs, width, true, PARAM_MATRIX);
+}
+
 enum err param_table_build_adapted(struct errctx *e, const struct model_config *c,
-                                   const struct adapter *a, struct param_table *t)
+                                   const struct adapter *a, const struct tasks *tasks,
+                                   struct param_table *t)
 {
     struct builder b = {.e = e, .t = t, .layer = -1};
     const int64_t C = c->width, qkv = (c->heads + 2 * c->kv_heads) * c->head_size;
@@ -132,6 +144,8 @@ enum err param_table_build_adapted(struct errctx *e, const struct model_config *
     if (c->mlm_head) put(&b, "head.bias", c->vocab, 0, PARAM_BIAS);
     t->own = t->count;
     for (int64_t i = 0; a && i < a->count; i++) put_part(&b, c, &a->parts[i]);
+    b.layer = -1;
+    for (int64_t i = 0; tasks && i < tasks->count; i++) put_task(&b, c, &tasks->items[i], i);
     param_table_train(t, NULL, NULL);
     if (e->code != ERR_OK) param_table_fini(t);
     return e->code;
@@ -139,7 +153,7 @@ enum err param_table_build_adapted(struct errctx *e, const struct model_config *
 
 enum err param_table_build(struct errctx *e, const struct model_config *c, struct param_table *t)
 {
-    return param_table_build_adapted(e, c, NULL, t);
+    return param_table_build_adapted(e, c, NULL, NULL, t);
 }
 
 enum err param_table_keep(struct errctx *e, struct param_table *t, const enum dtype *types)

@@ -29,6 +29,7 @@
 
 #include "common/model/adapter.h"
 #include "common/model/config.h"
+#include "common/model/task.h"
 
 enum param_role {
     PARAM_EMBEDDING,
@@ -56,7 +57,7 @@ struct param {
 struct param_table {
     struct param *items;
     int64_t count;
-    int64_t own;      /* so many are the model's, those of adapters are behind them */
+    int64_t own;      /* so many are the model's, those of adapter and tasks are behind them */
     int64_t elements; /* of the flat arrays, padding included */
     int64_t kept;     /* bytes of what is kept in other types */
     int64_t trained;  /* elements of the flat arrays of what is trained, padding included */
@@ -64,9 +65,10 @@ struct param_table {
 
 enum err param_table_build(struct errctx *e, const struct model_config *c,
                            struct param_table *t) MUST_USE;
-/* The same with those of an adapter behind them (NULL: none). */
+/* The same with those of an adapter and of tasks behind them (NULL: none). */
 enum err param_table_build_adapted(struct errctx *e, const struct model_config *c,
-                                   const struct adapter *a, struct param_table *t) MUST_USE;
+                                   const struct adapter *a, const struct tasks *tasks,
+                                   struct param_table *t) MUST_USE;
 /* Keeps parameter i < own in types[i] where that is not F32: it leaves the flat arrays. */
 enum err param_table_keep(struct errctx *e, struct param_table *t,
                           const enum dtype *types) MUST_USE;

@@ -44,6 +44,14 @@ enum model_slot {
     MODEL_DSCORED,
     MODEL_DACTED,
     MODEL_DHIDDEN,
+    /* heads for labels, F32: what they read, behind their dense part before and after its
+     * activation, outputs of a piece, gradient of what W reads, of the hidden states */
+    MODEL_TASK_X,
+    MODEL_TASK_BEFORE,
+    MODEL_TASK_AFTER,
+    MODEL_TASK_Y,
+    MODEL_TASK_DX,
+    MODEL_DSTATES,
     MODEL_SLOT_COUNT
 };
 
@@ -111,6 +119,10 @@ struct model {
     struct linear dense, head;
     struct block *blocks;
     struct lora *lora; /* [use.adapter->count], by layer and matrix */
+    struct task_head { /* [use.tasks->count] */
+        struct linear dense, head;
+    } * tasks;
+    double *task_sums; /* [threads][numbers of a pooled vector] */
 
     struct workspace work;
     int32_t *zeros; /* [tokens]: q_offset of whole rows */
