@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* task.h: heads for labels, trained with the model: a linear map of a row's pooled hidden states, or
- * of each token's.
+/* task.h: heads for labels, trained with the model: a linear map of a row's pooled hidden states,
+ * or of each token's.
  *
  *     x = pooling of the row's last hidden states          rows; of LABEL_TOKENS the token's state
  *     x = act(x D^T + d)                                   with a dense part (BERT's pooler: tanh)
@@ -12,7 +12,8 @@
  *
  * These are the losses of transformers' models for classification of sequences and of tokens. All
  * is F32, whatever the model computes in. Parameters of task I stand behind the model's and the
- * adapter's: task.I.dense.{weight,bias}, task.I.{weight,bias}; they begin as N(0, init_std) and 0. */
+ * adapter's: task.I.dense.{weight,bias}, task.I.{weight,bias}; they begin as N(0, init_std) and 0.
+ */
 #ifndef GRAFT_MODEL_TASK_H
 #define GRAFT_MODEL_TASK_H
 
