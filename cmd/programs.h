@@ -46,7 +46,7 @@
     X("lineage", PLUMBING, "show the steps that made a stream")                                    \
     X("init", MODELS, "make a model with random weights")                                          \
     X("import", MODELS, "bring in models and tokenizers of other programs")                        \
-    X("export", MODELS, "put a model into the files of other programs")                            \
+    X("export", MODELS, "put models and tokenizers into the files of other programs")              \
     X("quantize", MODELS, "store a model's matrices in fewer bits")                                \
     X("pretrain", LEARNING, "train a model on a stream of tokens")                                 \
     X("lora-train", LEARNING, "train a low-rank adapter beside a model")                           \

@@ -48,9 +48,11 @@ static const struct operation operations[] = {
     {"normalizer",
      "strip", /* whitespace at the ends */
      {{"left", PARAM_BOOL, false, 1, NULL}, {"right", PARAM_BOOL, false, 1, NULL}}},
-    {"normalizer", "trim_end", {{0}}},        /* U+0020 at the end */
-    {"normalizer", "collapse_spaces", {{0}}}, /* U+0020: none at the ends, one between words */
-    {"normalizer",                            /* SentencePiece's table of rewritings */
+    {"normalizer", "trim_end", {{0}}}, /* U+0020 at the end */
+    {"normalizer",                     /* U+0020: none at the ends, one between words; */
+     "collapse_spaces",                /* first: at the left end of the whole text only */
+     {{"first", PARAM_BOOL, false, 0, NULL}}},
+    {"normalizer", /* SentencePiece's table of rewritings */
      "charsmap",
      {{"map", PARAM_BINARY, true, 0, NULL}, {"graphemes", PARAM_BOOL, false, 0, NULL}}},
     {"pretokenizer", "gpt2", {{0}}},
@@ -346,6 +348,83 @@ enum err tokenizer_spec_check(struct errctx *e, const struct tokenizer_spec *s, 
     return ERR_OK;
 }
 
+/* ------------------------------------------------------------------ one way to say it */
+
+static bool is_default(const struct param *p, const struct mp_value *v)
+{
+    if (p->required) return false;
+    if (p->type == PARAM_BOOL) return v->as.boolean == (p->number != 0);
+    if (p->type == PARAM_INT) return v->as.u == (uint64_t)p->number;
+    return p->type == PARAM_STRING && strcmp(v->as.bytes.data, p->text) == 0;
+}
+
+static enum err tidy_operation(struct errctx *e, const char *list, struct mp_value *map)
+{
+    const struct operation *op = find_operation(list, mp_get(map, "op")->as.bytes.data);
+    struct mp_value out;
+
+    mp_map_init(&out);
+    (void)!mp_set(e, &out, "op", mp_get(map, "op"));
+    for (size_t k = 0; k < ARRAY_LEN(op->params) && op->params[k].name != NULL; k++) {
+        const struct mp_value *v = mp_get(map, op->params[k].name);
+        if (v != NULL && e->code == ERR_OK && !is_default(&op->params[k], v))
+            (void)!mp_set(e, &out, op->params[k].name, v);
+    }
+    if (e->code != ERR_OK) {
+        mp_fini(&out);
+        return e->code;
+    }
+    mp_fini(map);
+    *map = out;
+    return ERR_OK;
+}
+
+static enum err tidy_special(struct errctx *e, struct tokenizer_spec *s)
+{
+    struct mp_value out;
+
+    mp_map_init(&out);
+    for (size_t k = 0; k < ARRAY_LEN(roles) && e->code == ERR_OK; k++) {
+        const int64_t id = tokenizer_spec_special(s, roles[k]);
+        if (id >= 0) (void)!mp_set_int(e, &out, roles[k], id);
+    }
+    if (e->code == ERR_OK) (void)!mp_set(e, &s->ops, "special", &out);
+    mp_fini(&out);
+    return e->code;
+}
+
+/* The keys, in the order of the page. */
+static enum err tidy_keys(struct errctx *e, struct tokenizer_spec *s)
+{
+    static const char *const rest[] = {"special", "chat_template"};
+    struct mp_value out;
+
+    mp_map_init(&out);
+    for (size_t k = 0; k < ARRAY_LEN(lists) + ARRAY_LEN(rest) && e->code == ERR_OK; k++) {
+        const char *key = k < ARRAY_LEN(lists) ? lists[k] : rest[k - ARRAY_LEN(lists)];
+        if (mp_get(&s->ops, key) != NULL) (void)!mp_set(e, &out, key, mp_get(&s->ops, key));
+    }
+    if (e->code != ERR_OK) {
+        mp_fini(&out);
+        return e->code;
+    }
+    mp_fini(&s->ops);
+    s->ops = out;
+    return ERR_OK;
+}
+
+enum err tokenizer_spec_tidy(struct errctx *e, struct tokenizer_spec *s)
+{
+    for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
+        struct mp_value *list = mp_get(&s->ops, lists[k]);
+        if (list->type == MP_MAP) TRY(tidy_operation(e, lists[k], list));
+        for (size_t i = 0; list->type == MP_ARRAY && i < list->as.list.count; i++)
+            TRY(tidy_operation(e, lists[k], &list->as.list.items[i]));
+    }
+    TRY(tidy_special(e, s));
+    return tidy_keys(e, s);
+}
+
 /* ------------------------------------------------------------------ identity */
 
 static void hash_number(XXH3_state_t *h, uint64_t v)
@@ -401,23 +480,39 @@ static void hash_operation(XXH3_state_t *h, const char *list, const struct mp_va
         hash_param(h, &op->params[k], mp_get(map, op->params[k].name));
 }
 
+static void hash_list(XXH3_state_t *h, const struct tokenizer_spec *s, const char *key)
+{
+    const struct mp_value *list = mp_get(&s->ops, key);
+
+    hash_text(h, key);
+    if (list->type == MP_MAP) {
+        hash_operation(h, key, list);
+        return;
+    }
+    hash_number(h, list->as.list.count);
+    for (size_t i = 0; i < list->as.list.count; i++)
+        hash_operation(h, key, &list->as.list.items[i]);
+}
+
+bool tokenizer_spec_same_ops(const struct tokenizer_spec *a, const struct tokenizer_spec *b,
+                             const char *list)
+{
+    XXH3_state_t left, right;
+
+    XXH3_128bits_reset(&left);
+    XXH3_128bits_reset(&right);
+    hash_list(&left, a, list);
+    hash_list(&right, b, list);
+    return XXH128_isEqual(XXH3_128bits_digest(&left), XXH3_128bits_digest(&right));
+}
+
 void tokenizer_spec_id(const struct tokenizer_spec *s, uint8_t id[16])
 {
     XXH3_state_t h;
     XXH128_canonical_t canonical;
 
     XXH3_128bits_reset(&h);
-    for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
-        const struct mp_value *list = mp_get(&s->ops, lists[k]);
-        hash_text(&h, lists[k]);
-        if (list->type == MP_MAP) {
-            hash_operation(&h, lists[k], list);
-            continue;
-        }
-        hash_number(&h, list->as.list.count);
-        for (size_t i = 0; i < list->as.list.count; i++)
-            hash_operation(&h, lists[k], &list->as.list.items[i]);
-    }
+    for (size_t k = 0; k < ARRAY_LEN(lists); k++) hash_list(&h, s, lists[k]);
     for (size_t k = 0; k < ARRAY_LEN(roles); k++)
         hash_number(&h, (uint64_t)tokenizer_spec_special(s, roles[k]));
     hash_number(&h, (uint64_t)s->vocab);

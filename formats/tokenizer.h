@@ -55,6 +55,9 @@ void tokenizer_spec_fini(struct tokenizer_spec *s);
 /* Identity of meaning: XXH3-128 over ops and tables: equal for the same tokenizer from different
  * files. */
 void tokenizer_spec_id(const struct tokenizer_spec *s, uint8_t id[16]);
+/* Whether two have the same operations in a list ("normalizer", .., "decoder"), or as "model". */
+bool tokenizer_spec_same_ops(const struct tokenizer_spec *a, const struct tokenizer_spec *b,
+                             const char *list);
 /* Id of a special by role ("bos", "eos", ...), -1 when there is none. */
 int64_t tokenizer_spec_special(const struct tokenizer_spec *s, const char *role);
 /* The chat template that came with the tokenizer, NULL without. */
@@ -65,6 +68,10 @@ bool tokenizer_spec_is_encoder(const struct tokenizer_spec *s);
  */
 enum err tokenizer_spec_check(struct errctx *e, const struct tokenizer_spec *s,
                               const char *name) MUST_USE;
+
+/* Writes the operations in one way: parameters in the order of the table and only where they are
+ * not the default, roles in their order. For importers, so that what means the same is the same. */
+enum err tokenizer_spec_tidy(struct errctx *e, struct tokenizer_spec *s) MUST_USE;
 
 /* Adds meta "tokenizer" and the tensors to a begin under construction; *first gets the index of the
  * first tensor. */

@@ -119,7 +119,7 @@ static enum err convert(struct errctx *e, struct run *run, const char *path, enu
 static enum err try_it(struct errctx *e, struct tokenizer_spec *s)
 {
     struct tokenizer *t;
-    if (tokenizer_new(e, s, &t) == ERR_OK)
+    if (tokenizer_spec_tidy(e, s) == ERR_OK && tokenizer_new(e, s, &t) == ERR_OK)
         tokenizer_free(t);
     else
         tokenizer_spec_fini(s);

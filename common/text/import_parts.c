@@ -3,6 +3,7 @@
  * keys it knows and refuses the part when there is another one. */
 #include "common/text/import_parts.h"
 #include <string.h>
+#include "common/text/export_parts.h"
 #include "common/text/spec_build.h"
 
 #define MARK  "\xe2\x96\x81" /* U+2581 */
@@ -87,9 +88,9 @@ static bool mentions(const json_t *part, const char *type, const char *key, cons
 
     if (!json_is_object(part)) return false;
     if (is(part, type)) {
-        const json_t *v = json_object_get(part, key);
+        const json_t *v = json_object_get(part, key), *regex = json_object_get(v, "Regex");
         if (key == NULL) return true;
-        if (json_is_object(v)) v = json_object_get(v, "String");
+        if (json_is_object(v)) v = regex != NULL ? regex : json_object_get(v, "String");
         if (json_is_string(v) && strcmp(json_string_value(v), value) == 0) return true;
     }
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
@@ -102,6 +103,37 @@ static bool mentions(const json_t *part, const char *type, const char *key, cons
     return false;
 }
 
+/* The token for what is unknown, as the model names it. */
+static const char *unknown_token(const json_t *model)
+{
+    const json_t *id = json_object_get(model, "unk_id");
+    const char *token = json_string_value(json_object_get(model, "unk_token"));
+
+    if (!json_is_integer(id) || json_integer_value(id) < 0) return token;
+    return json_string_value(json_array_get(
+        json_array_get(json_object_get(model, "vocab"), (size_t)json_integer_value(id)), 0));
+}
+
+/* A Metaspace that writes a space where no space is left: it goes before the text whatever that
+ * begins with. A second one makes it a mark. */
+static bool puts_space_first(const json_t *pretokenizer)
+{
+    const json_t *list = json_object_get(pretokenizer, "pretokenizers");
+    const json_t *one = json_array_get(list, 0), *two = json_array_get(list, 1);
+    json_t *a, *b;
+    bool is_so;
+
+    if (json_array_size(list) != 2 || !is(one, "Metaspace") || !is(two, "Metaspace")) return false;
+    a = json_pack("{s:s,s:s,s:s,s:b}", "type", "Metaspace", "replacement", " ", "prepend_scheme",
+                  "first", "split", 0);
+    b = json_pack("{s:s,s:s,s:s,s:b}", "type", "Metaspace", "replacement", MARK, "prepend_scheme",
+                  "never", "split", 0);
+    is_so = json_equal(one, a) && json_equal(two, b);
+    json_decref(a);
+    json_decref(b);
+    return is_so;
+}
+
 void import_parts_look(const json_t *root, struct import_parts *p)
 {
     const json_t *normalizer = json_object_get(root, "normalizer");
@@ -109,8 +141,11 @@ void import_parts_look(const json_t *root, struct import_parts *p)
     const json_t *decoder = json_object_get(root, "decoder");
 
     p->byte_level = mentions(pretokenizer, "ByteLevel", NULL, NULL);
-    p->replaced = mentions(normalizer, "Replace", "pattern", " ") &&
+    p->replaced = (mentions(normalizer, "Replace", "pattern", " ") ||
+                   mentions(normalizer, "Replace", "pattern", EXPORT_INNER_SPACE)) &&
                   mentions(normalizer, "Replace", "content", MARK);
+    p->first = p->replaced && puts_space_first(pretokenizer);
+    p->unknown = unknown_token(json_object_get(root, "model"));
     p->marked = !p->byte_level && (p->replaced || mentions(pretokenizer, "Metaspace", NULL, NULL) ||
                                    mentions(decoder, "Metaspace", NULL, NULL) ||
                                    mentions(decoder, "Replace", "pattern", MARK));
@@ -133,6 +168,8 @@ static enum err escape(struct errctx *e, const char *p, bool in_class, struct by
     case 'W':
         if (in_class) break;
         return bytes_printf(e, out, "[^%s]", "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}");
+    case 'b': /* a boundary of other words */
+    case 'B':
     case 'h':
     case 'H':
     case 'G':
@@ -296,12 +333,20 @@ static enum err replace(struct errctx *e, const json_t *part, struct context *c)
     TRY(ONLY(e, part, "pattern", "content"));
     TRY(get_pattern(e, part, &regex, &literal));
     TRY(get_text(e, part, "content", &content));
-    if (c->p->marked && literal != NULL && strcmp(literal, " ") == 0 &&
-        strcmp(content, MARK) == 0) {
+    if (c->p->marked && strcmp(content, MARK) == 0 &&
+        (literal != NULL ? strcmp(literal, " ") == 0
+                         : c->p->first && strcmp(regex, EXPORT_INNER_SPACE) == 0)) {
         c->replaced = true;
+        if (c->p->first)
+            TRY(spec_build_append(
+                e, c->list, json_pack("{s:s,s:s,s:b}", "op", "prepend", "text", " ", "first", 1)));
         return spec_build_append(
             e, c->list, json_pack("{s:s,s:s,s:s}", "op", "replace", "from", MARK, "to", " "));
     }
+    if (regex != NULL && content[0] == 0 &&
+        strcmp(regex, c->p->first ? EXPORT_COLLAPSE_BEHIND : EXPORT_COLLAPSE_SPACES) == 0)
+        return spec_build_append(
+            e, c->list, json_pack("{s:s,s:b}", "op", "collapse_spaces", "first", c->p->first));
     code = unmarked(e, c->p, content, &buffer, &to);
     if (code == ERR_OK && literal != NULL) {
         code = literal[0] == 0 ? err_set(e, ERR_INPUT, "'Replace': the pattern is empty")
@@ -335,6 +380,17 @@ static enum err prepend(struct errctx *e, const json_t *part, struct context *c)
     return code;
 }
 
+/* Marks at the end go, where all spaces are marks. */
+static bool trims_end(const json_t *part)
+{
+    const char *regex =
+        json_string_value(json_object_get(json_object_get(part, "pattern"), "Regex"));
+    const char *content = json_string_value(json_object_get(part, "content"));
+
+    return is(part, "Replace") && regex != NULL && strcmp(regex, EXPORT_TRIM_END) == 0 &&
+           content != NULL && content[0] == 0;
+}
+
 static enum err add_normalizer(struct errctx *e, const json_t *part, void *ctx)
 {
     static const struct {
@@ -348,6 +404,8 @@ static enum err add_normalizer(struct errctx *e, const json_t *part, void *ctx)
     bool left, right;
 
     if (is(part, "Prepend")) return prepend(e, part, c);
+    if (c->replaced && trims_end(part))
+        return spec_build_append(e, c->list, json_pack("{s:s}", "op", "trim_end"));
     if (c->replaced)
         return err_set(e, ERR_INPUT,
                        "normaliser '%s' behind the one that marks spaces is not known",
@@ -382,17 +440,7 @@ enum err import_normalizer(struct errctx *e, const json_t *part, struct import_p
 
 /* ------------------------------------------------------------------ pre-tokenisers */
 
-static const struct known {
-    const char *pattern, *op;
-} known[] = {
-    {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt2"},
-    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
-     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-     "llama3"},
-    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
-     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-     "qwen2"},
-};
+static const char *const named[] = {"gpt2", "cl100k", "llama3", "qwen2", "o200k"};
 
 static enum err append_regex(struct errctx *e, struct mp_value *list, const char *pattern,
                              const char *behavior, bool invert)
@@ -454,11 +502,11 @@ static enum err split(struct errctx *e, const json_t *part, struct context *c)
         if (literal != NULL && strcmp(literal, " ") == 0 && !invert) return ERR_OK;
         return err_set(e, ERR_INPUT, "pre-tokeniser 'Split' of text with marked spaces");
     }
-    for (size_t i = 0; regex != NULL && i < ARRAY_LEN(known); i++)
-        if (strcmp(regex, known[i].pattern) == 0 &&
+    for (size_t i = 0; regex != NULL && i < ARRAY_LEN(named); i++)
+        if (strcmp(regex, export_named_pattern(named[i])) == 0 &&
             ((strcmp(behavior, "Isolated") == 0 && !invert) ||
              (strcmp(behavior, "Removed") == 0 && invert)))
-            return spec_build_append(e, c->list, json_pack("{s:s}", "op", known[i].op));
+            return spec_build_append(e, c->list, json_pack("{s:s}", "op", named[i]));
     code = regex != NULL ? import_regex(e, regex, &pattern) : quote(e, literal, &pattern);
     if (code == ERR_OK) code = append_split(e, part, c->list, (const char *)pattern.data, invert);
     bytes_fini(&pattern);
@@ -542,13 +590,15 @@ enum err import_pretokenizer(struct errctx *e, const json_t *part, const struct 
 
     mp_fini(list);
     mp_array_init(list);
+    if (p->first) return ERR_OK; /* a normaliser's operation */
     return each(e, part, "pretokenizers", add_pretokenizer, &c);
 }
 
 /* ------------------------------------------------------------------ decoders */
 
 struct decoding {
-    const struct import_parts *p;
+    struct import_parts *p;
+    const char *unknown; /* what the unknown token is decoded to, NULL: its own text */
     const json_t *words; /* WordPiece */
     bool bytes, replaced, strip_first;
     json_int_t strip;
@@ -575,7 +625,14 @@ static enum err add_decoder(struct errctx *e, const json_t *part, void *ctx)
         TRY(get_pattern(e, part, &regex, &literal));
         TRY(get_text(e, part, "content", &text));
         if (literal != NULL && strcmp(literal, MARK) == 0 && strcmp(text, " ") == 0) return ERR_OK;
-        return err_set(e, ERR_INPUT, "decoder 'Replace': only " MARK " by a space is known");
+        if (literal != NULL && d->p->unknown != NULL && strcmp(literal, d->p->unknown) == 0) {
+            d->unknown = text;
+            d->p->hidden = true;
+            return ERR_OK;
+        }
+        return err_set(e, ERR_INPUT,
+                       "decoder 'Replace': only " MARK
+                       " by a space and the unknown token are known");
     }
     if (is(part, "Strip")) {
         TRY(ONLY(e, part, "content", "start", "stop"));
@@ -601,7 +658,7 @@ static enum err add_decoder(struct errctx *e, const json_t *part, void *ctx)
     return unknown(e, part, "decoder");
 }
 
-enum err import_decoder(struct errctx *e, const json_t *part, const struct import_parts *p,
+enum err import_decoder(struct errctx *e, const json_t *part, struct import_parts *p,
                         struct mp_value *list)
 {
     struct decoding d = {.p = p};
@@ -619,7 +676,10 @@ enum err import_decoder(struct errctx *e, const json_t *part, const struct impor
             e, list,
             json_pack("{s:s,s:s,s:b}", "op", "wordpiece", "prefix", prefix, "cleanup", cleanup));
     }
-    TRY(spec_build_append(e, list, json_pack("{s:s}", "op", "bytes")));
+    TRY(spec_build_append(e, list,
+                          d.unknown == NULL || d.unknown[0] == 0
+                              ? json_pack("{s:s}", "op", "bytes")
+                              : json_pack("{s:s,s:s}", "op", "bytes", "unknown", d.unknown)));
     if (d.strip_first) return spec_build_append(e, list, json_pack("{s:s}", "op", "strip_first"));
     if (d.strip > 0)
         return spec_build_append(e, list, json_pack("{s:s,s:I}", "op", "strip", "left", d.strip));

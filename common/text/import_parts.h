@@ -10,9 +10,12 @@
 #include "formats/msgpack.h"
 
 struct import_parts {
-    bool byte_level; /* tokens are written in GPT-2's alphabet */
-    bool marked;     /* tokens have U+2581 for a space */
-    bool replaced;   /* a normaliser has made all spaces marks */
+    bool byte_level;     /* tokens are written in GPT-2's alphabet */
+    bool marked;         /* tokens have U+2581 for a space */
+    bool replaced;       /* a normaliser has made all spaces marks */
+    bool first;          /* a pre-tokeniser puts a space before the text, whatever it begins with */
+    const char *unknown; /* the unknown token, NULL without */
+    bool hidden;         /* found by import_decoder: the unknown token is decoded to other text */
 };
 /* Looks through tokenizer.json for what tells how tokens are written. */
 void import_parts_look(const json_t *root, struct import_parts *p);
@@ -22,7 +25,7 @@ enum err import_normalizer(struct errctx *e, const json_t *part, struct import_p
                            struct mp_value *list) MUST_USE;
 enum err import_pretokenizer(struct errctx *e, const json_t *part, const struct import_parts *p,
                              struct mp_value *list) MUST_USE;
-enum err import_decoder(struct errctx *e, const json_t *part, const struct import_parts *p,
+enum err import_decoder(struct errctx *e, const json_t *part, struct import_parts *p,
                         struct mp_value *list) MUST_USE;
 
 /* An expression of Oniguruma's in PCRE2's notation, appended to *out; ERR_INPUT for what has no

@@ -45,7 +45,8 @@ static enum err set_normalizer(struct errctx *e, const struct sentencepiece_mode
         if (code == ERR_OK) code = mp_append(e, &list, &op);
     }
     if (code == ERR_OK && m->remove_extra_whitespaces)
-        code = spec_build_append(e, &list, json_pack("{s:s}", "op", "collapse_spaces"));
+        code = spec_build_append(
+            e, &list, json_pack("{s:s,s:b}", "op", "collapse_spaces", "first", !each_segment));
     if (code == ERR_OK && m->dummy_prefix)
         code = spec_build_append(
             e, &list,

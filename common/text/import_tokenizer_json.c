@@ -44,6 +44,13 @@ static enum err add_token(struct errctx *e, struct importer *m, const char *text
     uint8_t one = (uint8_t)byte;
     enum err code = ERR_OK;
 
+    if (m->parts.marked && text[0] == ' ' && !(flags & TOKEN_ADDED)) { /* no text has spaces then */
+        flags = TOKEN_UNUSED;
+        text++;
+        n--;
+    }
+    if (m->parts.hidden && m->parts.unknown != NULL && strcmp(text, m->parts.unknown) == 0)
+        flags |= TOKEN_SPECIAL;
     if (!isfinite(score) || fabs(score) > 1e30)
         return err_set(e, ERR_INPUT, "the score of token %lld is %g", (long long)id, score);
     if (byte >= 0) {
@@ -469,7 +476,8 @@ static int role_for(struct importer *m, int64_t id, bool encoder, bool after)
 {
     int first = encoder ? (after ? 5 : 4) : after, second = encoder ? after : (after ? 5 : 4);
 
-    if (m->special[first] < 0) m->special[first] = id;
+    if (m->special[first] < 0 && (m->side == NULL || m->special[second] != id))
+        m->special[first] = id;
     if (m->special[first] == id) return first;
     if (m->special[second] < 0) m->special[second] = id;
     return m->special[second] == id ? second : -1;

@@ -229,14 +229,13 @@ static enum err strip(struct errctx *e, struct normalized *out, const struct nor
     return emit_range(e, out, in, from, to);
 }
 
-/* A run of U+0020 as one, none at the ends. */
+/* A run of U+0020 as one, none at the ends (first: at the beginning of the whole text only). */
 static enum err collapse_spaces(struct errctx *e, struct normalized *out,
                                 const struct normalizer_op *op, const struct source *in)
 {
     size_t at = 0, end;
 
-    (void)op;
-    if (in->place.left)
+    if (op->first ? in->place.first : in->place.left)
         while (at < in->n && in->s[at] == ' ') at++;
     for (; at < in->n; at = end) {
         for (end = at + 1; end < in->n && !(in->s[end] == ' ' && in->s[end - 1] == ' ');) end++;

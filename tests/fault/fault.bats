@@ -135,6 +135,7 @@ attempts() {
 @test "import" { attempts graft-import -q --pattern gpt2 --special 'eos=<e>' ../x.tiktoken -o out; }
 @test "export to GGUF" { attempts graft-export -q --to gguf --type q8_0 ../a.model -o file.gguf; }
 @test "export" { attempts graft-export -q --to hf ../a.model -o folder; }
+@test "export a tokenizer" { attempts graft-export -q --to hf ../bpe.tok -o folder; }
 @test "quantize" { attempts graft-quantize -q -j 2 --type q4_0 ../wide.model -o out; }
 @test "extract-features" { attempts graft-extract-features -q -j 2 -m ../a.model ../a.tokens -o out; }
 @test "logits" { attempts graft-logits -q -j 2 -m ../a.model --top 4 ../a.tokens -o out; }
