@@ -109,6 +109,15 @@ static enum err import_model(struct errctx *e, struct stage *stage, const char *
     return r;
 }
 
+static enum err check_options(struct errctx *e, const char *path, enum source_kind kind)
+{
+    for (const struct opt *o = tiktoken_table; o->name && kind != SOURCE_TIKTOKEN; o++)
+        if (opts_given(sets, o->name))
+            return err_set(e, ERR_USAGE, "'%s' is no vocabulary of tiktoken: --%s has no use", path,
+                           o->name);
+    return ERR_OK;
+}
+
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
     enum source_kind kind = (enum source_kind)opts.format;
@@ -116,6 +125,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     if (operands->count != 1) return err_set(e, ERR_USAGE, "give one file or folder to import");
     const char *path = operands->items[0];
     TRY(source_kind_find(e, path, &kind));
+    TRY(check_options(e, path, kind));
     enum err r = stage_open_run(e, &stage, p, &opts.common);
     if (r == ERR_OK && !opts.dry_run) r = stage_output_check(e, &stage);
     if (r == ERR_OK)

@@ -29,7 +29,6 @@ struct family_config {
     int64_t query_scale;       /* attention_scale = query_scale^-1/2; 0: head_size's */
     const json_t *rope;        /* rope_parameters or rope_scaling; NULL */
     const json_t *layer_types; /* NULL */
-    const json_t *eos, *bos;   /* an id or a list of ids; NULL */
     /* Of GGUF: */
     const json_t *scaling;                              /* name of the scaling of rope; NULL */
     int64_t value_size;                                 /* of a head; 0: not said */

@@ -13,8 +13,8 @@ const struct key_rule keys_everywhere[] = {
     {"tie_word_embeddings", KEY_BOOL, KEY_C(tied)},
     {"initializer_range", KEY_REAL, KEY_C(init_std)},
     {"pad_token_id", KEY_INT, KEY_AT(pad)},
-    {"bos_token_id", KEY_JSON, KEY_AT(bos)},
-    {"eos_token_id", KEY_JSON, KEY_AT(eos)},
+    {"bos_token_id", KEY_NOTHING}, /* the tokenizer says which */
+    {"eos_token_id", KEY_NOTHING},
     {"is_encoder_decoder", KEY_MUST, 0, "false", KEY_READ},
     {"is_decoder", KEY_MUST, 0, "false|null", KEY_READ},
     {"cross_attention_hidden_size", KEY_MUST, 0, "null", KEY_READ},

@@ -193,11 +193,7 @@ static enum err take_tokenizer(struct errctx *e, struct model_source *s)
         model_source_take_tokenizer(s, &spec);
         return ERR_OK;
     }
-    if (e->code != ERR_INPUT) return e->code;
-    char why[sizeof e->message];
-    snprintf(why, sizeof why, "%s", e->message);
-    err_clear(e);
-    return findings_add(e, &s->findings, "its tokenizer (-t gives another): %s", why);
+    return model_source_no_tokenizer(e, s);
 }
 
 enum err gguf_model_open(struct errctx *e, struct model_source *s, const char *path)

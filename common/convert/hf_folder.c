@@ -327,7 +327,7 @@ static enum err take_tokenizer(struct errctx *e, struct model_source *s, const c
                                                   &s->tokenizer, &bytes) != ERR_OK)
         s->has_tokenizer = false;
     mem_free(path);
-    TRY(e->code);
+    if (e->code != ERR_OK) return model_source_no_tokenizer(e, s);
     for (size_t i = 0; i < ARRAY_LEN(others) && !s->has_tokenizer; i++) {
         TRY(mem_printf(e, &path, "%s/%s", folder, others[i]));
         if (access(path, F_OK) == 0)

@@ -107,6 +107,15 @@ void model_source_take_tokenizer(struct model_source *s, struct tokenizer_spec *
     tokenizer_spec_init(spec);
 }
 
+enum err model_source_no_tokenizer(struct errctx *e, struct model_source *s)
+{
+    if (e->code != ERR_INPUT) return e->code;
+    char why[sizeof e->message];
+    snprintf(why, sizeof why, "%s", e->message);
+    err_clear(e);
+    return findings_add(e, &s->findings, "its tokenizer (-t gives another): %s", why);
+}
+
 enum err model_source_match(struct errctx *e, struct model_source *s)
 {
     if (!s->family) return ERR_OK;

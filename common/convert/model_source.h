@@ -23,7 +23,7 @@ struct model_source {
     json_t *config;
     struct family_config x;
     struct tensor_file tensors;
-    bool tensors_open, matched;
+    bool matched;
     struct matching matching;
     struct findings findings;
     bool has_embedding, has_tokenizer;
@@ -61,6 +61,8 @@ enum err model_source_record(struct errctx *e, struct model_source *s, const cha
 /* The same of a JSON file, which is parsed; *root is NULL when there is no such file. */
 enum err model_source_json(struct errctx *e, struct model_source *s, const char *folder,
                            const char *name, json_t **root) MUST_USE;
+/* After the tokenizer could not be read: ERR_INPUT becomes a finding, as -t may give another. */
+enum err model_source_no_tokenizer(struct errctx *e, struct model_source *s) MUST_USE;
 /* After `config`, `family` and `tensors`: everything else that follows from them. */
 enum err model_source_match(struct errctx *e, struct model_source *s) MUST_USE;
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "common/base/io.h"
+#include "formats/tensor_file.h"
 
 static const struct {
     const char *ending;
@@ -15,13 +16,6 @@ static const struct {
                {"vocab.txt", SOURCE_VOCAB_TXT},
                {"merges.txt", SOURCE_MERGES},
                {"vocab.bpe", SOURCE_MERGES}};
-
-/* Zip archives and pickles: what torch.save writes. */
-static bool is_pickle(const uint8_t *head, size_t n)
-{
-    return (n >= 4 && memcmp(head, "PK\3\4", 4) == 0) ||
-           (n >= 2 && head[0] == 0x80 && head[1] <= 5);
-}
 
 static bool ends_with(const char *path, const char *end)
 {
@@ -36,12 +30,7 @@ bool source_is_model(enum source_kind kind)
 
 static enum err refuse(struct errctx *e, const char *path, const uint8_t *head, size_t n)
 {
-    if (is_pickle(head, n))
-        return err_set(e, ERR_INPUT,
-                       "'%s': pickles of PyTorch are not read; convert it: python3 -c 'import "
-                       "torch, safetensors.torch as s; s.save_file(torch.load(\"%s\", "
-                       "weights_only=True), \"model.safetensors\")'",
-                       path, path);
+    if (tensor_file_is_pickle(head, n)) return tensor_file_refuse_pickle(e, path);
     if (ends_with(path, ".safetensors"))
         return err_set(e, ERR_USAGE, "'%s': give the folder that it lies in, with its config.json",
                        path);
@@ -78,7 +67,7 @@ enum err source_kind_find(struct errctx *e, const char *path, enum source_kind *
         *kind = SOURCE_SENTENCEPIECE;
         return ERR_OK;
     }
-    if (ends_with(path, ".bin") && !is_pickle(head, got)) {
+    if (ends_with(path, ".bin") && !tensor_file_is_pickle(head, got)) {
         *kind = SOURCE_LLAMA2C;
         return ERR_OK;
     }

@@ -131,6 +131,9 @@ static enum err resolve(struct errctx *e, struct features *f)
     f->pooling = model ? model->pooling : POOLING_MEAN;
     if (f->cfg.pooling) TRY(parse_poolings(e, f->cfg.pooling, &f->pooling));
     if (!f->cfg.normalize_given) f->cfg.normalize = model && model->normalize;
+    if (model && model->default_prompt)
+        prog_warn("the model wants '%s' before each text (its prompt '%s'): graft adds none",
+                  embedding_find_prompt(model, model->default_prompt), model->default_prompt);
     f->longest = model && model->max_length ? model->max_length : INT64_MAX;
     f->size = pooling_size(f->pooling, f->width);
     return ERR_OK;

@@ -154,6 +154,10 @@ PY
     features -m mask.model mask.tokens -o given
     vectors said >a; vectors given >b
     same a b
+    graft dump saying.model | jq -c 'if .begin then .begin.meta.embedding += {prompts: {query: "find: "}, default_prompt: "query"}
+        else . end' | graft undump -q --edited -o asking.model
+    graft extract-features -m asking.model mask.tokens -o said 2>log
+    grep -q "wants 'find: ' before each text" log
 }
 
 @test "--truncate takes the first row of each document" {

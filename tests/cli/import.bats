@@ -174,6 +174,26 @@ JSON
     refuses 'module 1 has no type and path'
 }
 
+@test "options that a source has no use for are refused" {
+    status_is 2 graft import --special '<x>' "$FAMILIES/bert" -o x.model
+    says "is no vocabulary of tiktoken: --special has no use"
+    echo '{}' >tokenizer.json
+    status_is 2 graft import --pattern gpt2 tokenizer.json -o x.tok
+    says '--pattern has no use'
+}
+
+@test "a tokenizer that graft cannot be is one of the reasons, and -t gives another" {
+    copy bert
+    echo '{"version": "1.0", "model": {"type": "Odd"}}' >folder/tokenizer.json
+    change '.flavour = 3'
+    refuses 'its tokenizer (-t gives another)'
+    grep -q "refused.*key 'flavour'" report
+    change 'del(.flavour)'
+    printf 'a b\nb a\n' | graft learn-tokenizer --vocab 262 -f lines -o other.tok
+    status_is 3 graft import -t other.tok folder -o x.model
+    says 'its tokenizer has'
+}
+
 @test "what was imported, exported and imported again is the same model" {
     for folder in "$FAMILIES"/*/; do
         graft import "$folder" -o a.model
