@@ -32,11 +32,11 @@ static struct opt_set sets[] = {{"Model", model_table, &opts.training},
                                 OPT_SET_END};
 
 static enum err adapt(struct errctx *e, void *ctx, const struct model_config *c,
-                      const struct adapter **adapter)
+                      struct model_use *use)
 {
     (void)ctx;
     TRY(lora_parts(e, &opts.lora, c, &opts.adapter));
-    *adapter = &opts.adapter;
+    use->adapter = &opts.adapter;
     return ERR_OK;
 }
 

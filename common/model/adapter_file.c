@@ -163,7 +163,7 @@ static enum err read_parts(struct errctx *e, struct adapters *a, size_t source,
 }
 
 enum err adapters_bind(struct errctx *e, void *adapters, const struct model_config *c,
-                       const struct adapter **adapter)
+                       struct model_use *use)
 {
     static const char *const known[] = {"base", "adapter"};
     struct adapters *a = adapters;
@@ -174,7 +174,7 @@ enum err adapters_bind(struct errctx *e, void *adapters, const struct model_conf
             read_parts(e, a, i, mp_get(meta, "adapter"), c) != ERR_OK)
             return err_prefix(e, "the adapter '%s'", a->cfg->paths.items[i]);
     }
-    *adapter = &a->adapter;
+    use->adapter = &a->adapter;
     return ERR_OK;
 }
 

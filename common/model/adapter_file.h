@@ -39,7 +39,7 @@ void adapters_fini(struct adapters *a);
 /* For model_use.adapt, with the adapters as ctx. ERR_INPUT: a part that such a model has no place
  * for, a tensor that is missing or misshapen. */
 enum err adapters_bind(struct errctx *e, void *adapters, const struct model_config *c,
-                       const struct adapter **adapter) MUST_USE;
+                       struct model_use *use) MUST_USE;
 /* ERR_INPUT: it belongs to another model (unless cfg->force), numbers that are not finite. The
  * model was opened with adapters_bind. */
 enum err adapters_load(struct errctx *e, const struct adapters *a, struct model *m) MUST_USE;

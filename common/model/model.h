@@ -39,9 +39,9 @@ struct model_use {
     const void *trains_ctx;
     const struct adapter *adapter; /* beside the model's matrices; NULL: none. Borrowed */
     const struct tasks *tasks;     /* heads for labels; NULL: none. Borrowed */
-    /* Likewise for the adapter: sets *adapter. May be NULL. */
+    /* Likewise for adapter and tasks, which it sets in `use`. May be NULL. */
     enum err (*adapt)(struct errctx *e, void *ctx, const struct model_config *c,
-                      const struct adapter **adapter);
+                      struct model_use *use);
     void *adapt_ctx;
 };
 

@@ -316,7 +316,7 @@ static enum err load(struct errctx *e, struct loader *l, struct stream_reader *r
     struct model_use fitted = *use;
     TRY(read_config(e, l->name, b, &c));
     if (use->fit) use->fit(&fitted, &c);
-    if (use->adapt) TRY(use->adapt(e, use->adapt_ctx, &c, &fitted.adapter));
+    if (use->adapt) TRY(use->adapt(e, use->adapt_ctx, &c, &fitted));
     TRY(make_model(e, l, b, k, &c, &fitted));
     TRY(mp_copy(e, &b->meta, &l->held.begin.meta));
     TRY(read_notes(e, l));
@@ -373,7 +373,7 @@ static enum err plan_begin(struct errctx *e, const char *name, const struct stre
     enum dtype *types = NULL;
     TRY(read_config(e, name, b, c));
     if (use->fit) use->fit(use, c);
-    if (use->adapt) TRY(use->adapt(e, use->adapt_ctx, c, &use->adapter));
+    if (use->adapt) TRY(use->adapt(e, use->adapt_ctx, c, use));
     TRY(param_table_build(e, c, &t));
     if (check_tensors(e, name, b, &t) == ERR_OK && kept_types(e, b, &t, use, &types) == ERR_OK)
         (void)!model_plan_types(e, c, use, types, threads, out);

@@ -4,12 +4,33 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
 static double state(const struct pooling_states *s, int64_t token, int64_t c)
 {
     const int64_t at = token * s->ld + c;
     if (s->dtype == DTYPE_F32) return ((const float *)s->data)[at];
     return bf16_to_f32(((const uint16_t *)s->data)[at]);
+}
+
+enum err pooling_parse(struct errctx *e, const char *text, unsigned *out)
+{
+    *out = 0;
+    for (;;) {
+        char name[32] = "";
+        const size_t n = strcspn(text, ",");
+        if (n < sizeof name) memcpy(name, text, n);
+        const unsigned bit = pooling_from_name(name);
+        if (!bit || (*out & bit))
+            return err_set(e, ERR_USAGE,
+                           bit ? "--pooling: '%.*s' twice"
+                               : "--pooling: '%.*s' is none of cls, max, mean, mean_sqrt_len, "
+                                 "weighted_mean, last",
+                           (int)n, text);
+        *out |= bit;
+        if (text[n] == 0) return ERR_OK;
+        text += n + 1;
+    }
 }
 
 int64_t pooling_size(unsigned poolings, int64_t width)

@@ -16,6 +16,8 @@ struct pooling_states {
     int64_t width, ld;
 };
 
+/* Names with commas (embedding.h) to bits. ERR_USAGE, of the option --pooling. */
+enum err pooling_parse(struct errctx *e, const char *text, unsigned *out) MUST_USE;
 /* Numbers of a vector: width for each pooling. */
 int64_t pooling_size(unsigned poolings, int64_t width);
 /* x [pooling_size] of tokens first .. first + n - 1, n > 0. */

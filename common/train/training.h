@@ -37,7 +37,7 @@ struct training_kind {
     /* Beside the model, as in struct model_stage. */
     const struct adapters_cfg *adapters;
     enum err (*adapt)(struct errctx *e, void *ctx, const struct model_config *c,
-                      const struct adapter **adapter);
+                      struct model_use *use);
     void *ctx;
     void (*begin)(struct model *m, uint64_t seed); /* before anything is learned; may be NULL */
     const char *extension;                         /* of the names of snapshots: "model" */

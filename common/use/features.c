@@ -100,26 +100,6 @@ static enum err declare(struct errctx *e, struct features *f, struct stream_begi
     return declare_meta(e, f, &begin->meta);
 }
 
-static enum err parse_poolings(struct errctx *e, const char *text, unsigned *out)
-{
-    *out = 0;
-    for (;;) {
-        char name[32] = "";
-        const size_t n = strcspn(text, ",");
-        if (n < sizeof name) memcpy(name, text, n);
-        const unsigned bit = pooling_from_name(name);
-        if (!bit || (*out & bit))
-            return err_set(e, ERR_USAGE,
-                           bit ? "--pooling: '%.*s' twice"
-                               : "--pooling: '%.*s' is none of cls, max, mean, mean_sqrt_len, "
-                                 "weighted_mean, last",
-                           (int)n, text);
-        *out |= bit;
-        if (text[n] == 0) return ERR_OK;
-        text += n + 1;
-    }
-}
-
 static enum err resolve(struct errctx *e, struct features *f)
 {
     const struct embedding *model = model_embedding(f->model);
@@ -129,7 +109,7 @@ static enum err resolve(struct errctx *e, struct features *f)
                        f->cfg.layer, layers);
     if (f->cfg.layer < 0) f->cfg.layer = layers;
     f->pooling = model ? model->pooling : POOLING_MEAN;
-    if (f->cfg.pooling) TRY(parse_poolings(e, f->cfg.pooling, &f->pooling));
+    if (f->cfg.pooling) TRY(pooling_parse(e, f->cfg.pooling, &f->pooling));
     if (!f->cfg.normalize_given) f->cfg.normalize = model && model->normalize;
     if (model && model->default_prompt)
         prog_warn("the model wants '%s' before each text (its prompt '%s'): graft adds none",

@@ -29,7 +29,7 @@ struct model_stage {
     const struct adapters_cfg *adapters;
     /* As in struct model_use; where there are no adapters. May be NULL. */
     enum err (*adapt)(struct errctx *e, void *ctx, const struct model_config *c,
-                      const struct adapter **adapter);
+                      struct model_use *use);
     void *adapt_ctx;
     void *ctx; /* of these: */
     /* Before the model is loaded; may be NULL. */

@@ -28,10 +28,10 @@ static const struct lora_cfg *adapt_cfg;
 static struct adapter adapt_parts;
 
 static enum err adapt(struct errctx *e, void *ctx, const struct model_config *c,
-                      const struct adapter **adapter)
+                      struct model_use *use)
 {
     (void)ctx;
-    *adapter = &adapt_parts;
+    use->adapter = &adapt_parts;
     return lora_parts(e, adapt_cfg, c, &adapt_parts);
 }
 
