@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* goal_task.h: learning labels: the rows of a stream have one or several (formats/labels.h), and
- * the model has a head for each (common/model/task.h). Losses of all heads are added; a step divides
- * by the number of labels. A row, or a token, without a label is not scored. */
+ * the model has a head for each (common/model/task.h). Losses of all heads are added; a step
+ * divides by the number of labels. A row, or a token, without a label is not scored. */
 #ifndef GRAFT_TRAIN_GOAL_TASK_H
 #define GRAFT_TRAIN_GOAL_TASK_H
 
