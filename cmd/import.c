@@ -73,7 +73,7 @@ static enum err import_tokenizer(struct errctx *e, struct stage *stage, const ch
 
 /* ------------------------------------------------------------------ models */
 
-static enum err write_model(struct errctx *e, struct stage *stage, const struct model_source *s)
+static enum err write_model(struct errctx *e, struct stage *stage, struct model_source *s)
 {
     struct stream_begin begin;
     int64_t first = 0;
@@ -97,7 +97,7 @@ static enum err import_model(struct errctx *e, struct stage *stage, const char *
     struct model_source s;
     struct tokenizer_spec spec;
     enum err r = ERR_OK;
-    model_source_init(&s, &stage->run);
+    model_source_init(&s, opts.dry_run ? NULL : &stage->run);
     if (opts.tokenizer) {
         r = tokenizer_spec_load(e, &stage->run, opts.tokenizer, &spec);
         if (r == ERR_OK) model_source_take_tokenizer(&s, &spec);

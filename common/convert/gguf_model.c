@@ -200,7 +200,7 @@ enum err gguf_model_open(struct errctx *e, struct model_source *s, const char *p
 {
     s->format = "GGUF";
     TRY(gguf_open(e, path, &s->tensors));
-    TRY(model_source_record(e, s, path));
+    TRY(model_source_record_large(e, s, path));
     s->config = json_object();
     if (!s->config) return err_memory(e, "keys", 0);
     TRY(find_family(e, s));

@@ -308,7 +308,7 @@ static enum err open_weights(struct errctx *e, struct model_source *s, const cha
     mem_free(path);
     TRY(e->code);
     for (size_t i = 0; i < s->tensors.files_count; i++)
-        TRY(model_source_record(e, s, s->tensors.files[i].path));
+        TRY(model_source_record_large(e, s, s->tensors.files[i].path));
     return ERR_OK;
 }
 

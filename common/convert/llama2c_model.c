@@ -55,7 +55,7 @@ enum err llama2c_model_open(struct errctx *e, struct model_source *s, const char
     s->format = "llama2.c";
     s->family = &family;
     TRY(llama2c_open(e, path, &s->tensors));
-    TRY(model_source_record(e, s, path));
+    TRY(model_source_record_large(e, s, path));
     s->config = mp_to_json(&s->tensors.meta, false);
     if (!s->config) return err_memory(e, "keys", 0);
     TRY(mp_set_string(e, &s->about, "family", family.name));

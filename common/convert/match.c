@@ -240,20 +240,22 @@ struct rows_reader {
     int64_t *bad;
     uint8_t *buffer;
     size_t filled, row_bytes; /* of the parameter as it is written */
+    size_t given;             /* bytes of it */
     int64_t columns;
 };
 
-static enum err hand_out(struct rows_reader *r, const uint8_t *data, int64_t rows)
+static enum err hand_out(struct rows_reader *r, const uint8_t *data, int64_t elements)
 {
-    *r->bad += values_not_finite(r->match->dtype, data, rows * r->columns);
-    return r->put(r->e, r->ctx, data, rows * r->columns);
+    *r->bad += values_not_finite(r->match->dtype, data, elements);
+    r->given += dtype_offset(r->match->dtype, elements);
+    return r->put(r->e, r->ctx, data, elements);
 }
 
 static enum err flush(struct rows_reader *r)
 {
     const int64_t rows = (int64_t)(r->filled / r->row_bytes);
     r->filled = 0;
-    return rows ? hand_out(r, r->buffer, rows) : ERR_OK;
+    return rows ? hand_out(r, r->buffer, rows * r->columns) : ERR_OK;
 }
 
 int64_t match_row_in_file(const struct model_config *c, const struct tensor_rule *rule, int64_t i)
@@ -302,22 +304,24 @@ static enum err read_columns(struct rows_reader *r, const struct match_part *par
                 memcpy(r->buffer + (size_t)j * r->row_bytes + (size_t)i * size,
                        from + (size_t)j * size, size);
         }
-        TRY(hand_out(r, r->buffer, n));
+        TRY(hand_out(r, r->buffer, n * r->columns));
     }
     tensor_file_release(t, 0, t->bytes);
     return ERR_OK;
 }
 
-/* Rows as they stand there, from the mapping. */
+/* As it stands there, from the mapping, in the pieces that the stream's writer makes, which takes
+ * them without a copy of its own. */
 static enum err read_straight(struct rows_reader *r, const struct match_part *part)
 {
-    int64_t room = (int64_t)(PIECE_BYTES / r->row_bytes);
-    if (room < 1) room = 1;
-    for (int64_t first = 0; first < part->rows; first += room) {
-        const int64_t n = part->rows - first < room ? part->rows - first : room;
-        const size_t at = (size_t)first * r->row_bytes;
-        TRY(hand_out(r, part->entry->data + at, n));
-        tensor_file_release(part->entry, at, (size_t)n * r->row_bytes);
+    const struct tensor_entry *t = part->entry;
+    const size_t unit = dtype_unit_bytes(t->dtype), room = PIECE_BYTES / unit * unit;
+    size_t n;
+    for (size_t at = 0; at < t->bytes; at += n) {
+        n = room - r->given % room;
+        if (n > t->bytes - at) n = t->bytes - at;
+        TRY(hand_out(r, t->data + at, (int64_t)(n / unit) * dtype_unit(t->dtype)));
+        tensor_file_release(t, at, n);
     }
     return ERR_OK;
 }

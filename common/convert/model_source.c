@@ -4,8 +4,6 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "common/base/io.h"
 #include "common/base/prog.h"
@@ -25,6 +23,7 @@ void model_source_init(struct model_source *s, struct run *run)
 void model_source_close(struct model_source *s)
 {
     matching_fini(&s->matching);
+    file_digests_fini(&s->digests);
     findings_fini(&s->findings);
     tensor_file_close(&s->tensors);
     embedding_fini(&s->embedding);
@@ -36,36 +35,22 @@ void model_source_close(struct model_source *s)
 
 /* ------------------------------------------------------------------ files */
 
-static enum err digest_file(struct errctx *e, const char *path, uint8_t digest[16])
-{
-    enum { PIECE = 1 << 18 };
-    struct infile in;
-    uint8_t *piece;
-    size_t got = 1;
-    XXH128_canonical_t id;
-    TRY(infile_open(e, path, &in));
-    XXH3_state_t *state = XXH3_createState();
-    if (!state || XXH3_128bits_reset(state) != XXH_OK) (void)err_memory(e, "digest", PIECE);
-    if (e->code == ERR_OK && mem_new(e, &piece, PIECE, 1, "digest") == ERR_OK) {
-        while (got && infile_read_full(e, &in, piece, PIECE, &got) == ERR_OK)
-            (void)XXH3_128bits_update(state, piece, got);
-        XXH128_canonicalFromHash(&id, XXH3_128bits_digest(state));
-        memcpy(digest, id.digest, sizeof id.digest);
-        mem_free(piece);
-    }
-    XXH3_freeState(state);
-    infile_close(&in);
-    return e->code;
-}
-
 enum err model_source_record(struct errctx *e, struct model_source *s, const char *path)
 {
     size_t slot;
     uint8_t digest[16];
     if (!s->run) return ERR_OK;
     TRY(run_input_open(e, s->run, "input", path, &slot));
-    TRY(digest_file(e, path, digest));
+    TRY(file_digest(e, path, digest));
     return run_input_done(e, s->run, slot, digest, NULL, -1, false);
+}
+
+enum err model_source_record_large(struct errctx *e, struct model_source *s, const char *path)
+{
+    size_t slot;
+    if (!s->run) return ERR_OK;
+    TRY(run_input_open(e, s->run, "input", path, &slot));
+    return file_digests_add(e, &s->digests, path, slot);
 }
 
 enum err model_source_json(struct errctx *e, struct model_source *s, const char *folder,
@@ -279,11 +264,22 @@ static enum err put(struct errctx *e, void *ctx, const void *data, int64_t eleme
     return stream_writer_tensor(e, k->writer, k->tensor, data, elements);
 }
 
-enum err model_source_write(struct errctx *e, const struct model_source *s, struct stream_writer *w,
+/* The files have been read by others meanwhile. */
+static enum err finish_inputs(struct errctx *e, struct model_source *s)
+{
+    struct file_digests *d = &s->digests;
+    TRY(file_digests_wait(e, d));
+    for (size_t i = 0; i < d->count; i++)
+        TRY(run_input_done(e, s->run, d->files[i].slot, d->files[i].digest, NULL, -1, false));
+    return ERR_OK;
+}
+
+enum err model_source_write(struct errctx *e, struct model_source *s, struct stream_writer *w,
                             int64_t first_tokenizer)
 {
     int64_t bad = 0, tensors = 0;
     const char *first = NULL;
+    file_digests_start(&s->digests);
     for (int64_t i = 0; i < s->matching.params.count; i++) {
         struct sink k = {w, i};
         int64_t here = 0;
@@ -297,5 +293,6 @@ enum err model_source_write(struct errctx *e, const struct model_source *s, stru
     if (bad)
         prog_warn("%lld weights are NaN or infinite, in %lld tensors (first: '%s')", (long long)bad,
                   (long long)tensors, first);
-    return s->has_tokenizer ? tokenizer_spec_write(e, &s->tokenizer, w, first_tokenizer) : ERR_OK;
+    if (s->has_tokenizer) TRY(tokenizer_spec_write(e, &s->tokenizer, w, first_tokenizer));
+    return finish_inputs(e, s);
 }

@@ -10,6 +10,7 @@
 #define GRAFT_CONVERT_MODEL_SOURCE_H
 
 #include <stdio.h>
+#include "common/convert/file_digests.h"
 #include "common/convert/match.h"
 #include "common/convert/source_kind.h"
 #include "common/model/embedding.h"
@@ -29,7 +30,8 @@ struct model_source {
     bool has_embedding, has_tokenizer;
     struct embedding embedding;
     struct tokenizer_spec tokenizer;
-    struct mp_value about; /* a map of strings */
+    struct mp_value about;       /* a map of strings */
+    struct file_digests digests; /* of the weights */
 };
 
 void model_source_init(struct model_source *s, struct run *run);
@@ -46,7 +48,7 @@ enum err model_source_report(struct errctx *e, const struct model_source *s, FIL
 enum err model_source_begin(struct errctx *e, const struct model_source *s, struct stream_begin *b,
                             int64_t *first_tokenizer) MUST_USE;
 /* Everything behind begin; warns of weights that are not finite. */
-enum err model_source_write(struct errctx *e, const struct model_source *s, struct stream_writer *w,
+enum err model_source_write(struct errctx *e, struct model_source *s, struct stream_writer *w,
                             int64_t first_tokenizer) MUST_USE;
 
 /* ------------------------------------------------------------------ for those that open */
@@ -58,6 +60,9 @@ enum err llama2c_model_open(struct errctx *e, struct model_source *s, const char
 enum err gguf_model_open(struct errctx *e, struct model_source *s, const char *path) MUST_USE;
 /* Records a file as an input of the run, under the digest of its bytes. */
 enum err model_source_record(struct errctx *e, struct model_source *s, const char *path) MUST_USE;
+/* The same of a file of weights, which is digested while they are written. */
+enum err model_source_record_large(struct errctx *e, struct model_source *s,
+                                   const char *path) MUST_USE;
 /* The same of a JSON file, which is parsed; *root is NULL when there is no such file. */
 enum err model_source_json(struct errctx *e, struct model_source *s, const char *folder,
                            const char *name, json_t **root) MUST_USE;
