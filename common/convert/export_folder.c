@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/base/prog.h"
 #include "common/convert/model_export.h"
+#include "common/convert/tokenizer_export.h"
 #include "formats/safetensors.h"
 
 #define WEIGHTS "model.safetensors"
@@ -95,17 +96,23 @@ static enum err put_generation(struct errctx *e, struct folder_writer *w,
     return put_json(e, w, "generation_config.json", root);
 }
 
-/* What is said about it: the head of its card. */
+/* What is said about it: the head of its card. What would need escapes there is left out. */
 static enum err put_card(struct errctx *e, struct folder_writer *w, const struct model_export *x)
 {
-    const char *license = model_export_about(x, "license"), *name = model_export_about(x, "name");
+    static const char *const notes[][2] = {{"license", "license"},
+                                           {"model_name", "name"},
+                                           {"author", "author"},
+                                           {"organization", "organization"}};
     struct bytes card = {0};
-    if (!license && !name) return ERR_OK;
-    (void)!bytes_printf(e, &card, "---\n");
-    if (license && e->code == ERR_OK) (void)!bytes_printf(e, &card, "license: %s\n", license);
-    if (name && e->code == ERR_OK) (void)!bytes_printf(e, &card, "model_name: %s\n", name);
-    if (e->code == ERR_OK) (void)!bytes_printf(e, &card, "---\n");
-    if (e->code == ERR_OK) (void)!put_text(e, w, "README.md", (const char *)card.data, card.len);
+    for (size_t i = 0; i < ARRAY_LEN(notes) && e->code == ERR_OK; i++) {
+        const char *text = model_export_about(x, notes[i][1]);
+        if (!text || strpbrk(text, "\"\\\r\n'")) continue;
+        if (!card.len) (void)!bytes_printf(e, &card, "---\n");
+        if (e->code == ERR_OK)
+            (void)!bytes_printf(e, &card, i ? "%s: \"%s\"\n" : "%s: %s\n", notes[i][0], text);
+    }
+    if (e->code == ERR_OK && card.len && bytes_printf(e, &card, "---\n") == ERR_OK)
+        (void)!put_text(e, w, "README.md", (const char *)card.data, card.len);
     bytes_fini(&card);
     return e->code;
 }
@@ -298,6 +305,20 @@ static enum err finish_weights(struct errctx *e, struct shards *s)
 
 /* ------------------------------------------------------------------ all of it */
 
+static enum err put_tokenizer(struct errctx *e, struct folder_writer *w,
+                              const struct model_export *x)
+{
+    struct tokenizer_files files;
+    if (!x->has_tokenizer) return ERR_OK;
+    if (tokenizer_files_make(e, &x->tokenizer, FORM_HF, x->c.types > 1, &files) == ERR_OK)
+        for (size_t i = 0; i < files.count && e->code == ERR_OK; i++) {
+            const struct bytes *text = &files.items[i].text;
+            (void)!put_text(e, w, files.items[i].name, (const char *)text->data, text->len);
+        }
+    tokenizer_files_fini(&files);
+    return e->code;
+}
+
 static enum err put_all(struct errctx *e, struct folder_writer *w, const struct model_export *x,
                         const struct shards *s)
 {
@@ -305,6 +326,7 @@ static enum err put_all(struct errctx *e, struct folder_writer *w, const struct 
     TRY(put_config(e, w, x));
     TRY(put_generation(e, w, x));
     TRY(put_card(e, w, x));
+    TRY(put_tokenizer(e, w, x));
     return put_modules(e, w, x);
 }
 
@@ -321,7 +343,5 @@ enum err model_export_folder(struct errctx *e, struct model_export *x, const cha
             (void)!outfile_commit(e, &w.files[i]);
         else
             outfile_abort(&w.files[i]);
-    if (e->code == ERR_OK && x->has_tokenizer)
-        prog_warn("'%s': the tokenizer is not written", folder);
     return e->code;
 }

@@ -240,11 +240,28 @@ static enum err take_modules(struct errctx *e, struct model_source *s, const cha
 
 /* ------------------------------------------------------------------ what is said about it */
 
-/* "license: mit" between the lines of three dashes that README.md begins with. */
+/* The value behind "\nKEY:" in the head of a card, without quotes. */
+static enum err take_note(struct errctx *e, struct model_source *s, const char *head,
+                          const char *key, const char *as)
+{
+    char value[128];
+    const char *at = strstr(head, key);
+    if (!at) return ERR_OK;
+    at += strlen(key) + strspn(at + strlen(key), " \"'");
+    snprintf(value, sizeof value, "%.*s", (int)strcspn(at, "\"'\r\n"), at);
+    for (size_t n = strlen(value); n > 0 && value[n - 1] == ' '; n--) value[n - 1] = '\0';
+    if (!value[0] || !mp_utf8(value, strlen(value))) return ERR_OK;
+    return mp_set_string(e, &s->about, as, value);
+}
+
+/* Between the lines of three dashes that README.md begins with. */
 static enum err take_card(struct errctx *e, struct model_source *s, const char *folder)
 {
-    static const char key[] = "\nlicense:";
-    char path[4096], license[64];
+    static const char *const notes[][2] = {{"\nlicense:", "license"},
+                                           {"\nmodel_name:", "name"},
+                                           {"\nauthor:", "author"},
+                                           {"\norganization:", "organization"}};
+    char path[4096];
     struct bytes text = {0};
     if (snprintf(path, sizeof path, "%s/README.md", folder) >= (int)sizeof path) return ERR_OK;
     if (access(path, R_OK) != 0) return ERR_OK;
@@ -253,13 +270,8 @@ static enum err take_card(struct errctx *e, struct model_source *s, const char *
     char *card = (char *)text.data;
     char *end = strncmp(card, "---", 3) == 0 ? strstr(card + 3, "\n---") : NULL;
     if (end) *end = '\0';
-    const char *at = end ? strstr(card, key) : NULL;
-    if (at) {
-        at += sizeof key - 1 + strspn(at + sizeof key - 1, " \"'");
-        snprintf(license, sizeof license, "%.*s", (int)strcspn(at, "\"' \r\n"), at);
-        if (license[0] && mp_utf8(license, strlen(license)))
-            (void)!mp_set_string(e, &s->about, "license", license);
-    }
+    for (size_t i = 0; end && i < ARRAY_LEN(notes) && e->code == ERR_OK; i++)
+        (void)!take_note(e, s, card, notes[i][0], notes[i][1]);
     bytes_fini(&text);
     return e->code;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/prog.h"
+#include "common/flow/describe_model.h"
 #include "formats/mp_json.h"
 #include "formats/stream_begin.h"
 
@@ -157,6 +158,7 @@ enum err describe_print(struct errctx *e, const struct describe *d, bool all, FI
 {
     const struct stream_begin *b = d->begin;
     print_counts(d, out);
+    if (b->kind == STREAM_MODEL) describe_model(b, out);
     if (d->lineage->count) {
         const struct lineage_step *s = &d->lineage->steps[d->lineage->count - 1];
         size_t before = d->lineage->count - 1;
