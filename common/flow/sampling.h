@@ -52,7 +52,8 @@ void sampling_free(struct sampling *s);
 enum err sampling_add(struct errctx *e, struct sampling *s, const struct stream_rows *rows,
                       struct stream_writer *w) MUST_USE;
 
-/* Not by fraction, after the last: settles which they are, and how much sampling_write will put out. */
+/* Not by fraction, after the last: settles which they are, and how much sampling_write will put
+ * out. */
 enum err sampling_settle(struct errctx *e, struct sampling *s,
                          struct stream_expect *expect) MUST_USE;
 enum err sampling_write(struct errctx *e, struct sampling *s, struct stream_writer *w) MUST_USE;
