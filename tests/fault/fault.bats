@@ -20,6 +20,9 @@ setup_file() {
     awk 'BEGIN { for (i = 0; i < 40000; i++) print "a line of text" }' | graft tokenize -q -t bpe.tok -f lines -o many.tokens
     for i in {0..255}; do printf '%s %d\n' "$(printf '%b' "\\0$(printf %o "$i")" | base64)" "$i"; done >x.tiktoken
     head -c $(($(stat -c %s b.tokens) - 60)) b.tokens >cut.tokens
+    awk 'BEGIN { print "text,topic,tags,n,who"; for (i = 0; i < 40; i++) printf "ticket %d,t%d,a;b%d,%d,c%d\n", i, i % 3, i % 4, i, i % 9 }' >t.csv
+    graft tokenize -q -t bpe.tok --length 12 --label topic t.csv -o labels.tokens
+    printf 'The O\nlamp B\n\nRiver O\n' >w.conll
     graft init -q -t bpe.tok --arch llama --layers 1 --width 16 --heads 2 --kv-heads 1 --context 32 -o a.model
     graft init -q -t bpe.tok --arch llama --layers 1 --width 32 --heads 2 --kv-heads 1 --mlp 32 --context 32 -o wide.model
 }
@@ -103,6 +106,11 @@ attempts() {
 
 @test "learn-tokenizer" { attempts graft-learn-tokenizer -q -j 2 --type bpe --vocab 280 -f lines ../corpus.txt -o out; }
 @test "tokenize" { attempts graft-tokenize -q -j 2 -t ../bpe.tok -f lines --length 24 ../corpus.txt -o out; }
+@test "tokenize with labels" {
+    attempts graft-tokenize -q -j 2 -t ../bpe.tok --label topic,tags:classes,n:number --label-separator ';' --group who ../t.csv -o out
+}
+@test "tokenize words with labels" { attempts graft-tokenize -q -j 2 -t ../bpe.tok --label ner ../w.conll -o out; }
+@test "tokenize prompts and completions" { attempts graft-tokenize -q -j 2 -t ../bpe.tok --prompt text --completion topic ../t.csv -o out; }
 @test "detokenize" { attempts graft-detokenize -q -j 2 -t ../bpe.tok -l ../a.tokens -o out; }
 @test "cat" { attempts graft-cat -q -j 2 ../a.tokens ../b.tokens -o out; }
 @test "cat to a pipe" { attempts graft-cat -q -j 2 ../a.tokens ../b.tokens; }
@@ -110,8 +118,12 @@ attempts() {
 @test "shuffle" { attempts graft-shuffle -q -j 2 --seed 1 ../a.tokens -o out; }
 @test "shuffle, spilling" { attempts graft-shuffle -q -j 2 --seed 1 --memory 1Mi ../many.tokens -o out; }
 @test "shard" { attempts graft-shard -q -j 2 --seed 1 --split train=0.7,test=0.3 ../a.tokens -o parts; }
+@test "shard by class" {
+    attempts graft-shard -q -j 2 --split train=0.7,test=0.3 --stratify topic --memory 1Mi ../labels.tokens -o parts
+}
 @test "mix" { attempts graft-mix -q -j 2 ../a.tokens:0.5 ../b.tokens:0.5 -o out; }
 @test "sample" { attempts graft-sample -q -j 2 -n 9 ../a.tokens -o out; }
+@test "sample by class" { attempts graft-sample -q -j 2 --per-class 3 ../labels.tokens -o out; }
 @test "inspect" { attempts graft-inspect ../a.tokens; }
 @test "verify" { attempts graft-verify -j 2 ../a.tokens; }
 @test "verify --salvage" { attempts graft-verify -q -j 2 --salvage ../cut.tokens -o out; }

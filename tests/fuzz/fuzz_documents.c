@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_documents.c: any bytes as a file of text: u8 options (form, header, invalid, keep, pair),
- * then the file. Laws: what comes out is UTF-8, what is kept of a record is a JSON object, and a
- * file read in full gives the same documents when the newline at its very end is left out (of lines
- * and records). */
+/* fuzz_documents.c: any bytes as a file of text: u8 options (form, header, invalid, keep, pair,
+ * fields, words), then the file. Laws: what comes out is UTF-8, what is kept of a record is a JSON
+ * object, fields are as many as were asked for, words make up their text, and a file read in full
+ * gives the same documents when the newline at its very end is left out (of lines and records). */
 #include <jansson.h>
 #include <string.h>
 
@@ -36,6 +36,38 @@ static void demand_object(const char *text, size_t n)
     bytes_fini(&scratch);
 }
 
+static void demand_text(const struct document_field *f)
+{
+    fuzz_demand(f->value != VALUE_LIST, "no list is within a list");
+    fuzz_demand(f->value == VALUE_NONE || f->n == 0 ||
+                    utf8_valid_prefix((const uint8_t *)f->text, f->n) == f->n,
+                "fields are UTF-8");
+}
+
+static void demand_fields(const struct document *d, const struct documents_cfg *cfg)
+{
+    for (size_t i = 0; i < cfg->fields_count; i++) {
+        const struct document_field *f = &d->fields[i];
+        if (f->value != VALUE_LIST) demand_text(f);
+        for (size_t k = 0; f->value == VALUE_LIST && k < f->items_count; k++)
+            demand_text(&f->items[k]);
+        if (cfg->form == DOCUMENT_CONLL)
+            fuzz_demand(f->value == VALUE_LIST && f->items_count == d->words_count,
+                        "each word has its columns");
+    }
+}
+
+static void demand_words(const struct document *d)
+{
+    size_t end = 0;
+    for (size_t i = 0; i < d->words_count; i++) {
+        fuzz_demand(d->words[i].from == end + (i > 0) && d->words[i].to > d->words[i].from,
+                    "words follow each other");
+        end = d->words[i].to;
+    }
+    fuzz_demand(end == d->n, "the text is the words");
+}
+
 static void demand_document(const struct document *d, const struct documents_cfg *cfg)
 {
     fuzz_demand(utf8_valid_prefix((const uint8_t *)d->text, d->n) == d->n, "documents are UTF-8");
@@ -46,6 +78,8 @@ static void demand_document(const struct document *d, const struct documents_cfg
     fuzz_demand((cfg->keep != NULL) == (d->keep != NULL),
                 "what is kept is there when it is wanted");
     if (d->keep) demand_object(d->keep, d->keep_n);
+    demand_fields(d, cfg);
+    if (cfg->words || cfg->form == DOCUMENT_CONLL) demand_words(d);
 }
 
 static struct seen read_all(const struct documents_cfg *cfg, const uint8_t *data, size_t n)
@@ -82,6 +116,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (records && way / 24 % 2) cfg.keep = "all";
     if (!cfg.header) cfg.text = "1";
     if (records && way / 48 % 2) cfg.pair = cfg.header ? "b" : "2";
+    const char *const fields[] = {cfg.header ? "b" : "2", cfg.header ? "text" : "1"};
+    const char *const columns[] = {NULL, "2"};
+    if (records && way / 96 % 2) {
+        cfg.fields = fields;
+        cfg.fields_count = 2;
+    }
+    if (way >= 192) { /* words */
+        cfg = DOCUMENTS_CFG;
+        cfg.form = way % 2 ? DOCUMENT_CONLL : DOCUMENT_JSONL;
+        cfg.invalid = (int)(way / 2 % 2);
+        cfg.words = true;
+        cfg.fields = way % 2 ? columns : fields;
+        cfg.fields_count = 2;
+    }
     struct seen whole = read_all(&cfg, in.data, in.n);
     bool newline = in.n > 1 && in.data[in.n - 1] == '\n' && in.data[in.n - 2] > '\r' &&
                    in.data[in.n - 2] < 127;

@@ -3,6 +3,7 @@
  * frame with its checksum, and seal and table are made to fit. What no checksum finds the reader's
  * own rules must. Law: as in fuzz_stream.c, and the rows that are handed out lie within what was
  * read. */
+#include "formats/labels.h"
 #include "formats/outlet.h"
 #include "formats/stream.h"
 #include "tests/fuzz/fuzz.h"
@@ -57,6 +58,39 @@ static void demand_rows(const struct stream_begin *b, const struct stream_rows *
     fuzz_demand(sum < UINT64_MAX, "every byte of a row can be read");
 }
 
+/* What labels say is one of their classes, or it is refused. */
+static void demand_labels(const struct stream_begin *b, const struct stream_rows *rows)
+{
+    struct errctx e = ERRCTX_INIT;
+    struct labels l;
+    if (labels_from_begin(&e, b, &l) != ERR_OK) {
+        fuzz_demand_outcome(&e, false);
+        return;
+    }
+    for (int64_t i = 0; i < l.count; i++)
+        for (int64_t row = 0; row < rows->n; row++) {
+            const struct label *x = &l.items[i];
+            const int32_t *list = NULL;
+            int64_t n = 0;
+            int32_t one = -1;
+            float number = 0;
+            if (x->kind == LABEL_NUMBER)
+                (void)!label_row_number(&e, x, rows, row, &number);
+            else if (x->kind == LABEL_CLASS)
+                (void)!label_row_class(&e, x, rows, row, &one);
+            else
+                (void)!label_row_list(&e, x, rows, row, &list, &n);
+            for (int64_t k = 0; e.code == ERR_OK && k < n; k++)
+                fuzz_demand(list[k] >= -1 && list[k] < x->classes_count, "a label has a class");
+            if (e.code == ERR_OK)
+                fuzz_demand(one >= -1 && one < (x->kind == LABEL_CLASS ? x->classes_count : 0),
+                            "a label has a class");
+            fuzz_demand_outcome(&e, false);
+            err_clear(&e);
+        }
+    labels_fini(&l);
+}
+
 static enum err read_through(const char *path, int64_t *count)
 {
     struct errctx e = ERRCTX_INIT;
@@ -71,6 +105,7 @@ static enum err read_through(const char *path, int64_t *count)
                event != STREAM_EVENT_END)
             if (event == STREAM_EVENT_ROWS) {
                 demand_rows(stream_reader_begin(r), &rows);
+                demand_labels(stream_reader_begin(r), &rows);
                 *count += rows.n;
             }
         stream_reader_close(r);

@@ -52,6 +52,21 @@ def frames(data):
     return out
 
 
+def labelled():
+    """A stream with a label of each kind."""
+    kinds = (("class", "I32", []), ("classes", "I32", [-1]), ("number", "F32", []), ("tokens", "I32", [-1]))
+    labels = [{"name": k, "kind": k, "classes": ["a", "b"]} for k, _, _ in kinds]
+    del labels[2]["classes"]
+    begin = {"graft": 1, "kind": "features", "columns": [{"name": "label." + k, "dtype": d, "shape": s} for k, d, s in kinds],
+             "tensors": [], "meta": {"labels": labels}}
+    lines = [{"begin": begin},
+             {"row": {"label.class": 1, "label.classes": [0, 1], "label.number": "0x1p-1", "label.tokens": [-1, 0]}},
+             {"row": {"label.class": -1, "label.classes": [], "label.number": "nan:400000", "label.tokens": []}},
+             {"end": {}}]
+    text = "\n".join(json.dumps(line) for line in lines)
+    return subprocess.run(["graft", "undump", "--edited"], input=text.encode(), capture_output=True, check=True).stdout
+
+
 def streams():
     for kind in KINDS:
         data = read(os.path.join(GOLDEN, kind + ".stream"))
@@ -63,6 +78,7 @@ def streams():
             seed("undump", kind, b"\0" + read(os.path.join(GOLDEN, kind + ".jsonl")))
         seed("msgpack", kind + "-begin", parts[0])
         seed("msgpack", kind + "-end", parts[-1])
+    seed("records", "labels", b"".join(struct.pack("<H", len(p)) + p for p in frames(labelled())))
     two = read(os.path.join(GOLDEN, "features.stream"))
     seed("stream", "joined", two + two)
     # Threads, spooled, frames before it begins anew; bytes that come at once.
@@ -205,6 +221,16 @@ def documents():
     seed("documents", "csv", bytes([form["csv"] + header + keep]) + b'id,text\r\n1,"a ""b"", \n c"\n2,d\n')
     seed("documents", "csv-plain", bytes([form["csv"]]) + b'a,b\n"",c\n')
     seed("documents", "tsv", bytes([form["tsv"] + header]) + b'text\tid\na b\t"\n')
+    fields, words, conll = 96, 192, 1
+    seed("documents", "labels-jsonl", bytes([form["jsonl"] + header + fields]) +
+         b'{"text": "a", "b": ["x", 1.50 , null, true]}\n{"b": -2e3 , "text": ""}\n{"text": "c"}\n')
+    seed("documents", "labels-csv", bytes([form["csv"] + header + fields]) + b'b,text\n"x; y",a\n,b\n')
+    seed("documents", "words-jsonl", bytes([words]) + b'{"text": ["a", "\\u00e9b"], "b": ["O", "X"]}\n')
+    seed("documents", "words-conll", bytes([words + conll]) +
+         "-DOCSTART- -X- O\n\nThe DT O\nl\u00e4mp NN B\n\n\nRiver NN O\n".encode())
+    row = "%s\t%s\t_\tX\t_\t_\t_\t_\t_\t_\n"
+    seed("documents", "words-conllu", bytes([words + conll]) +
+         ("# sent_id = 1\n" + row % ("1-2", "ab") + row % ("1", "a") + row % ("1.1", "x") + row % ("2", "b")).encode())
 
 
 def tensor_files():
