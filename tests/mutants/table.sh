@@ -112,3 +112,65 @@ mutant draw-of-zero common/use/sampler.c 'sum <= goal; v++' 'sum < goal; v++' un
 # ---- text ----
 
 mutant csv-quotes formats/csv.c "if (q == NULL || end + 1 >= n || data[end + 1] != '\"')" 'if (1)' tests/cli/text.bats
+
+# ---- models and tokenizers of other programs ----
+
+mutant import-turned-around common/convert/match.c 'const uint8_t *from = t->data + (size_t)i * line + (size_t)first * size;' \
+    'const uint8_t *from = t->data + (size_t)i * line;' unit/test_match
+mutant import-pieces common/convert/match.c 'const size_t at = (size_t)first * r->row_bytes;' 'const size_t at = 0;' unit/test_match
+mutant import-types common/convert/match.c 'row + dtype_offset(t, at), n, some);' 'row, n, some);' unit/test_match
+mutant import-heads common/convert/match.c 'return (3 * head + which) * D + i % D;' 'return (which * c->heads + head) * D + i % D;' \
+    unit/test_family_parity
+mutant import-not-finite common/convert/match.c '*r->bad += values_not_finite(' '(void)values_not_finite(' unit/test_import_damage
+mutant import-pairs common/convert/match.c 'return i - in_head + 2 * (in_head % (D / 2)) + half;' 'return i + 0 * half;' unit/test_match
+mutant import-tokenizer-too-large common/convert/model_source.c 's->tokenizer.vocab <= s->x.c.vocab' 'true' \
+    'tests/cli/import.bats:more tokens'
+mutant import-gap formats/tensor_file.c 'if (begin - at != pad)' 'if (0 * pad)' unit/test_tensor_files
+mutant import-overlap formats/tensor_file.c 'if (begin < at)' 'if (0)' unit/test_tensor_files
+mutant import-outside formats/safetensors.c '!strchr(name, '"'/'"') &&' '' unit/test_tensor_files
+mutant rope-linear common/model/rope.c '(float)(1 / plain(c, base, i)) / (float)c->rope_factor;' '(float)(1 / plain(c, base, i));' \
+    unit/test_family_parity
+mutant rope-dynamic common/model/rope.c '(c->rope_factor - 1)' '(c->rope_factor)' unit/test_family_parity
+mutant rope-yarn common/model/rope.c 'low = floor(low);' ';' unit/test_family_parity
+mutant rope-yarn-attention common/convert/family_shared.c 'return 0.1 * log(factor) + 1;' 'return 1;' unit/test_family_parity
+mutant rope-llama3 common/model/rope.c 'if (wavelength < original / high) return frequency;' ';' unit/test_family_parity
+mutant rope-longrope common/model/rope.c 'beyond ? c->rope_long.items : c->rope_short.items' 'c->rope_short.items' unit/test_family_parity
+mutant windows-by-layer common/convert/family_shared.c '!(every && (layer + 1) % every == 0)' 'true' unit/test_family_parity
+
+mutant block-q4_0 kernels/ref/values.c 'to[i + 16] = (float)((p[2 + i] >> 4) - 8) * d;' 'to[i + 16] = (float)((p[2 + i] >> 4) - 7) * d;' \
+    unit/test_values
+mutant block-q5_1 kernels/ref/values.c 'to[i + 16] = (float)high5(p + 8, fifth, i) * d + m;' \
+    'to[i + 16] = (float)low5(p + 8, fifth, i) * d + m;' unit/test_values
+mutant block-q4_k kernels/ref/values.c '*scale = (float)((s[j + 4] & 15) | (s[j - 4] >> 6) << 4);' '*scale = (float)(s[j + 4] & 15);' \
+    unit/test_values
+mutant block-q6_k kernels/ref/values.c 'const int shift = k % 4 / 2 * 4, pair = k % 4 * 2;' 'const int shift = k % 2 * 4, pair = k % 4 * 2;' \
+    unit/test_values
+mutant quantise-rounding common/base/quantise.c 'x[i] * inverse + 8.5f' 'x[i] * inverse + 8.4f' unit/test_quantise
+mutant quantise-sign common/base/quantise.c 'const float d = most / -8,' 'const float d = fabsf(most) / -8,' unit/test_quantise
+
+mutant merges-sides common/text/import_tokenizer_json.c 'id_of(m, left), (uint32_t)id_of(m, right)' \
+    'id_of(m, right), (uint32_t)id_of(m, left)' unit/test_tokenizer_import
+mutant unigram-unknown common/text/unigram.c '(n > 0 ? (double)least : 0) - 10;' '(n > 0 ? (double)least : 0) + 100;' unit/test_tokenizer_import
+mutant chat-loss-of-others common/text/chat_documents.c '(json_object_get(m, "role")), "assistant") == 0)' '(json_object_get(m, "role")), "x") != 0)' \
+    tests/cli/chat.bats
+mutant chat-turn-end common/text/chat_documents.c 'if (n > 0) return at + n;' 'if (n > 0) return at;' tests/cli/chat.bats
+
+# ---- what models are used for ----
+
+mutant pooling-weights common/model/pooling.c 'how == POOLING_WEIGHTED_MEAN ? (double)(place + 1) : 1;' '1 + 0 * (int)(how + place);' \
+    unit/test_model_tasks tests/cli/features.bats
+mutant pooling-cls common/model/pooling.c '*last = how == POOLING_CLS ? first : first + n - 1;' '*last = first + n - 1;' \
+    unit/test_model_tasks tests/cli/features.bats
+mutant pooling-last common/model/pooling.c '*from = how == POOLING_LAST ? first + n - 1 : first;' '*from = first;' \
+    unit/test_model_tasks tests/cli/features.bats
+mutant pooling-maximum-back common/model/pooling.c 'd[best * s->width + c] += dx[c];' 'd[first * s->width + c] += dx[c];' unit/test_model_tasks
+mutant logits-rest common/use/logprobs.c 'd->weight[id] = 0;' ';' tests/cli/logits.bats
+mutant logits-temperature common/use/logprobs.c '(double)scores[v] / l->cfg.temperature;' '(double)scores[v];' tests/cli/logits.bats
+mutant eval-half common/judge/evaluate.c 'start + most / 2 + 1));' 'start + most / 2));' unit/test_evaluate tests/cli/eval.bats
+mutant eval-rolling common/judge/evaluate.c 'const int64_t start = done == 1 ? 0 : next - most - 1;' 'const int64_t start = done - 1;' \
+    unit/test_evaluate tests/cli/eval.bats
+mutant score-tokens common/use/scoring.c 't + 1 >= n - scored ?' 't >= n - scored ?' tests/cli/score.bats
+mutant score-greedy common/use/scoring.c 'r->greedy &= s->rank[i] < 1;' 'r->greedy &= s->rank[i] < 2;' tests/cli/score.bats
+mutant score-windows common/use/scoring.c 'const int64_t start = done == 0 ? 0 : next - most;' 'const int64_t start = done;' tests/cli/score.bats
+mutant score-prefix common/use/scoring.c 'TRY(encode(e, s, d->text, stripped, true, &s->part));' \
+    'TRY(encode(e, s, d->text, d->n + 0 * stripped, true, &s->part));' tests/cli/score.bats
