@@ -117,7 +117,7 @@ mutant csv-quotes formats/csv.c "if (q == NULL || end + 1 >= n || data[end + 1] 
 
 mutant import-turned-around common/convert/match.c 'const uint8_t *from = t->data + (size_t)i * line + (size_t)first * size;' \
     'const uint8_t *from = t->data + (size_t)i * line;' unit/test_match
-mutant import-pieces common/convert/match.c 'const size_t at = (size_t)first * r->row_bytes;' 'const size_t at = 0;' unit/test_match
+mutant import-pieces common/convert/match.c 'hand_out(r, t->data + at,' 'hand_out(r, t->data + 0 * at,' unit/test_match
 mutant import-types common/convert/match.c 'row + dtype_offset(t, at), n, some);' 'row, n, some);' unit/test_match
 mutant import-heads common/convert/match.c 'return (3 * head + which) * D + i % D;' 'return (which * c->heads + head) * D + i % D;' \
     unit/test_family_parity
