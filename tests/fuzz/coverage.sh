@@ -22,7 +22,7 @@ for program in "$@"; do
 done
 "$(tool llvm-profdata)" merge -o "$folder/all.profdata" "$folder"/*.profraw
 "$(tool llvm-cov)" export -summary-only -instr-profile "$folder/all.profdata" "${objects[@]:1}" \
-    formats common/text common/flow/text_in.c common/flow/text_out.c common/model/config.c |
+    formats common/text common/convert common/flow/text_in.c common/flow/text_out.c common/model/config.c |
     jq -r --arg root "$PWD/" '.data[0].files[] | select(.summary.lines.count > 0) |
         [(.filename | ltrimstr($root)), .summary.lines.covered, .summary.lines.count] | @tsv' |
     awk -F '\t' '{ printf "%5.1f %% of %4d lines  %s\n", 100 * $2 / $3, $3, $1; a += $2; n += $3 }
