@@ -25,11 +25,10 @@ static const struct opt start_table[] = {{"start", 0, OPT_STRING, offsetof(struc
                                           OPT_PATH},
                                          OPT_END};
 
-static struct opt_set sets[] = {{"Model", model_table, &opts.training},
-                                {"Adapter", lora_table, &opts.lora},
-                                {"Adapter", start_table, &opts},
-                                TRAINING_SETS(&opts.training),
-                                OPT_SET_END};
+static struct opt_set sets[] = {
+    {"Model", model_table, &opts.training}, {"Adapter", lora_table, &opts.lora},
+    {"Adapter", start_table, &opts},        {"Labels", task_table, &opts.training.task},
+    TRAINING_SETS(&opts.training),          OPT_SET_END};
 
 static enum err adapt(struct errctx *e, void *ctx, const struct model_config *c,
                       struct model_use *use)
@@ -43,10 +42,13 @@ static enum err adapt(struct errctx *e, void *ctx, const struct model_config *c,
 /* An adapter that goes on has its parts already. */
 static enum err check_start(struct errctx *e)
 {
-    for (const struct opt *o = lora_table; o->name && opts.from; o++)
-        if (opts_given(sets, o->name))
-            return err_set(e, ERR_USAGE,
-                           "--%s has no use beside --start, whose adapter has its own", o->name);
+    const struct opt *const tables[] = {lora_table, task_table};
+    for (size_t i = 0; opts.from && i < ARRAY_LEN(tables); i++)
+        for (const struct opt *o = tables[i]; o->name; o++)
+            if (opts_given(sets, o->name))
+                return err_set(e, ERR_USAGE,
+                               "--%s has no use beside --start, whose adapter has its own",
+                               o->name);
     return ERR_OK;
 }
 
@@ -63,7 +65,8 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     const struct training_kind kind = {.trains = adapter_trains,
                                        .adapters = &opts.start,
                                        .adapt = adapt,
-                                       .begin = opts.from ? NULL : adapter_init,
+                                       .added = opts.from == NULL,
+                                       .goes_on = opts.from != NULL,
                                        .extension = "adapter",
                                        .save = adapter_save};
     TRY(check_start(e));

@@ -49,8 +49,10 @@
     X("export", MODELS, "put models and tokenizers into the files of other programs")              \
     X("quantize", MODELS, "store a model's matrices in fewer bits")                                \
     X("pretrain", LEARNING, "train a model on a stream of tokens")                                 \
+    X("finetune", LEARNING, "adapt a model's weights to labels or to more text")                   \
     X("lora-train", LEARNING, "train a low-rank adapter beside a model")                           \
     X("extract-features", USING, "turn texts into vectors with a model")                           \
+    X("predict", USING, "say the labels of texts with a model")                                    \
     X("generate", USING, "continue prompts with a model")                                          \
     X("logits", USING, "say what a model expects behind each token")                               \
     X("score", USING, "say how likely a model holds texts")                                        \

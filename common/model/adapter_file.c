@@ -63,6 +63,7 @@ void adapters_fini(struct adapters *a)
     for (size_t i = 0; i < a->count; i++) stream_tensors_fini(&a->files[i]);
     mem_free(a->files);
     adapter_fini(&a->adapter);
+    task_heads_fini(&a->heads);
     *a = (struct adapters){0};
 }
 
@@ -156,25 +157,70 @@ static enum err read_parts(struct errctx *e, struct adapters *a, size_t source,
         }
         TRY(check_tensors(e, file, c, &part));
     }
-    if (file->begin.tensors_count != 2 * (int64_t)list->as.list.count)
-        return err_set(e, ERR_INPUT, "%lld tensors for %zu parts",
-                       (long long)file->begin.tensors_count, list->as.list.count);
+    return ERR_OK;
+}
+
+/* The heads that came with it, of which there may be one set. */
+static enum err read_heads(struct errctx *e, struct adapters *a, size_t source)
+{
+    struct task_heads heads;
+    TRY(task_heads_from_meta(e, &a->files[source].begin.meta, &heads));
+    if (heads.count == 0) return ERR_OK;
+    if (a->heads.count > 0) {
+        task_heads_fini(&heads);
+        return err_set(e, ERR_INPUT, "has heads for labels, as '%s' has",
+                       a->cfg->paths.items[a->heads_source]);
+    }
+    a->heads = heads;
+    a->heads_source = (int)source;
+    return ERR_OK;
+}
+
+/* Every tensor is one of those that are used. */
+static enum err check_complete(struct errctx *e, const struct adapters *a, size_t source,
+                               const struct model_config *c)
+{
+    const struct stream_begin *b = &a->files[source].begin;
+    const bool heads = a->heads_source == (int)source;
+    struct param_table t;
+    int64_t own = 0, added = 0;
+    TRY(param_table_build_adapted(e, c, NULL, heads ? &a->heads : NULL, &t));
+    for (int64_t i = t.own; i < t.count && e->code == ERR_OK; i++, added++) {
+        const struct param *p = &t.items[i];
+        const int64_t at = stream_begin_find_tensor(b, p->name);
+        const struct stream_field *f = at < 0 ? NULL : &b->tensors[at];
+        if (!f || f->dtype != DTYPE_F32 || f->dims != p->dims || f->shape[0] != p->shape[0] ||
+            (p->dims == 2 && f->shape[1] != p->shape[1]))
+            err_set(e, ERR_INPUT, "tensor '%s' is missing, or not as the base model wants it",
+                    p->name);
+    }
+    param_table_fini(&t);
+    TRY(e->code);
+    for (int64_t i = 0; i < a->adapter.count; i++)
+        own += a->adapter.parts[i].source == (int)source ? 2 : 0;
+    if (b->tensors_count != own + added)
+        return err_set(e, ERR_INPUT, "%lld tensors for what are %lld", (long long)b->tensors_count,
+                       (long long)(own + added));
     return ERR_OK;
 }
 
 enum err adapters_bind(struct errctx *e, void *adapters, const struct model_config *c,
                        struct model_use *use)
 {
-    static const char *const known[] = {"base", "adapter"};
+    static const char *const known[] = {"base", "adapter", "labels", "heads"};
     struct adapters *a = adapters;
     adapter_fini(&a->adapter);
+    task_heads_fini(&a->heads);
+    a->heads_source = -1;
     for (size_t i = 0; i < a->count; i++) {
         const struct mp_value *meta = &a->files[i].begin.meta;
         if (known_keys(e, meta, known, ARRAY_LEN(known)) != ERR_OK ||
-            read_parts(e, a, i, mp_get(meta, "adapter"), c) != ERR_OK)
+            read_parts(e, a, i, mp_get(meta, "adapter"), c) != ERR_OK ||
+            read_heads(e, a, i) != ERR_OK || check_complete(e, a, i, c) != ERR_OK)
             return err_prefix(e, "the adapter '%s'", a->cfg->paths.items[i]);
     }
     use->adapter = &a->adapter;
+    if (a->heads.count > 0) use->heads = &a->heads;
     return ERR_OK;
 }
 
@@ -194,15 +240,9 @@ static enum err check_base(struct errctx *e, const struct stream_tensors *file,
 }
 
 static enum err take_tensor(struct errctx *e, const struct stream_tensors *file, struct model *m,
-                            const struct adapter_part *part, char which)
+                            const char *full, const char *here)
 {
-    const struct adapter_part own = {.layer = part->layer, .target = part->target};
-    char name[64], full[96], here[96];
     const struct stream_field *f;
-    adapter_param_name(&own, which, name);
-    snprintf(full, sizeof full, "layers.%d.%s", part->layer, name);
-    adapter_param_name(part, which, name);
-    snprintf(here, sizeof here, "layers.%d.%s", part->layer, name);
     const struct param *p = param_table_find(&m->params, here);
     const float *from = stream_tensors_get(file, full, &f);
     for (int64_t i = 0; i < p->elements; i++)
@@ -216,6 +256,18 @@ static enum err take_tensor(struct errctx *e, const struct stream_tensors *file,
     return ERR_OK;
 }
 
+static enum err take_part(struct errctx *e, const struct stream_tensors *file, struct model *m,
+                          const struct adapter_part *part, char which)
+{
+    const struct adapter_part own = {.layer = part->layer, .target = part->target};
+    char name[64], full[96], here[96];
+    adapter_param_name(&own, which, name);
+    snprintf(full, sizeof full, "layers.%d.%s", part->layer, name);
+    adapter_param_name(part, which, name);
+    snprintf(here, sizeof here, "layers.%d.%s", part->layer, name);
+    return take_tensor(e, file, m, full, here);
+}
+
 static enum err load_source(struct errctx *e, const struct adapters *a, size_t source,
                             struct model *m)
 {
@@ -224,8 +276,12 @@ static enum err load_source(struct errctx *e, const struct adapters *a, size_t s
     for (int64_t i = 0; i < a->adapter.count; i++) {
         const struct adapter_part *part = &a->adapter.parts[i];
         if (part->source != (int)source) continue;
-        TRY(take_tensor(e, file, m, part, 'A'));
-        TRY(take_tensor(e, file, m, part, 'B'));
+        TRY(take_part(e, file, m, part, 'A'));
+        TRY(take_part(e, file, m, part, 'B'));
+    }
+    for (int64_t i = m->params.own; i < m->params.count && a->heads_source == (int)source; i++) {
+        const struct param *p = &m->params.items[i];
+        if (!param_is_adapters(p)) TRY(take_tensor(e, file, m, p->name, p->name));
     }
     return ERR_OK;
 }
@@ -242,15 +298,7 @@ enum err adapters_load(struct errctx *e, const struct adapters *a, struct model 
 bool adapter_trains(const void *ctx, const struct param *p)
 {
     (void)ctx;
-    return p->role == PARAM_LORA_A || p->role == PARAM_LORA_B;
-}
-
-void adapter_init(struct model *m, uint64_t seed)
-{
-    float *weights = m->k->map(m->k, m->weights);
-    for (int64_t i = m->params.own; i < m->params.count; i++)
-        param_init(&m->c, &m->params.items[i], seed, weights + m->params.items[i].offset);
-    model_refresh(m);
+    return param_is_adapters(p) || strncmp(p->name, TASK_PREFIX, sizeof TASK_PREFIX - 1) == 0;
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -269,6 +317,12 @@ static enum err describe_part(struct errctx *e, const struct adapter_part *part,
     return e->code;
 }
 
+/* Heads that the model came with stay its own. */
+static bool is_saved(const struct model *m, const struct param *p)
+{
+    return param_is_adapters(p) || m->use.heads != &m->heads;
+}
+
 static enum err describe(struct errctx *e, const struct model *m, struct stream_begin *b)
 {
     const struct adapter *a = m->use.adapter;
@@ -282,9 +336,11 @@ static enum err describe(struct errctx *e, const struct model *m, struct stream_
     if (r == ERR_OK) r = mp_set(e, &b->meta, "adapter", &map);
     mp_fini(&list);
     mp_fini(&map);
+    if (r == ERR_OK && m->use.heads && m->use.heads != &m->heads)
+        r = task_heads_to_meta(e, m->use.heads, &b->meta);
     for (int64_t i = m->params.own; i < m->params.count && r == ERR_OK; i++) {
         const struct param *p = &m->params.items[i];
-        r = stream_begin_tensor(e, b, p->name, DTYPE_F32, p->dims, p->shape);
+        if (is_saved(m, p)) r = stream_begin_tensor(e, b, p->name, DTYPE_F32, p->dims, p->shape);
     }
     return r;
 }
@@ -296,12 +352,14 @@ enum err adapter_save(struct errctx *e, const struct model *m, struct run *run, 
     const float *weights = m->k->map(m->k, m->weights);
     struct stream_begin b;
     struct stream_writer *w = NULL;
+    int64_t tensor = 0;
     stream_begin_init(&b, STREAM_ADAPTER);
     enum err r = describe(e, m, &b);
     if (r == ERR_OK) r = stream_writer_open(e, run, path, &b, &cfg, &w);
     for (int64_t i = m->params.own; i < m->params.count && r == ERR_OK; i++) {
         const struct param *p = &m->params.items[i];
-        r = stream_writer_tensor(e, w, i - m->params.own, weights + p->offset, p->elements);
+        if (is_saved(m, p))
+            r = stream_writer_tensor(e, w, tensor++, weights + p->offset, p->elements);
     }
     if (r == ERR_OK) r = stream_writer_finish(e, w);
     if (r == ERR_OK) {

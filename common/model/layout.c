@@ -73,8 +73,8 @@ static size_t task_row_bytes(const struct model_config *c, const struct model_us
                              enum model_slot s)
 {
     int64_t width = 0, dense = 0, outputs = 0;
-    for (int64_t i = 0; use->tasks && i < use->tasks->count; i++) {
-        const struct task *t = &use->tasks->items[i];
+    for (int64_t i = 0; use->heads && i < use->heads->count; i++) {
+        const struct task *t = &use->heads->items[i];
         const int64_t w = task_width(t, c);
         width = w > width ? w : width;
         dense = t->dense && w > dense ? w : dense;
@@ -188,8 +188,8 @@ static int64_t tables_phase(const struct model_config *c)
 static int64_t task_rows(const struct model_use *use)
 {
     int64_t most = KERNEL_STEP;
-    for (int64_t i = 0; use->tasks && i < use->tasks->count; i++) {
-        const int64_t piece = model_piece(use->tasks->items[i].outputs);
+    for (int64_t i = 0; use->heads && i < use->heads->count; i++) {
+        const int64_t piece = model_piece(use->heads->items[i].outputs);
         if (piece > most) most = piece;
     }
     return most;

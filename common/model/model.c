@@ -136,7 +136,7 @@ static void bind_adapter(struct model *m)
 static struct linear bind_task(const struct model *m, int64_t number, const char *part)
 {
     char name[40];
-    snprintf(name, sizeof name, "task.%lld%s", (long long)number, part);
+    snprintf(name, sizeof name, TASK_PREFIX "%lld%s", (long long)number, part);
     const struct param *w = find(m, -1, name, "weight");
     struct linear l = bind_linear(m, -1, name);
     if (w) l.weight = mat_rows(part_of(m->weights, w, sizeof(float)), DTYPE_F32, w->shape[1]);
@@ -145,7 +145,7 @@ static struct linear bind_task(const struct model *m, int64_t number, const char
 
 static void bind_tasks(struct model *m)
 {
-    for (int64_t i = 0; m->use.tasks && i < m->use.tasks->count; i++)
+    for (int64_t i = 0; m->use.heads && i < m->use.heads->count; i++)
         m->tasks[i] =
             (struct task_head){.dense = bind_task(m, i, ".dense"), .head = bind_task(m, i, "")};
 }
@@ -287,15 +287,15 @@ static enum err take_lookup(struct errctx *e, struct model *m, size_t bytes)
 
 static enum err take_tasks(struct errctx *e, struct model *m)
 {
-    const struct tasks *tasks = m->use.tasks;
+    const struct task_heads *heads = m->use.heads;
     const size_t threads = (size_t)pool_threads(m->k->pool);
     int64_t most = 0;
-    if (!tasks) return ERR_OK;
-    for (int64_t i = 0; i < tasks->count; i++) {
-        const int64_t width = task_width(&tasks->items[i], &m->c);
+    if (!heads) return ERR_OK;
+    for (int64_t i = 0; i < heads->count; i++) {
+        const int64_t width = task_width(&heads->items[i], &m->c);
         most = width > most ? width : most;
     }
-    TRY(mem_new(e, &m->tasks, (size_t)tasks->count, sizeof *m->tasks, "heads"));
+    TRY(mem_new(e, &m->tasks, (size_t)heads->count, sizeof *m->tasks, "heads"));
     return mem_new(e, &m->task_sums, threads * (size_t)most, sizeof *m->task_sums, "heads");
 }
 
@@ -332,7 +332,7 @@ enum err model_new(struct errctx *e, struct kernels *k, const struct model_confi
     m->use = *use;
     m->use.tokens = (use->tokens + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
     model_set_dropout(m, true);
-    if (param_table_build_adapted(e, c, use->adapter, use->tasks, &m->params) != ERR_OK ||
+    if (param_table_build_adapted(e, c, use->adapter, use->heads, &m->params) != ERR_OK ||
         (types && param_table_keep(e, &m->params, types) != ERR_OK) ||
         take_memory(e, m) != ERR_OK) {
         model_free(m);
@@ -360,6 +360,7 @@ void model_free(struct model *m)
     if (m->embedding) embedding_fini(m->embedding);
     mem_free(m->embedding);
     mp_fini(&m->about);
+    task_heads_fini(&m->heads);
     mem_free(m);
 }
 
@@ -395,6 +396,19 @@ enum err model_create(struct errctx *e, struct kernels *k, const struct model_co
     model_refresh(m);
     *out = m;
     return ERR_OK;
+}
+
+void model_init_added(struct model *m, uint64_t seed)
+{
+    float *weights = m->k->map(m->k, m->weights);
+    for (int64_t i = m->params.own; i < m->params.count; i++)
+        param_init(&m->c, &m->params.items[i], seed, weights + m->params.items[i].offset);
+    model_refresh(m);
+}
+
+const struct task_heads *model_heads(const struct model *m)
+{
+    return m->use.heads;
 }
 
 void model_refresh(struct model *m)
@@ -502,7 +516,7 @@ enum err model_plan_types(struct errctx *e, const struct model_config *c,
     struct model_use padded = *use;
     padded.tokens = (use->tokens + KERNEL_STEP - 1) / KERNEL_STEP * KERNEL_STEP;
     *out = (struct plan){0};
-    TRY(param_table_build_adapted(e, c, use->adapter, use->tasks, &t));
+    TRY(param_table_build_adapted(e, c, use->adapter, use->heads, &t));
     if (types && param_table_keep(e, &t, types) != ERR_OK) {
         param_table_fini(&t);
         return e->code;

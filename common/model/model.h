@@ -37,8 +37,8 @@ struct model_use {
      * ends where nothing below is trained. */
     param_choice *trains;
     const void *trains_ctx;
-    const struct adapter *adapter; /* beside the model's matrices; NULL: none. Borrowed */
-    const struct tasks *tasks;     /* heads for labels; NULL: none. Borrowed */
+    const struct adapter *adapter;  /* beside the model's matrices; NULL: none. Borrowed */
+    const struct task_heads *heads; /* for labels; NULL: none. Borrowed */
     /* Likewise for adapter and tasks, which it sets in `use`. May be NULL. */
     enum err (*adapt)(struct errctx *e, void *ctx, const struct model_config *c,
                       struct model_use *use);
@@ -59,6 +59,8 @@ enum err model_create(struct errctx *e, struct kernels *k, const struct model_co
 enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const char *path,
                     const struct model_use *use, struct model **out) MUST_USE;
 void model_free(struct model *m);
+/* First numbers for what was added to the model by its use: adapter and heads. */
+void model_init_added(struct model *m, uint64_t seed);
 
 /* Writes the model as a stream (parameters F32, tokenizer inside), with `run`'s lineage; atomic.
  * *bytes, unless NULL, is the size of what was written. */
@@ -73,6 +75,8 @@ const struct model_config *model_config_of(const struct model *m);
 const struct tokenizer_spec *model_tokenizer(const struct model *m); /* NULL without */
 /* How it makes a vector of a text; NULL when nobody has said so. */
 const struct embedding *model_embedding(const struct model *m);
+/* Its heads for labels; NULL without. */
+const struct task_heads *model_heads(const struct model *m);
 const struct param_table *model_params(const struct model *m);
 struct kernels *model_kernels(const struct model *m);
 /* Content id of the stream it was loaded from (zero for a created one). */

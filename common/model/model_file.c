@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* model_file.c: a model from and to its stream: meta {"config", "tokenizer", "embedding", "about"},
- * the last two only where they are known; the parameters in the table's order, the tokenizer's
- * tensors behind the prefix "tokenizer.".
+/* model_file.c: a model from and to its stream: meta {"config", "tokenizer", "embedding", "about",
+ * "labels", "heads"}, all but the first only where there are any; the parameters in the table's
+ * order, heads included, the tokenizer's tensors behind the prefix "tokenizer.".
  *
  * Loading reads piece by piece into place, so that a model is in memory once; only the tokenizer's
  * tensors are gathered first. Everything in the stream must be understood: an unknown key, a
@@ -68,11 +68,18 @@ struct loader {
     struct model *m;
     struct target *targets;     /* per tensor of begin */
     struct stream_tensors held; /* of the tokenizer */
+    struct task_heads heads;    /* of the stream */
+    bool other_heads;           /* the model gets others in their place */
 };
 
 static bool is_tokenizers(const char *tensor)
 {
     return strncmp(tensor, TOKENIZER_PREFIX, sizeof TOKENIZER_PREFIX - 1) == 0;
+}
+
+static bool is_heads(const char *tensor)
+{
+    return strncmp(tensor, TASK_PREFIX, sizeof TASK_PREFIX - 1) == 0;
 }
 
 static enum err hold(struct errctx *e, struct loader *l, const struct stream_field *f,
@@ -135,7 +142,7 @@ static enum err place_tensors(struct errctx *e, struct loader *l, const struct s
         const struct stream_field *f = &b->tensors[i];
         if (is_tokenizers(f->name))
             TRY(hold(e, l, f, &l->targets[i]));
-        else
+        else if (!l->other_heads || !is_heads(f->name))
             l->targets[i].param = param_table_find(&l->m->params, f->name);
     }
     return ERR_OK;
@@ -210,7 +217,7 @@ static enum err read_tensors(struct errctx *e, struct loader *l, struct stream_r
         const enum dtype dtype = b->tensors[piece.tensor].dtype;
         if (l->targets[piece.tensor].param)
             TRY(take_numbers(e, l, &piece, dtype));
-        else
+        else if (l->targets[piece.tensor].data)
             memcpy(l->targets[piece.tensor].data + dtype_offset(dtype, piece.first), piece.data,
                    piece.bytes);
     }
@@ -220,7 +227,8 @@ static enum err read_tensors(struct errctx *e, struct loader *l, struct stream_r
 static enum err read_config(struct errctx *e, const char *name, const struct stream_begin *b,
                             struct model_config *c)
 {
-    static const char *const known[] = {"config", "tokenizer", "embedding", "about"};
+    static const char *const known[] = {"config", "tokenizer", "embedding",
+                                        "about",  "labels",    "heads"};
     for (size_t i = 0; i < b->meta.as.list.count; i += 2) {
         const char *key = b->meta.as.list.items[i].as.bytes.data;
         bool found = false;
@@ -300,12 +308,34 @@ static enum err make_model(struct errctx *e, struct loader *l, const struct stre
 {
     struct param_table t;
     enum dtype *types = NULL;
-    TRY(param_table_build(e, c, &t));
+    TRY(param_table_build_adapted(e, c, NULL, &l->heads, &t));
     if (check_tensors(e, l->name, b, &t) == ERR_OK && kept_types(e, b, &t, use, &types) == ERR_OK)
         (void)!model_new(e, k, c, use, types, &l->m);
     mem_free(types);
     param_table_fini(&t);
     return e->code;
+}
+
+static enum err read_heads(struct errctx *e, const char *name, const struct stream_begin *b,
+                           struct task_heads *heads)
+{
+    return task_heads_from_meta(e, &b->meta, heads) == ERR_OK ? ERR_OK
+                                                              : err_prefix(e, "'%s'", name);
+}
+
+/* The model comes with the heads of its stream, unless it is given others. */
+static void choose_heads(struct loader *l, struct model_use *use)
+{
+    l->other_heads = use->heads && l->heads.count > 0;
+    if (!use->heads && l->heads.count > 0) use->heads = &l->heads;
+}
+
+static void own_heads(struct loader *l)
+{
+    if (l->m->use.heads != &l->heads) return;
+    l->m->heads = l->heads;
+    l->m->use.heads = &l->m->heads;
+    l->heads = (struct task_heads){0};
 }
 
 static enum err load(struct errctx *e, struct loader *l, struct stream_reader *r, struct kernels *k,
@@ -317,7 +347,10 @@ static enum err load(struct errctx *e, struct loader *l, struct stream_reader *r
     TRY(read_config(e, l->name, b, &c));
     if (use->fit) use->fit(&fitted, &c);
     if (use->adapt) TRY(use->adapt(e, use->adapt_ctx, &c, &fitted));
+    TRY(read_heads(e, l->name, b, &l->heads));
+    choose_heads(l, &fitted);
     TRY(make_model(e, l, b, k, &c, &fitted));
+    own_heads(l);
     TRY(mp_copy(e, &b->meta, &l->held.begin.meta));
     TRY(read_notes(e, l));
     TRY(place_tensors(e, l, b));
@@ -355,6 +388,7 @@ enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const 
     stream_reader_close(r);
     stream_tensors_fini(&l.held);
     mem_free(l.targets);
+    task_heads_fini(&l.heads);
     if (code != ERR_OK) {
         model_free(l.m);
         return code;
@@ -369,16 +403,22 @@ static enum err plan_begin(struct errctx *e, const char *name, const struct stre
                            struct model_use *use, int threads, struct model_config *c,
                            struct plan *out)
 {
-    struct param_table t;
+    struct param_table t = {0};
+    struct task_heads heads;
     enum dtype *types = NULL;
     TRY(read_config(e, name, b, c));
     if (use->fit) use->fit(use, c);
     if (use->adapt) TRY(use->adapt(e, use->adapt_ctx, c, use));
-    TRY(param_table_build(e, c, &t));
-    if (check_tensors(e, name, b, &t) == ERR_OK && kept_types(e, b, &t, use, &types) == ERR_OK)
+    TRY(read_heads(e, name, b, &heads));
+    const bool own = !use->heads && heads.count > 0;
+    if (own) use->heads = &heads;
+    if (param_table_build_adapted(e, c, NULL, &heads, &t) == ERR_OK &&
+        check_tensors(e, name, b, &t) == ERR_OK && kept_types(e, b, &t, use, &types) == ERR_OK)
         (void)!model_plan_types(e, c, use, types, threads, out);
+    if (own) use->heads = NULL;
     mem_free(types);
     param_table_fini(&t);
+    task_heads_fini(&heads);
     return e->code;
 }
 
@@ -400,11 +440,13 @@ static enum err write_model(struct errctx *e, const struct model *m, struct stre
                             int64_t first_tokenizer)
 {
     const float *weights = m->k->map(m->k, m->weights);
-    for (int64_t i = 0; i < m->params.own; i++) {
+    int64_t tensor = 0;
+    for (int64_t i = 0; i < m->params.count; i++) {
         const struct param *p = &m->params.items[i];
         const void *from = weights + p->offset;
+        if (param_is_adapters(p)) continue;
         if (p->dtype != DTYPE_F32) from = (const uint8_t *)m->k->map(m->k, m->kept) + p->offset;
-        TRY(stream_writer_tensor(e, w, i, from, p->elements));
+        TRY(stream_writer_tensor(e, w, tensor++, from, p->elements));
     }
     if (m->tokenizer) TRY(tokenizer_spec_write(e, m->tokenizer, w, first_tokenizer));
     return ERR_OK;
@@ -432,9 +474,11 @@ static enum err describe(struct errctx *e, const struct model *m, struct stream_
     mp_fini(&config);
     TRY(e->code);
     TRY(describe_notes(e, m, b));
-    for (int64_t i = 0; i < m->params.own; i++) {
+    if (m->use.heads) TRY(task_heads_to_meta(e, m->use.heads, &b->meta));
+    for (int64_t i = 0; i < m->params.count; i++) {
         const struct param *p = &m->params.items[i];
-        TRY(stream_begin_tensor(e, b, p->name, p->dtype, p->dims, p->shape));
+        if (!param_is_adapters(p))
+            TRY(stream_begin_tensor(e, b, p->name, p->dtype, p->dims, p->shape));
     }
     if (m->tokenizer)
         TRY(tokenizer_spec_declare(e, m->tokenizer, TOKENIZER_PREFIX, b, first_tokenizer));

@@ -100,14 +100,14 @@ static void put_task(struct builder *b, const struct model_config *c, const stru
 {
     const int64_t width = task_width(task, c);
     char name[40];
-    snprintf(name, sizeof name, "task.%lld.dense", (long long)number);
+    snprintf(name, sizeof name, TASK_PREFIX "%lld.dense", (long long)number);
     if (task->dense) put_linear(b, name, width, width, true, PARAM_MATRIX);
-    snprintf(name, sizeof name, "task.%lld", (long long)number);
+    snprintf(name, sizeof name, TASK_PREFIX "%lld", (long long)number);
     put_linear(b, name, task->outputs, width, true, PARAM_MATRIX);
 }
 
 enum err param_table_build_adapted(struct errctx *e, const struct model_config *c,
-                                   const struct adapter *a, const struct tasks *tasks,
+                                   const struct adapter *a, const struct task_heads *heads,
                                    struct param_table *t)
 {
     struct builder b = {.e = e, .t = t, .layer = -1};
@@ -145,7 +145,7 @@ enum err param_table_build_adapted(struct errctx *e, const struct model_config *
     t->own = t->count;
     for (int64_t i = 0; a && i < a->count; i++) put_part(&b, c, &a->parts[i]);
     b.layer = -1;
-    for (int64_t i = 0; tasks && i < tasks->count; i++) put_task(&b, c, &tasks->items[i], i);
+    for (int64_t i = 0; heads && i < heads->count; i++) put_task(&b, c, &heads->items[i], i);
     param_table_train(t, NULL, NULL);
     if (e->code != ERR_OK) param_table_fini(t);
     return e->code;
@@ -191,6 +191,11 @@ void param_table_train(struct param_table *t, param_choice *trains, const void *
         p->gradient = t->trained;
         t->trained += padded_elements(p);
     }
+}
+
+bool param_is_adapters(const struct param *p)
+{
+    return p->role == PARAM_LORA_A || p->role == PARAM_LORA_B;
 }
 
 void param_table_fini(struct param_table *t)

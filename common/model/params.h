@@ -67,7 +67,7 @@ enum err param_table_build(struct errctx *e, const struct model_config *c,
                            struct param_table *t) MUST_USE;
 /* The same with those of an adapter and of tasks behind them (NULL: none). */
 enum err param_table_build_adapted(struct errctx *e, const struct model_config *c,
-                                   const struct adapter *a, const struct tasks *tasks,
+                                   const struct adapter *a, const struct task_heads *heads,
                                    struct param_table *t) MUST_USE;
 /* Keeps parameter i < own in types[i] where that is not F32: it leaves the flat arrays. */
 enum err param_table_keep(struct errctx *e, struct param_table *t,
@@ -77,6 +77,8 @@ enum err param_table_keep(struct errctx *e, struct param_table *t,
 typedef bool param_choice(const void *ctx, const struct param *p);
 void param_table_train(struct param_table *t, param_choice *trains, const void *ctx);
 void param_table_fini(struct param_table *t);
+/* Whether it is a low-rank part's, and no head's nor the model's own. */
+bool param_is_adapters(const struct param *p);
 /* NULL when absent. */
 const struct param *param_table_find(const struct param_table *t, const char *name);
 /* N(0, init_std), residual matrices init_std / sqrt(2 layers), biases 0, norms 1; of adapters see

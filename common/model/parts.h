@@ -100,6 +100,7 @@ struct model {
     struct param_table params;
     struct tokenizer_spec *tokenizer; /* owned, or NULL */
     struct embedding *embedding;      /* owned, or NULL */
+    struct task_heads heads;          /* those of its stream, where use.heads are these */
     struct mp_value about;            /* a map, or nil */
     uint8_t id[16];
 

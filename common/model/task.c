@@ -305,7 +305,7 @@ enum err model_tasks(struct errctx *e, struct model *m, const struct batch *b,
                      double *losses)
 {
     struct kernels *k = m->k;
-    const struct tasks *tasks = m->use.tasks;
+    const struct task_heads *heads = m->use.heads;
     if (m->batch != b || (gradient && (!m->use.training || !labels)))
         return err_set(e, ERR_USAGE, "BUG: tasks of a batch that was not the last forward");
     k->sync(k);
@@ -321,8 +321,8 @@ enum err model_tasks(struct errctx *e, struct model *m, const struct batch *b,
         k->sync(k);
         p.d = k->map(k, m->work.slots[MODEL_DSTATES]);
     }
-    for (int64_t i = 0; i < tasks->count; i++) {
-        p.t = &tasks->items[i];
+    for (int64_t i = 0; i < heads->count; i++) {
+        p.t = &heads->items[i];
         p.width = task_width(p.t, &m->c);
         p.labels = labels ? labels[i] : NULL;
         if (labels) TRY(check_labels(e, p.t, b, labels[i]));

@@ -28,10 +28,23 @@ struct task {
     bool dense;
     enum activation act; /* of the dense part */
 };
-struct tasks {
-    const struct task *items;
+#define TASK_PREFIX "task." /* of the parameters of heads */
+/* The heads of a model, an adapter or a run. */
+struct task_heads {
+    struct task *items;
     int64_t count;
+    struct labels labels; /* what they tell apart: label i is that of head i */
 };
+void task_heads_fini(struct task_heads *h);
+enum err task_heads_copy(struct errctx *e, const struct task_heads *from,
+                         struct task_heads *to) MUST_USE;
+/* Meta of a stream whose tensors they are: "labels" (formats/labels.h) and
+ * "heads" [{"pooling": ["mean", ..], "dense": "none" | "tanh" | "gelu" | "relu"}, ..]. */
+enum err task_heads_to_meta(struct errctx *e, const struct task_heads *h,
+                            struct mp_value *meta) MUST_USE;
+/* None: count 0. ERR_INPUT. */
+enum err task_heads_from_meta(struct errctx *e, const struct mp_value *meta,
+                              struct task_heads *out) MUST_USE;
 
 /* Numbers that the dense part, or W, reads. */
 int64_t task_width(const struct task *t, const struct model_config *c);

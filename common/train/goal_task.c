@@ -73,7 +73,7 @@ enum err task_heads_find(struct errctx *e, const struct task_cfg *cfg, const cha
         out->items[i] = (struct task){.kind = l->kind,
                                       .outputs = l->kind == LABEL_NUMBER ? 1 : l->classes_count};
     }
-    out->tasks = (struct tasks){out->items, out->labels.count};
+    out->count = out->labels.count;
     return ERR_OK;
 }
 
@@ -83,19 +83,12 @@ enum err task_heads_settle(struct errctx *e, struct task_heads *h, const struct 
     static const enum activation acts[] = {ACT_NONE, ACT_TANH, ACT_GELU, ACT_RELU};
     unsigned pooling = c->causal ? POOLING_LAST : POOLING_MEAN;
     if (cfg->pooling) TRY(pooling_parse(e, cfg->pooling, &pooling));
-    for (int64_t i = 0; i < h->tasks.count; i++) {
+    for (int64_t i = 0; i < h->count; i++) {
         h->items[i].pooling = h->items[i].kind == LABEL_TOKENS ? 0 : pooling;
         h->items[i].dense = cfg->dense != 0;
         h->items[i].act = acts[cfg->dense];
     }
     return ERR_OK;
-}
-
-void task_heads_fini(struct task_heads *h)
-{
-    labels_fini(&h->labels);
-    mem_free(h->items);
-    *h = (struct task_heads){0};
 }
 
 /* ------------------------------------------------------------------ labels of rows */
@@ -123,7 +116,7 @@ struct task_rows {
 static void rows_free(struct task_rows *t)
 {
     if (!t) return;
-    for (int64_t i = 0; t->sources && i < t->heads->tasks.count; i++) mem_free(t->sources[i].map);
+    for (int64_t i = 0; t->sources && i < t->heads->count; i++) mem_free(t->sources[i].map);
     labels_fini(&t->found);
     mem_free(t->sources);
     mem_free(t->labels);
@@ -172,7 +165,7 @@ static enum err rows_new(struct errctx *e, const struct task_heads *heads, const
 /* Room for one more row; rows of several heads move apart when it grows. */
 static enum err reserve(struct errctx *e, struct task_rows *t)
 {
-    const int64_t heads = t->heads->tasks.count, old = t->capacity, more = old ? 2 * old : 64;
+    const int64_t heads = t->heads->count, old = t->capacity, more = old ? 2 * old : 64;
     struct task_label *labels;
     size_t *at;
     if (t->rows < old) return ERR_OK;
@@ -242,7 +235,7 @@ static enum err rows_add(struct errctx *e, struct task_rows *t, const struct str
 {
     *scored = 0;
     TRY(reserve(e, t));
-    for (int64_t head = 0; head < t->heads->tasks.count; head++) {
+    for (int64_t head = 0; head < t->heads->count; head++) {
         struct task_label *l = &t->labels[head * t->capacity + t->rows];
         int64_t count;
         *l = (struct task_label){0};
@@ -264,7 +257,7 @@ static void rows_clear(struct task_rows *t)
 /* For model_tasks: lists have stopped moving. */
 static const struct task_label *const *rows_labels(struct task_rows *t)
 {
-    for (int64_t head = 0; head < t->heads->tasks.count; head++) {
+    for (int64_t head = 0; head < t->heads->count; head++) {
         struct task_label *labels = t->labels + head * t->capacity;
         for (int64_t r = 0; r < t->rows; r++)
             labels[r].list = t->lists + t->at[head * t->capacity + r];
@@ -317,9 +310,9 @@ static enum err learn(struct errctx *e, void *state, struct model *m, const stru
 {
     struct task_goal *g = state;
     double *losses;
-    TRY(mem_new(e, &losses, (size_t)g->heads->tasks.count, sizeof *losses, "losses"));
+    TRY(mem_new(e, &losses, (size_t)g->heads->count, sizeof *losses, "losses"));
     enum err r = model_tasks(e, m, b, rows_labels(g->rows), true, NULL, losses);
-    for (int64_t i = 0; i < g->heads->tasks.count; i++) *loss += losses[i];
+    for (int64_t i = 0; i < g->heads->count; i++) *loss += losses[i];
     mem_free(losses);
     return r;
 }
@@ -417,15 +410,15 @@ static enum err judge_batch(struct errctx *e, void *ctx, const struct batch *b,
                             const struct stream_rows *rows)
 {
     struct judging *j = ctx;
-    const struct tasks *tasks = &j->rows->heads->tasks;
+    const struct task_heads *heads = j->rows->heads;
     rows_clear(j->rows);
     for (int64_t r = 0; r < b->rows; r++) {
         double scored;
         TRY(rows_add(e, j->rows, rows, r, 1, &scored));
         j->scored += scored;
     }
-    for (int64_t i = 0; i < tasks->count; i++) {
-        const struct task *t = &tasks->items[i];
+    for (int64_t i = 0; i < heads->count; i++) {
+        const struct task *t = &heads->items[i];
         const int64_t units = t->kind == LABEL_TOKENS ? b->tokens : b->rows;
         TRY(mem_grow(e, &j->outputs[i], &j->capacities[i], (size_t)(units * t->outputs),
                      sizeof **j->outputs, "outputs"));
@@ -433,15 +426,15 @@ static enum err judge_batch(struct errctx *e, void *ctx, const struct batch *b,
     const struct task_label *const *labels = rows_labels(j->rows);
     TRY(model_forward(e, j->m, b, 0));
     TRY(model_tasks(e, j->m, b, labels, false, j->outputs, j->losses));
-    for (int64_t i = 0; i < tasks->count; i++)
+    for (int64_t i = 0; i < heads->count; i++)
         for (int64_t r = 0; r < b->rows; r++)
-            TRY(decide(e, &j->heads[i], &tasks->items[i], b, r, &labels[i][r], j->outputs[i]));
+            TRY(decide(e, &j->heads[i], &heads->items[i], b, r, &labels[i][r], j->outputs[i]));
     return ERR_OK;
 }
 
 static enum err judging_open(struct errctx *e, struct judging *j, const struct task_heads *heads)
 {
-    const size_t n = (size_t)heads->tasks.count;
+    const size_t n = (size_t)heads->count;
     TRY(rows_new(e, heads, stream_reader_name(j->reader), stream_reader_begin(j->reader),
                  &j->rows));
     TRY(mem_new(e, &j->heads, n, sizeof *j->heads, "judgement"));
@@ -449,13 +442,13 @@ static enum err judging_open(struct errctx *e, struct judging *j, const struct t
     TRY(mem_new(e, &j->capacities, n, sizeof *j->capacities, "judgement"));
     TRY(mem_new(e, &j->losses, n, sizeof *j->losses, "judgement"));
     for (size_t i = 0; i < n; i++)
-        TRY(decisions_init(e, &j->heads[i].decisions, heads->tasks.items[i].outputs));
+        TRY(decisions_init(e, &j->heads[i].decisions, heads->items[i].outputs));
     return ERR_OK;
 }
 
 static void judging_close(struct judging *j)
 {
-    const int64_t n = j->rows ? j->rows->heads->tasks.count : 0;
+    const int64_t n = j->rows ? j->rows->heads->count : 0;
     for (int64_t i = 0; i < n; i++) {
         if (j->heads) decisions_fini(&j->heads[i].decisions);
         if (j->outputs) mem_free(j->outputs[i]);
@@ -471,11 +464,11 @@ static void judging_close(struct judging *j)
 static void add_figure(struct judgement *out, const char *name, const struct judging *j,
                        bool (*has)(enum label_kind kind), double (*of)(const struct judged *h))
 {
-    const struct tasks *tasks = &j->rows->heads->tasks;
+    const struct task_heads *heads = j->rows->heads;
     double sum = 0;
     int64_t count = 0;
-    for (int64_t i = 0; i < tasks->count; i++) {
-        if (!has(tasks->items[i].kind)) continue;
+    for (int64_t i = 0; i < heads->count; i++) {
+        if (!has(heads->items[i].kind)) continue;
         sum += of(&j->heads[i]);
         count++;
     }
@@ -526,7 +519,7 @@ static enum err judge_rows(struct errctx *e, struct judging *j, const struct eva
     TRY(row_pass_run(e, j->m, &pass, &source, &none, judge_batch, j));
     if (!(j->scored > 0))
         return err_set(e, ERR_INPUT, "'%s': none of its rows has a label", source.name);
-    for (int64_t i = 0; i < j->rows->heads->tasks.count; i++) sum += j->losses[i];
+    for (int64_t i = 0; i < j->rows->heads->count; i++) sum += j->losses[i];
     *out = (struct judgement){.loss = sum / j->scored};
     add_figure(out, "accuracy", j, has_classes, accuracy);
     add_figure(out, "macro_f1", j, has_classes, macro_f1);

@@ -16,12 +16,6 @@ struct task_cfg {
 };
 extern const struct opt task_table[];
 
-/* The heads of a run: what they tell apart. */
-struct task_heads {
-    struct labels labels;
-    struct task *items;
-    struct tasks tasks; /* for model_use.tasks */
-};
 /* As the stream that is learned from has them. ERR_USAGE: a label that it has not. `input_name`:
  * for messages. task_heads_fini also after a failure. */
 enum err task_heads_find(struct errctx *e, const struct task_cfg *cfg, const char *input_name,
@@ -29,7 +23,6 @@ enum err task_heads_find(struct errctx *e, const struct task_cfg *cfg, const cha
 /* What depends on the model; before it is opened. ERR_USAGE: a pooling that is none. */
 enum err task_heads_settle(struct errctx *e, struct task_heads *h, const struct task_cfg *cfg,
                            const struct model_config *c) MUST_USE;
-void task_heads_fini(struct task_heads *h);
 
 struct task_goal {
     const struct task_heads *heads;

@@ -199,7 +199,7 @@ enum err trainer_plan(struct errctx *e, const struct trainer_cfg *cfg,
                       struct plan *plan)
 {
     struct param_table table;
-    TRY(param_table_build_adapted(e, model, use->adapter, use->tasks, &table));
+    TRY(param_table_build_adapted(e, model, use->adapter, use->heads, &table));
     param_table_train(&table, use->trains, use->trains_ctx);
     const uint64_t flat = (uint64_t)table.trained * sizeof(float);
     param_table_fini(&table);

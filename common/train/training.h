@@ -5,6 +5,7 @@
 #ifndef GRAFT_TRAIN_TRAINING_H
 #define GRAFT_TRAIN_TRAINING_H
 
+#include "common/train/goal_task.h"
 #include "common/train/trainer.h"
 #include "common/use/model_stage.h"
 
@@ -12,6 +13,7 @@ struct training {
     struct common common;
     const char *model;
     struct compute_cfg compute;
+    struct task_cfg task; /* programs without task_table leave it zero */
     struct objective_cfg objective;
     struct adamw_cfg adamw;
     struct trainer_cfg trainer;
@@ -39,8 +41,10 @@ struct training_kind {
     enum err (*adapt)(struct errctx *e, void *ctx, const struct model_config *c,
                       struct model_use *use);
     void *ctx;
-    void (*begin)(struct model *m, uint64_t seed); /* before anything is learned; may be NULL */
-    const char *extension;                         /* of the names of snapshots: "model" */
+    bool
+        goes_on; /* the model, or its adapter, may have heads already: with these it learns labels */
+    bool added;  /* adapter and heads are new, and begin with model_init_added */
+    const char *extension; /* of the names of snapshots: "model" */
     model_saver *save;
 };
 

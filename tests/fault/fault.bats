@@ -25,6 +25,9 @@ setup_file() {
     printf 'The O\nlamp B\n\nRiver O\n' >w.conll
     graft init -q -t bpe.tok --arch llama --layers 1 --width 16 --heads 2 --kv-heads 1 --context 32 -o a.model
     graft init -q -t bpe.tok --arch llama --layers 1 --width 32 --heads 2 --kv-heads 1 --mlp 32 --context 32 -o wide.model
+    { echo text,label; head -n 30 corpus.txt | awk '{ printf "\"%s\",%s\n", $0, NR % 2 ? "odd" : "even" }'; } >labelled.csv
+    graft tokenize -q -t bpe.tok --length 24 --label label labelled.csv -o labelled.tokens
+    graft finetune -q -m a.model --task label --steps 1 --batch-tokens 256 labelled.tokens -o labels.model
 }
 
 setup() {
@@ -138,6 +141,8 @@ attempts() {
     attempts +ck +log graft-pretrain -q -j 2 -m ../a.model --steps 3 --batch-tokens 256 --micro-tokens 256 --grain 128 --val ../b.tokens \
         --val-every 1 --keep-best --checkpoint ck --checkpoint-every 1 --log log --snapshots 2:snaps ../a.tokens -o out
 }
+@test "finetune" { attempts graft-finetune -q -j 2 -m ../a.model --task label --batch-tokens 256 --micro-tokens 256 --grain 128 ../labelled.tokens -o out; }
+@test "predict" { attempts graft-predict -q -j 2 -m ../labels.model ../labelled.tokens -o out; }
 @test "lora-train" { attempts graft-lora-train -q -j 2 -m ../a.model -r 2 --steps 2 --batch-tokens 256 --micro-tokens 256 --grain 128 ../a.tokens -o out; }
 @test "pretrain that judges a pipe" {
     spooled() { graft-pretrain -q -j 2 -m ../a.model --steps 1 --batch-tokens 256 --grain 128 --val <(cat ../b.tokens) ../a.tokens -o out; }

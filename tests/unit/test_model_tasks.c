@@ -25,7 +25,7 @@ static const struct task some[] = {
     {.kind = LABEL_NUMBER, .outputs = 1, .pooling = POOLING_LAST | POOLING_WEIGHTED_MEAN},
     {.kind = LABEL_TOKENS, .outputs = 4}};
 enum { TASKS = sizeof some / sizeof some[0] };
-static const struct tasks tasks = {some, TASKS};
+static const struct task_heads tasks = {.items = (struct task *)some, .count = TASKS};
 
 struct labelled {
     struct batch batch;
@@ -125,7 +125,7 @@ static void gradients(void **state)
                                           .training = true,
                                           .tokens = 192,
                                           .dropout = dropout ? 0.2 : 0,
-                                          .tasks = &tasks,
+                                          .heads = &tasks,
                                           .seed = 5};
             struct support s;
             struct labelled x;
@@ -148,7 +148,7 @@ static float *computed(int threads, bool split, enum dtype dtype, double *loss, 
                                   .training = true,
                                   .tokens = 768,
                                   .dropout = 0.1,
-                                  .tasks = &tasks,
+                                  .heads = &tasks,
                                   .seed = 5};
     struct errctx e = ERRCTX_INIT;
     struct support s;
@@ -230,9 +230,9 @@ static void pools(void **state)
 static void outputs(void **state)
 {
     static const struct task one = {.kind = LABEL_CLASS, .outputs = 3, .pooling = POOLING_MEAN};
-    static const struct tasks only = {&one, 1};
+    static const struct task_heads only = {.items = (struct task *)&one, .count = 1};
     const struct model_config c = support_config("llama");
-    const struct model_use use = {.dtype = DTYPE_F32, .tokens = 192, .tasks = &only};
+    const struct model_use use = {.dtype = DTYPE_F32, .tokens = 192, .heads = &only};
     struct errctx e = ERRCTX_INIT;
     struct support s;
     struct batch b;
