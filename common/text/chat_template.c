@@ -2,8 +2,8 @@
 /* chat_template.c: see chat_template.h. */
 #include "common/text/chat_template.h"
 #include <string.h>
-#include "common/text/jinja_eval.h"
 #include "common/text/jinja_parse.h"
+#include "common/text/jinja_render.h"
 
 #define RENDER_MEMORY ((size_t)512 << 20)
 #define PARSE_MEMORY  ((size_t)256 << 20)

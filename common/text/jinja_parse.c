@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/text/jinja_filters.h"
+#include "common/text/jinja_tests.h"
 #include "common/text/jinja_lex.h"
 
 enum { PARSE_DEPTH = 200 };
