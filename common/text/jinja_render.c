@@ -19,6 +19,8 @@ static enum err make_loop(struct jinja_machine *m, const struct jinja_list *item
         {"last", JINJA_TRUTH(i + 1 == items->count)},
         {"length", JINJA_NUMBER((int64_t)items->count)},
         {"revindex", JINJA_NUMBER((int64_t)(items->count - i))},
+        {"depth", JINJA_NUMBER(1)}, /* no loop calls itself here */
+        {"depth0", JINJA_NUMBER(0)},
         {"revindex0", JINJA_NUMBER((int64_t)(items->count - i) - 1)},
         {"previtem", i > 0 ? items->items[i - 1] : JINJA_VALUE(JINJA_UNDEFINED)},
         {"nextitem", i + 1 < items->count ? items->items[i + 1] : JINJA_VALUE(JINJA_UNDEFINED)},

@@ -229,13 +229,6 @@ bool jinja_truth(const struct jinja_value *v)
     }
 }
 
-bool jinja_is_text(const struct jinja_value *v, const char *text)
-{
-    size_t n = strlen(text);
-
-    return v->type == JINJA_STRING && v->as.s->n == n && memcmp(v->as.s->s, text, n) == 0;
-}
-
 bool jinja_is_number(const struct jinja_value *v)
 {
     return v->type == JINJA_BOOL || v->type == JINJA_INT || v->type == JINJA_FLOAT;

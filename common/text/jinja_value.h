@@ -115,7 +115,6 @@ enum err jinja_of_json(struct jinja_run *r, const json_t *json, uint16_t mark, b
                        struct jinja_value *out) MUST_USE;
 
 bool jinja_truth(const struct jinja_value *v);
-bool jinja_is_text(const struct jinja_value *v, const char *text);
 bool jinja_is_number(const struct jinja_value *v); /* a bool is one, as in Python */
 double jinja_real(const struct jinja_value *v);
 const char *jinja_type_name(const struct jinja_value *v);

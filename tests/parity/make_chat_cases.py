@@ -107,6 +107,15 @@ end
 {{ namespace(a=1).a }}{{ d.no }}{{ d['no'] | default('dd') }}{{ (nothing | default({})).x }}{{ nothing[1:] | list if nothing is defined else '' }}
 {{ 'abc' == "abc" }}{{ 'b' > 'a' }}{{ [1, 2] == [1, 2] }}{{ {'a': 1} == {'a': 1.0} }}{{ none == nothing }}{{ [1, [2]] | string }}
 {%- for m in messages -%} {{ loop.previtem.role if loop.previtem is defined else '-' }}{{ loop.nextitem.role if not loop.last else '.' }} {%- endfor %}
+{{ l.index(2) }} {{ l.count(3) }} {{ (1, 1).count(1) }} {{ 'AbC'.lower() }} {{ 'aBC d'.capitalize() }} {{ 'É'.lower() }} {{ ' \t'.isspace() }} {{ messages | join(', ', attribute='role') }} {{ 'a\nb' | indent('> ') }}
+{{ 1.5 - 2 }} {{ 2.5 * 2 }} {{ 7.5 // 2 }} {{ -7.5 % 2 }} {{ 7.5 % -2 }} {{ -1.5 }} {{ +1.5 }} {{ 2.0 ** 0.5 }} {{ (-1.5) | abs }} {{ 0.0 or 'zero' }}
+{% for i in l %}{{ loop.depth }}{{ loop.depth0 }}{% endfor %}
+{{ strftime_now('%y-%m-%d %a %B %%') }}
+{{ [true, false, none] | tojson }} {{ x | tojson }} {{ nothing | length }} {{ d == {'n': 2, 'k': 'v'} }} {{ nothing == nothing }} {{ true in [1] }}
+{{ l.index(9) }}
+{{ 3 | join }}
+{{ 1 in 2 }}
+{{ 1 < 'a' }}
 {% set messages = messages[1:] %}{{ messages | length }}{% for message in messages %}{% set messages = [] %}{{ messages | length }}{% endfor %}{{ messages | length }}
 """.strip("\n").split("\n")
 # what stands on more than one line
