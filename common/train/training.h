@@ -41,9 +41,8 @@ struct training_kind {
     enum err (*adapt)(struct errctx *e, void *ctx, const struct model_config *c,
                       struct model_use *use);
     void *ctx;
-    bool
-        goes_on; /* the model, or its adapter, may have heads already: with these it learns labels */
-    bool added;  /* adapter and heads are new, and begin with model_init_added */
+    bool goes_on;          /* heads that model or adapter have already are those that learn */
+    bool added;            /* adapter and heads are new, and begin with model_init_added */
     const char *extension; /* of the names of snapshots: "model" */
     model_saver *save;
 };

@@ -95,7 +95,7 @@ fail() {
 
 @test "only what is named is trained" {
     graft finetune -q "${FAST[@]}" -m causal.model --task colour --train 'layers.1.*,norm.*' --steps 3 many.tokens -o out
-    graft diff --json causal.model out >differences || true
+    graft diff causal.model out >differences || true
     grep -q 'layers.1.mlp.up.weight' differences
     [ "$(grep -c 'layers.0' differences)" -eq 0 ]
     [ "$(grep -c embed differences)" -eq 0 ]
