@@ -51,14 +51,7 @@ static enum err clean_text(struct errctx *e, struct normalized *out, uint32_t c,
 static enum err chinese_chars(struct errctx *e, struct normalized *out, uint32_t c, uint64_t before,
                               uint64_t end)
 {
-    static const uint32_t ranges[][2] = {{0x4e00, 0x9fff},   {0x3400, 0x4dbf},   {0x20000, 0x2a6df},
-                                         {0x2a700, 0x2b73f}, {0x2b740, 0x2b81f}, {0x2b920, 0x2ceaf},
-                                         {0xf900, 0xfaff},   {0x2f800, 0x2fa1f}};
-    bool chinese = false;
-
-    for (size_t i = 0; i < ARRAY_LEN(ranges); i++)
-        chinese |= c >= ranges[i][0] && c <= ranges[i][1];
-    if (!chinese) return emit_char(e, out, c, end);
+    if (!unicode_is_ideograph(c)) return emit_char(e, out, c, end);
     TRY(emit_char(e, out, ' ', before));
     TRY(emit_char(e, out, c, end));
     return emit_char(e, out, ' ', end);

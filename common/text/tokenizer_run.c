@@ -6,10 +6,15 @@
  * The cache has sets of two, and a table of its own for pieces of more ids, and is never wrong: a
  * collision is a miss. Each thread has its own.
  *
+ * Words of BERT's are remembered as they stand in the text, before they are normalised
+ * (bert_words.h), with the places where their tokens end; the key of such a word has a bit of its
+ * own.
+ *
  * The decoder of bytes joins the tokens' bytes; that of WordPiece puts spaces between words. */
 #include "common/text/tokenizer_run.h"
 #include <string.h>
 #include "common/text/added_tokens.h"
+#include "common/text/bert_words.h"
 #include "common/text/bpe.h"
 #include "common/text/normalize.h"
 #include "common/text/pretokenize.h"
@@ -21,6 +26,9 @@ enum {
     WORD_LIMIT = 31, /* bytes of a piece that is remembered */
     WORD_IDS = 7,
     WIDE_IDS = 23,
+    RAW_IDS = 5, /* of a raw word; the rest of the ids' room has the ends of its tokens */
+    RAW_WIDE_IDS = 18,
+    RAW_BIT = 0x80,        /* in the last byte of its key */
     CACHE_SETS = 1 << 16,  /* of two words; half as many wide words */
     CACHE_FIRST = 1 << 10, /* sets for a short text */
     PIECES = 256,          /* taken from the pre-tokeniser at once */
@@ -47,6 +55,7 @@ struct tokenizer {
     struct unigram *unigram;         /* when bpe is NULL */
     struct wordpiece wordpiece;      /* when both are */
     struct added_tokens added[2][2]; /* [special recognised][matched in normalised text] */
+    struct bert_words raw;
     bool lossless;
     bool words;        /* no token spans words: what has a space behind another character */
     bool exact_ends;   /* a token's bytes are those of the text it stands for, but for 'unk' */
@@ -75,6 +84,8 @@ struct tokenizer_scratch {
     struct word *cache;     /* sets of two: the one that was used last, and the one before */
     struct wide_word *wide; /* sets / 2 of them */
     size_t sets, new_words;
+    bool held; /* somebody has places in the cache */
+    struct offset_list raw_ends;
 };
 
 const struct tokenizer_spec *tokenizer_spec_of(const struct tokenizer *t)
@@ -166,6 +177,8 @@ static enum err compile(struct errctx *e, struct tokenizer *t)
     TRY(compile_decoder(e, t));
     t->words = t->exact_ends && !spans_words(t->spec);
     if (t->words) pretokenizer_cut_words(t->pretokenizer);
+    bert_words_init(mp_get(&t->spec->ops, "normalizer"), mp_get(&t->spec->ops, "pretokenizer"),
+                    &t->raw);
     for (int special = 0; special < 2; special++)
         for (int normalized = 0; normalized < 2; normalized++)
             TRY(added_tokens_init(e, t->spec, normalized ? &t->normalizer : NULL, special,
@@ -247,6 +260,7 @@ void tokenizer_scratch_free(struct tokenizer_scratch *s)
     bytes_fini(&s->prefixed);
     bytes_fini(&s->marked);
     mem_free(s->marked_end);
+    mem_free(s->raw_ends.data);
     normalized_fini(&s->normalized);
     mem_free(s->cache);
     mem_free(s->wide);
@@ -298,11 +312,12 @@ struct lookup {
 /* Where the piece would be, fetched ahead: most of the time of encoding is waiting for these lines.
  */
 static inline void look_up(struct tokenizer_scratch *s, const uint8_t *piece, size_t n, size_t room,
-                           struct lookup *l)
+                           bool raw, struct lookup *l)
 {
     l->word = NULL;
     if (n > WORD_LIMIT) return;
     make_key(piece, n, room, l->key);
+    if (raw) l->key[3] |= (uint64_t)RAW_BIT << 56;
     l->hash = hash_key(l->key);
     l->word = &s->cache[2 * (l->hash & (s->sets - 1))];
     __builtin_prefetch(l->word);
@@ -423,6 +438,13 @@ struct segment {
     struct normalizer_place place;
 };
 
+/* More than a short text has: the cache gets its full size. */
+static enum err widen_cache(struct errctx *e, struct tokenizer_scratch *s)
+{
+    if (s->held || s->new_words <= 2 * s->sets || s->sets == CACHE_SETS) return ERR_OK;
+    return make_cache(e, s, CACHE_SETS);
+}
+
 static enum err encode_pieces(struct errctx *e, const struct tokenizer *t,
                               struct tokenizer_scratch *s, const uint8_t *text, size_t n,
                               const struct origin *origin, const struct piece *pieces, size_t count,
@@ -432,11 +454,11 @@ static enum err encode_pieces(struct errctx *e, const struct tokenizer *t,
     size_t need;
 
     if (count == 0) return ERR_OK;
-    if (s->new_words > 2 * s->sets && s->sets < CACHE_SETS) TRY(make_cache(e, s, CACHE_SETS));
+    TRY(widen_cache(e, s));
     need = ids->count + (pieces[count - 1].to - pieces[0].from) + WIDE_IDS + 1;
     TRY(mem_grow(e, &ids->data, &ids->capacity, need, sizeof *ids->data, "token ids"));
     for (size_t i = 0; i < count; i++)
-        look_up(s, text + pieces[i].from, pieces[i].to - pieces[i].from, n - pieces[i].from,
+        look_up(s, text + pieces[i].from, pieces[i].to - pieces[i].from, n - pieces[i].from, false,
                 &lookups[i]);
     for (size_t i = 0; i < count; i++) {
         size_t from = pieces[i].from, to = pieces[i].to, first = ids->count;
@@ -591,10 +613,10 @@ static struct segment part(const struct segment *g, size_t from, size_t to)
 }
 
 /* Normalises a segment, then splits off the tokens that are matched in normalised text. */
-static enum err encode_normalized(struct errctx *e, const struct tokenizer *t,
-                                  struct tokenizer_scratch *s, struct segment g,
-                                  const struct added_tokens *added, struct id_list *ids,
-                                  struct offset_list *ends)
+static enum err normalize_and_encode(struct errctx *e, const struct tokenizer *t,
+                                     struct tokenizer_scratch *s, struct segment g,
+                                     const struct added_tokens *added, struct id_list *ids,
+                                     struct offset_list *ends)
 {
     size_t at = 0, from, to;
     uint32_t id;
@@ -613,6 +635,157 @@ static enum err encode_normalized(struct errctx *e, const struct tokenizer *t,
         at = to;
     }
     return encode_plain(e, t, s, part(&g, at, g.n), ids, ends);
+}
+
+/* Room for the tokens of `bytes` more bytes. */
+static enum err reserve(struct errctx *e, size_t bytes, struct id_list *ids,
+                        struct offset_list *ends)
+{
+    const size_t room = bytes + WIDE_IDS + 1;
+    TRY(mem_grow(e, &ids->data, &ids->capacity, ids->count + room, sizeof *ids->data, "token ids"));
+    if (ends == NULL) return ERR_OK;
+    return mem_grow(e, &ends->data, &ends->capacity, ends->count + room, sizeof *ends->data,
+                    "offsets");
+}
+
+/* Ids and ends of a raw word as they are remembered: `most` ids, then an end per byte. */
+static inline void take_raw(const uint32_t *from, size_t most, size_t count, uint64_t base,
+                            struct id_list *ids, struct offset_list *ends)
+{
+    const uint8_t *end = (const uint8_t *)(from + most);
+
+    memcpy(ids->data + ids->count, from, most * sizeof *from);
+    ids->count += count;
+    for (size_t i = 0; ends != NULL && i < count; i++) ends->data[ends->count++] = base + end[i];
+}
+
+static void keep_raw(uint32_t *to, size_t most, const uint32_t *ids, const uint64_t *ends,
+                     size_t count, uint64_t base)
+{
+    uint8_t *end = (uint8_t *)(to + most);
+
+    memcpy(to, ids, count * sizeof *ids);
+    for (size_t i = 0; i < count; i++) end[i] = (uint8_t)(ends[i] - base);
+}
+
+/* A word of ASCII that prints is in normal form but for its case. False: it is none. */
+static inline bool is_plain(const struct tokenizer *t, const uint8_t *word, size_t n, uint8_t *out)
+{
+    bool plain = true;
+
+    for (size_t i = 0; i < n; i++) {
+        const bool upper = word[i] >= 'A' && word[i] <= 'Z';
+        plain &= word[i] > ' ' && word[i] < 0x7f;
+        out[i] = (uint8_t)(word[i] + (upper && t->raw.lowercase ? 'a' - 'A' : 0));
+    }
+    return plain;
+}
+
+/* The tokens of a raw word, their ends to s->raw_ends. */
+static enum err encode_raw_word(struct errctx *e, const struct tokenizer *t,
+                                struct tokenizer_scratch *s, struct segment word,
+                                const struct added_tokens *added, struct id_list *ids)
+{
+    const struct origin origin = {NULL, 0, word.origin.base};
+    const size_t first = ids->count;
+    uint8_t plain[WORD_LIMIT];
+    size_t count;
+
+    s->raw_ends.count = 0;
+    if (word.n > WORD_LIMIT || t->bpe != NULL || t->unigram != NULL ||
+        !is_plain(t, word.text, word.n, plain))
+        return normalize_and_encode(e, t, s, word, added, ids, &s->raw_ends);
+    TRY(wordpiece_encode(e, &t->wordpiece, &s->buffer, plain, word.n, ids->data + first, &count));
+    ids->count += count;
+    return push_ends(e, t, ids, first, plain, 0, word.n, &origin, &s->raw_ends);
+}
+
+/* A raw word that is not remembered under its place: it is normalised and cut. `behind`: bytes of
+ * the text that are to be encoded after it. */
+static enum err encode_new_raw(struct errctx *e, const struct tokenizer *t,
+                               struct tokenizer_scratch *s, struct segment word,
+                               const struct added_tokens *added, const struct lookup *l,
+                               size_t behind, struct id_list *ids, struct offset_list *ends)
+{
+    struct wide_word *wide = &s->wide[l->hash & (s->sets / 2 - 1)];
+    const size_t first = ids->count;
+    const uint64_t base = word.origin.base;
+    size_t count;
+
+    if (l->word != NULL && memcmp(wide->key, l->key, sizeof l->key) == 0) {
+        take_raw(wide->ids, RAW_WIDE_IDS, wide->count, base, ids, ends);
+        return ERR_OK;
+    }
+    TRY(encode_raw_word(e, t, s, word, added, ids));
+    count = ids->count - first;
+    TRY(reserve(e, count + behind, ids, ends));
+    if (ends != NULL && count > 0)
+        memcpy(ends->data + ends->count, s->raw_ends.data, count * sizeof *ends->data);
+    if (ends != NULL) ends->count += count;
+    if (l->word == NULL) return ERR_OK;
+    s->new_words++;
+    if (count <= RAW_IDS) {
+        l->word[1] = l->word[0];
+        memcpy(l->word->key, l->key, sizeof l->key);
+        keep_raw(l->word->ids, RAW_IDS, ids->data + first, s->raw_ends.data, count, base);
+        l->word->count = (uint32_t)count;
+    } else if (count <= RAW_WIDE_IDS) {
+        memcpy(wide->key, l->key, sizeof l->key);
+        keep_raw(wide->ids, RAW_WIDE_IDS, ids->data + first, s->raw_ends.data, count, base);
+        wide->count = (uint32_t)count;
+    }
+    return ERR_OK;
+}
+
+static inline bool find_raw(struct word *w, const struct lookup *l)
+{
+    if (w == NULL) return false;
+    if (memcmp(w->key, l->key, sizeof l->key) == 0) return true;
+    if (memcmp(w[1].key, l->key, sizeof l->key) != 0) return false;
+    struct word last = w[0];
+    w[0] = w[1];
+    w[1] = last;
+    return true;
+}
+
+/* A segment by BERT's words. */
+static enum err encode_raw(struct errctx *e, const struct tokenizer *t, struct tokenizer_scratch *s,
+                           const struct segment *g, const struct added_tokens *added,
+                           struct id_list *ids, struct offset_list *ends)
+{
+    struct piece words[PIECES];
+    struct lookup lookups[PIECES];
+    size_t at = 0, count;
+    enum err code = ERR_OK;
+
+    while (code == ERR_OK &&
+           (count = bert_words_next(&t->raw, g->text, g->n, &at, words, PIECES)) > 0) {
+        TRY(widen_cache(e, s));
+        TRY(reserve(e, at - words[0].from, ids, ends));
+        s->held = true;
+        for (size_t i = 0; i < count; i++)
+            look_up(s, g->text + words[i].from, words[i].to - words[i].from, g->n - words[i].from,
+                    true, &lookups[i]);
+        for (size_t i = 0; i < count && code == ERR_OK; i++) {
+            struct word *w = lookups[i].word;
+            if (find_raw(w, &lookups[i]))
+                take_raw(w->ids, RAW_IDS, w->count, g->origin.base + words[i].from, ids, ends);
+            else
+                code = encode_new_raw(e, t, s, part(g, words[i].from, words[i].to), added,
+                                      &lookups[i], at - words[i].to, ids, ends);
+        }
+        s->held = false;
+    }
+    return code;
+}
+
+static enum err encode_normalized(struct errctx *e, const struct tokenizer *t,
+                                  struct tokenizer_scratch *s, struct segment g,
+                                  const struct added_tokens *added, struct id_list *ids,
+                                  struct offset_list *ends)
+{
+    if (t->raw.usable && added->count == 0) return encode_raw(e, t, s, &g, added, ids, ends);
+    return normalize_and_encode(e, t, s, g, added, ids, ends);
 }
 
 enum err tokenizer_encode_part(struct errctx *e, const struct tokenizer *t,

@@ -23,6 +23,17 @@ uint8_t unicode_class_of(uint32_t c)
     return UNICODE_OTHER;
 }
 
+bool unicode_is_ideograph(uint32_t c)
+{
+    static const uint32_t ranges[][2] = {{0x3400, 0x4dbf},   {0x4e00, 0x9fff},   {0xf900, 0xfaff},
+                                         {0x20000, 0x2a6df}, {0x2a700, 0x2b73f}, {0x2b740, 0x2b81f},
+                                         {0x2b920, 0x2ceaf}, {0x2f800, 0x2fa1f}};
+
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges && c >= ranges[i][0]; i++)
+        if (c <= ranges[i][1]) return true;
+    return false;
+}
+
 void unicode_table_fill(struct unicode_table *t)
 {
     for (uint32_t c = 0; c < 65536; c++) t->plane[c] = unicode_class_of(c);

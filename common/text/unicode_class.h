@@ -5,6 +5,7 @@
 #define GRAFT_TEXT_UNICODE_CLASS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum unicode_class {
@@ -16,6 +17,8 @@ enum unicode_class {
 };
 
 uint8_t unicode_class_of(uint32_t c);
+/* Of the blocks that BERT takes for Chinese. */
+bool unicode_is_ideograph(uint32_t c);
 
 /* 64 KiB, read-only after _fill. */
 struct unicode_table {
