@@ -109,6 +109,18 @@ mutant min-p common/use/sampler.c 'if (s->weight[v] < s->cfg.min_p)' 'if (s->wei
 mutant exp-of-octaves kernels/cpu/softmax.inc '(doubles_bits)shifted << 52' '(doubles_bits)shifted << 51' unit/test_sampler
 mutant draw-of-zero common/use/sampler.c 'sum <= goal; v++' 'sum < goal; v++' unit/test_sampler
 
+# ---- labels ----
+
+mutant label-order formats/labels.c 'qsort(l->classes, (size_t)count, sizeof *l->classes, compare_names);' ';' unit/test_labels
+mutant label-index formats/labels.c 'if (index >= -1 && index < l->classes_count) return' 'if (index >= -1) return' unit/test_labels
+mutant label-again common/text/rows.c 'i = f->from + f->again;' 'i = f->from;' 'tests/cli/labels.bats:first piece'
+mutant completion-end common/text/rows.c 'if (p - before == k->count) return true;' 'if (p - before == k->count) return false;' \
+    'tests/cli/labels.bats:prompts'
+mutant stratum-shift common/flow/strata.c '1, 0) * weight(order[0]);' '1, 0) * 0;' 'tests/cli/labels.bats:many small'
+mutant split-twice common/flow/split_audit.c 'if (cut != 0 || !is_looked_at(a, doc)) return ERR_OK;' \
+    'if (!is_looked_at(a, doc)) return ERR_OK;' unit/test_split_audit
+mutant class-sample-twice common/flow/class_sample.c '*out = entry->count == 0;' '*out = true;' 'tests/cli/labels.bats:per-class: so'
+
 # ---- text ----
 
 mutant csv-quotes formats/csv.c "if (q == NULL || end + 1 >= n || data[end + 1] != '\"')" 'if (1)' tests/cli/text.bats
