@@ -64,6 +64,11 @@ refuses() { # WORDS...
     refuses "key 'quantization_config'" 'more: --dry-run lists them'
     change '.model_type = "mamba"'
     refuses "models of type 'mamba' are not known; those that are: gpt2, llama"
+    rm -r folder
+    copy llama
+    change '."colour\u001b[31m" = 1' # nothing that a file says reaches the terminal as a command
+    refuses "key 'colour?[31m' (1) is not known"
+    ! grep -q $'\033' report
 }
 
 @test "tensors that are missing, foreign or of another shape are named" {
