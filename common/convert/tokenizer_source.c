@@ -11,6 +11,7 @@
 #include "common/text/import_gguf_tokenizer.h"
 #include "common/text/import_sentencepiece.h"
 #include "common/text/import_tokenizer_json.h"
+#include "common/text/import_vocab_files.h"
 #include "common/text/tokenizer_run.h"
 #include "formats/gguf.h"
 

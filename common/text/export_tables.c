@@ -7,7 +7,7 @@
 #include "common/text/export_parts.h"
 #include "common/text/export_tokenizer_json.h"
 #include "common/text/import_tiktoken.h"
-#include "common/text/import_tokenizer_json.h"
+#include "common/text/import_vocab_files.h"
 
 static enum err is_model(struct errctx *e, const struct tokenizer_spec *s, const char *form,
                          const char *model)

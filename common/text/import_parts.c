@@ -4,81 +4,12 @@
 #include "common/text/import_parts.h"
 #include <string.h>
 #include "common/text/export_parts.h"
+#include "common/text/import_regex.h"
+#include "common/text/json_part.h"
 #include "common/text/spec_build.h"
 
 #define MARK  "\xe2\x96\x81" /* U+2581 */
 #define SPACE "\\p{Z}\\t-\\r\\x{85}"
-
-static const char *type_of(const json_t *part)
-{
-    const char *type = json_string_value(json_object_get(part, "type"));
-    return type == NULL ? "" : type;
-}
-
-static bool is(const json_t *part, const char *type)
-{
-    return strcmp(type_of(part), type) == 0;
-}
-
-/* A part has no keys but "type" and those of the list (up to NULL). */
-static enum err only(struct errctx *e, const json_t *part, const char *const *keys)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach((json_t *)part, key, value)
-    {
-        bool known = strcmp(key, "type") == 0;
-        for (size_t i = 0; keys[i] != NULL; i++) known |= strcmp(keys[i], key) == 0;
-        if (!known) return err_set(e, ERR_INPUT, "'%s': key '%s' is not known", type_of(part), key);
-    }
-    return ERR_OK;
-}
-#define ONLY(e, part, ...) only(e, part, (const char *const[]){__VA_ARGS__, NULL})
-
-static enum err get_bool(struct errctx *e, const json_t *part, const char *key, bool fallback,
-                         bool *out)
-{
-    const json_t *v = json_object_get(part, key);
-
-    *out = fallback;
-    if (v == NULL || json_is_null(v)) return ERR_OK;
-    if (!json_is_boolean(v))
-        return err_set(e, ERR_INPUT, "'%s': '%s' is not true or false", type_of(part), key);
-    *out = json_is_true(v);
-    return ERR_OK;
-}
-
-static enum err get_text(struct errctx *e, const json_t *part, const char *key, const char **out)
-{
-    *out = json_string_value(json_object_get(part, key));
-    if (*out == NULL) return err_set(e, ERR_INPUT, "'%s': '%s' is no text", type_of(part), key);
-    return ERR_OK;
-}
-
-static enum err unknown(struct errctx *e, const json_t *part, const char *kind)
-{
-    if (type_of(part)[0] == 0) return err_set(e, ERR_INPUT, "%s: a part has no 'type'", kind);
-    return err_set(e, ERR_INPUT, "%s '%s' is not known", kind, type_of(part));
-}
-
-/* Calls fn for the part, or the parts of a sequence under `key`. */
-typedef enum err part_fn(struct errctx *e, const json_t *part, void *ctx);
-static enum err each(struct errctx *e, const json_t *part, const char *key, part_fn *fn, void *ctx)
-{
-    const json_t *list = json_object_get(part, key);
-
-    if (part == NULL || json_is_null(part)) return ERR_OK;
-    if (!is(part, "Sequence")) return fn(e, part, ctx);
-    if (!json_is_array(list)) return err_set(e, ERR_INPUT, "'Sequence': '%s' is no list", key);
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        if (is(item, "Sequence"))
-            return err_set(e, ERR_INPUT, "'Sequence' inside a 'Sequence' is not known");
-        TRY(fn(e, item, ctx));
-    }
-    return ERR_OK;
-}
 
 /* ------------------------------------------------------------------ how tokens are written */
 
@@ -87,7 +18,7 @@ static bool mentions(const json_t *part, const char *type, const char *key, cons
     static const char *const lists[] = {"normalizers", "pretokenizers", "decoders"};
 
     if (!json_is_object(part)) return false;
-    if (is(part, type)) {
+    if (json_part_is(part, type)) {
         const json_t *v = json_object_get(part, key), *regex = json_object_get(v, "Regex");
         if (key == NULL) return true;
         if (json_is_object(v)) v = regex != NULL ? regex : json_object_get(v, "String");
@@ -96,7 +27,7 @@ static bool mentions(const json_t *part, const char *type, const char *key, cons
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         const json_t *list = json_object_get(part, lists[i]);
         for (size_t k = 0; json_is_array(list) && k < json_array_size(list); k++)
-            if (!is(json_array_get(list, k), "Sequence") &&
+            if (!json_part_is(json_array_get(list, k), "Sequence") &&
                 mentions(json_array_get(list, k), type, key, value))
                 return true;
     }
@@ -123,7 +54,9 @@ static bool puts_space_first(const json_t *pretokenizer)
     json_t *a, *b;
     bool is_so;
 
-    if (json_array_size(list) != 2 || !is(one, "Metaspace") || !is(two, "Metaspace")) return false;
+    if (json_array_size(list) != 2 || !json_part_is(one, "Metaspace") ||
+        !json_part_is(two, "Metaspace"))
+        return false;
     a = json_pack("{s:s,s:s,s:s,s:b}", "type", "Metaspace", "replacement", " ", "prepend_scheme",
                   "first", "split", 0);
     b = json_pack("{s:s,s:s,s:s,s:b}", "type", "Metaspace", "replacement", MARK, "prepend_scheme",
@@ -153,73 +86,6 @@ void import_parts_look(const json_t *root, struct import_parts *p)
 
 /* ------------------------------------------------------------------ expressions */
 
-/* One escape at p[0] == '\\'; *at moves behind it. */
-static enum err escape(struct errctx *e, const char *p, bool in_class, struct bytes *out, size_t *n)
-{
-    *n = 2;
-    switch (p[1]) {
-    case 's':
-        return bytes_printf(e, out, in_class ? "%s" : "[%s]", SPACE);
-    case 'S':
-        if (in_class) break;
-        return bytes_printf(e, out, "[^%s]", SPACE);
-    case 'w':
-        return bytes_printf(e, out, in_class ? "%s" : "[%s]", "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}");
-    case 'W':
-        if (in_class) break;
-        return bytes_printf(e, out, "[^%s]", "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}");
-    case 'b': /* a boundary of other words */
-    case 'B':
-    case 'h':
-    case 'H':
-    case 'G':
-    case 'k':
-    case 'g':
-    case 0:
-        break;
-    default:
-        return bytes_append(e, out, p, 2);
-    }
-    return err_set(e, ERR_INPUT, "an expression has '\\%c'%s, which is not known", p[1],
-                   in_class ? " in a class" : "");
-}
-
-enum err import_regex(struct errctx *e, const char *pattern, struct bytes *out)
-{
-    bool in_class = false;
-    size_t step;
-
-    for (const char *p = pattern; *p != 0; p += step) {
-        step = 1;
-        if (*p == '\\') {
-            TRY(escape(e, p, in_class, out, &step));
-            continue;
-        }
-        if (in_class && (*p == '[' || (*p == '&' && p[1] == '&')))
-            return err_set(e, ERR_INPUT, "an expression has '%c' in a class, which is not known",
-                           *p);
-        if (*p == '}' && p[1] == '+' && !in_class) {
-            const char *open = p;
-            while (open > pattern && *open != '{') open--;
-            if (open > pattern + 1 && (open[-1] != 'p' || open[-2] != '\\'))
-                return err_set(e, ERR_INPUT, "an expression repeats a repetition ('}+')");
-        }
-        if (*p == '[') in_class = true;
-        if (*p == ']') in_class = false;
-        if (*p == '$' && !in_class)
-            TRY(bytes_append(e, out, "(?m:$)", 6));
-        else if (*p == '^' && !in_class)
-            TRY(bytes_append(e, out, "(?m:^)", 6));
-        else
-            TRY(bytes_append(e, out, p, 1));
-        if (*p == '[' && p[1] == '^') {
-            TRY(bytes_append(e, out, "^", 1));
-            step = 2;
-        }
-    }
-    return bytes_append(e, out, "", 1);
-}
-
 /* A literal as an expression. */
 static enum err quote(struct errctx *e, const char *text, struct bytes *out)
 {
@@ -239,7 +105,8 @@ static enum err get_pattern(struct errctx *e, const json_t *part, const char **r
     *regex = json_string_value(json_object_get(pattern, "Regex"));
     *literal = json_string_value(json_object_get(pattern, "String"));
     if ((*regex == NULL) == (*literal == NULL))
-        return err_set(e, ERR_INPUT, "'%s': 'pattern' is no Regex and no String", type_of(part));
+        return err_set(e, ERR_INPUT, "'%s': 'pattern' is no Regex and no String",
+                       json_part_type(part));
     return ERR_OK;
 }
 
@@ -281,9 +148,9 @@ static enum err precompiled(struct errctx *e, const json_t *part, struct mp_valu
     struct mp_value op;
     enum err code;
 
-    TRY(ONLY(e, part, "precompiled_charsmap"));
+    TRY(JSON_PART_ONLY(e, part, "precompiled_charsmap"));
     if (json_is_null(json_object_get(part, "precompiled_charsmap"))) return ERR_OK;
-    TRY(get_text(e, part, "precompiled_charsmap", &text));
+    TRY(json_part_text(e, part, "precompiled_charsmap", &text));
     if (text[0] == 0) return ERR_OK;
     mp_map_init(&op);
     code = decode_base64(e, text, &map);
@@ -303,8 +170,10 @@ static enum err bert_normalizer(struct errctx *e, const json_t *part, struct mp_
     static const char *const ops[] = {"clean_text", "chinese_chars", "strip_accents", "lowercase"};
     bool on[4];
 
-    TRY(ONLY(e, part, "clean_text", "handle_chinese_chars", "strip_accents", "lowercase"));
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) TRY(get_bool(e, part, keys[i], true, &on[i]));
+    TRY(JSON_PART_ONLY(e, part, "clean_text", "handle_chinese_chars", "strip_accents",
+                       "lowercase"));
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        TRY(json_part_bool(e, part, keys[i], true, &on[i]));
     if (!json_is_boolean(json_object_get(part, "strip_accents"))) on[2] = on[3];
     for (size_t i = 0; i < ARRAY_LEN(ops); i++)
         if (on[i]) TRY(spec_build_append(e, list, json_pack("{s:s}", "op", ops[i])));
@@ -330,9 +199,9 @@ static enum err replace(struct errctx *e, const json_t *part, struct context *c)
     struct bytes buffer = {0}, pattern = {0};
     enum err code;
 
-    TRY(ONLY(e, part, "pattern", "content"));
+    TRY(JSON_PART_ONLY(e, part, "pattern", "content"));
     TRY(get_pattern(e, part, &regex, &literal));
-    TRY(get_text(e, part, "content", &content));
+    TRY(json_part_text(e, part, "content", &content));
     if (c->p->marked && strcmp(content, MARK) == 0 &&
         (literal != NULL ? strcmp(literal, " ") == 0
                          : c->p->first && strcmp(regex, EXPORT_INNER_SPACE) == 0)) {
@@ -371,8 +240,8 @@ static enum err prepend(struct errctx *e, const json_t *part, struct context *c)
     struct bytes buffer = {0};
     enum err code;
 
-    TRY(ONLY(e, part, "prepend"));
-    TRY(get_text(e, part, "prepend", &text));
+    TRY(JSON_PART_ONLY(e, part, "prepend"));
+    TRY(json_part_text(e, part, "prepend", &text));
     code = unmarked(e, c->p, text, &buffer, &to);
     if (code == ERR_OK)
         code = spec_build_append(e, c->list, json_pack("{s:s,s:s}", "op", "prepend", "text", to));
@@ -387,7 +256,7 @@ static bool trims_end(const json_t *part)
         json_string_value(json_object_get(json_object_get(part, "pattern"), "Regex"));
     const char *content = json_string_value(json_object_get(part, "content"));
 
-    return is(part, "Replace") && regex != NULL && strcmp(regex, EXPORT_TRIM_END) == 0 &&
+    return json_part_is(part, "Replace") && regex != NULL && strcmp(regex, EXPORT_TRIM_END) == 0 &&
            content != NULL && content[0] == 0;
 }
 
@@ -403,29 +272,29 @@ static enum err add_normalizer(struct errctx *e, const json_t *part, void *ctx)
     struct context *c = ctx;
     bool left, right;
 
-    if (is(part, "Prepend")) return prepend(e, part, c);
+    if (json_part_is(part, "Prepend")) return prepend(e, part, c);
     if (c->replaced && trims_end(part))
         return spec_build_append(e, c->list, json_pack("{s:s}", "op", "trim_end"));
     if (c->replaced)
         return err_set(e, ERR_INPUT,
                        "normaliser '%s' behind the one that marks spaces is not known",
-                       type_of(part));
+                       json_part_type(part));
     for (size_t i = 0; i < ARRAY_LEN(plain); i++)
-        if (is(part, plain[i].type)) {
-            TRY(only(e, part, (const char *const[]){NULL}));
+        if (json_part_is(part, plain[i].type)) {
+            TRY(json_part_only(e, part, (const char *const[]){NULL}));
             return spec_build_append(e, c->list, json_pack("{s:s}", "op", plain[i].op));
         }
-    if (is(part, "BertNormalizer")) return bert_normalizer(e, part, c->list);
-    if (is(part, "Replace")) return replace(e, part, c);
-    if (is(part, "Precompiled")) return precompiled(e, part, c->list);
-    if (is(part, "Strip")) {
-        TRY(ONLY(e, part, "strip_left", "strip_right"));
-        TRY(get_bool(e, part, "strip_left", true, &left));
-        TRY(get_bool(e, part, "strip_right", true, &right));
+    if (json_part_is(part, "BertNormalizer")) return bert_normalizer(e, part, c->list);
+    if (json_part_is(part, "Replace")) return replace(e, part, c);
+    if (json_part_is(part, "Precompiled")) return precompiled(e, part, c->list);
+    if (json_part_is(part, "Strip")) {
+        TRY(JSON_PART_ONLY(e, part, "strip_left", "strip_right"));
+        TRY(json_part_bool(e, part, "strip_left", true, &left));
+        TRY(json_part_bool(e, part, "strip_right", true, &right));
         return spec_build_append(
             e, c->list, json_pack("{s:s,s:b,s:b}", "op", "strip", "left", left, "right", right));
     }
-    return unknown(e, part, "normaliser");
+    return json_part_unknown(e, part, "normaliser");
 }
 
 enum err import_normalizer(struct errctx *e, const json_t *part, struct import_parts *p,
@@ -435,7 +304,7 @@ enum err import_normalizer(struct errctx *e, const json_t *part, struct import_p
 
     mp_fini(list);
     mp_array_init(list);
-    return each(e, part, "normalizers", add_normalizer, &c);
+    return json_part_each(e, part, "normalizers", add_normalizer, &c);
 }
 
 /* ------------------------------------------------------------------ pre-tokenisers */
@@ -473,13 +342,14 @@ static enum err append_split(struct errctx *e, const json_t *part, struct mp_val
     char *joined = NULL;
     enum err code;
 
-    TRY(get_text(e, part, "behavior", &name));
+    TRY(json_part_text(e, part, "behavior", &name));
     if (behavior_of(name) == NULL)
-        return err_set(e, ERR_INPUT, "'%s': behavior '%s' is not known", type_of(part), name);
+        return err_set(e, ERR_INPUT, "'%s': behavior '%s' is not known", json_part_type(part),
+                       name);
     if (strcmp(name, "Contiguous") == 0) {
         if (invert)
             return err_set(e, ERR_INPUT, "'%s': behavior 'Contiguous' with 'invert'",
-                           type_of(part));
+                           json_part_type(part));
         TRY(mem_printf(e, &joined, "(?:%s)+", pattern));
     }
     code = append_regex(e, list, joined != NULL ? joined : pattern, behavior_of(name), invert);
@@ -494,10 +364,10 @@ static enum err split(struct errctx *e, const json_t *part, struct context *c)
     bool invert;
     enum err code;
 
-    TRY(ONLY(e, part, "pattern", "behavior", "invert"));
+    TRY(JSON_PART_ONLY(e, part, "pattern", "behavior", "invert"));
     TRY(get_pattern(e, part, &regex, &literal));
-    TRY(get_text(e, part, "behavior", &behavior));
-    TRY(get_bool(e, part, "invert", false, &invert));
+    TRY(json_part_text(e, part, "behavior", &behavior));
+    TRY(json_part_bool(e, part, "invert", false, &invert));
     if (c->p->replaced) { /* no spaces are left */
         if (literal != NULL && strcmp(literal, " ") == 0 && !invert) return ERR_OK;
         return err_set(e, ERR_INPUT, "pre-tokeniser 'Split' of text with marked spaces");
@@ -517,10 +387,10 @@ static enum err byte_level(struct errctx *e, const json_t *part, struct context 
 {
     bool prefix, regex, trim;
 
-    TRY(ONLY(e, part, "add_prefix_space", "trim_offsets", "use_regex"));
-    TRY(get_bool(e, part, "add_prefix_space", true, &prefix));
-    TRY(get_bool(e, part, "trim_offsets", true, &trim));
-    TRY(get_bool(e, part, "use_regex", true, &regex));
+    TRY(JSON_PART_ONLY(e, part, "add_prefix_space", "trim_offsets", "use_regex"));
+    TRY(json_part_bool(e, part, "add_prefix_space", true, &prefix));
+    TRY(json_part_bool(e, part, "trim_offsets", true, &trim));
+    TRY(json_part_bool(e, part, "use_regex", true, &regex));
     if (prefix && c->seen > 1)
         return err_set(e, ERR_INPUT, "'ByteLevel' with 'add_prefix_space' behind other parts");
     if (prefix) TRY(spec_build_append(e, c->list, json_pack("{s:s}", "op", "prefix_space")));
@@ -532,12 +402,13 @@ static enum err metaspace(struct errctx *e, const json_t *part, struct context *
     const char *replacement, *scheme = "always";
     bool cut, prefix;
 
-    TRY(ONLY(e, part, "replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep"));
-    TRY(get_text(e, part, "replacement", &replacement));
-    TRY(get_bool(e, part, "split", true, &cut));
-    TRY(get_bool(e, part, "add_prefix_space", true, &prefix));
+    TRY(JSON_PART_ONLY(e, part, "replacement", "prepend_scheme", "split", "add_prefix_space",
+                       "str_rep"));
+    TRY(json_part_text(e, part, "replacement", &replacement));
+    TRY(json_part_bool(e, part, "split", true, &cut));
+    TRY(json_part_bool(e, part, "add_prefix_space", true, &prefix));
     if (json_object_get(part, "prepend_scheme") != NULL)
-        TRY(get_text(e, part, "prepend_scheme", &scheme));
+        TRY(json_part_text(e, part, "prepend_scheme", &scheme));
     if (!prefix) scheme = "never";
     if (strcmp(replacement, MARK) != 0)
         return err_set(e, ERR_INPUT, "'Metaspace': replacement '%s' is not known", replacement);
@@ -551,35 +422,35 @@ static enum err add_pretokenizer(struct errctx *e, const json_t *part, void *ctx
     bool each_digit;
 
     c->seen++;
-    if (is(part, "ByteLevel")) return byte_level(e, part, c);
-    if (is(part, "Split")) return split(e, part, c);
-    if (is(part, "Metaspace")) return metaspace(e, part, c);
-    if (is(part, "BertPreTokenizer")) {
-        TRY(only(e, part, (const char *const[]){NULL}));
+    if (json_part_is(part, "ByteLevel")) return byte_level(e, part, c);
+    if (json_part_is(part, "Split")) return split(e, part, c);
+    if (json_part_is(part, "Metaspace")) return metaspace(e, part, c);
+    if (json_part_is(part, "BertPreTokenizer")) {
+        TRY(json_part_only(e, part, (const char *const[]){NULL}));
         return spec_build_append(e, c->list, json_pack("{s:s}", "op", "bert"));
     }
-    if (is(part, "WhitespaceSplit")) {
-        TRY(only(e, part, (const char *const[]){NULL}));
+    if (json_part_is(part, "WhitespaceSplit")) {
+        TRY(json_part_only(e, part, (const char *const[]){NULL}));
         return append_regex(e, c->list, "[" SPACE "]+", "removed", false);
     }
-    if (is(part, "Whitespace")) {
-        TRY(only(e, part, (const char *const[]){NULL}));
+    if (json_part_is(part, "Whitespace")) {
+        TRY(json_part_only(e, part, (const char *const[]){NULL}));
         return append_regex(e, c->list,
                             "[\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}]+|"
                             "[^" SPACE "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}]+",
                             "removed", true);
     }
-    if (is(part, "Digits")) {
-        TRY(ONLY(e, part, "individual_digits"));
-        TRY(get_bool(e, part, "individual_digits", false, &each_digit));
+    if (json_part_is(part, "Digits")) {
+        TRY(JSON_PART_ONLY(e, part, "individual_digits"));
+        TRY(json_part_bool(e, part, "individual_digits", false, &each_digit));
         return each_digit ? spec_build_append(e, c->list, json_pack("{s:s}", "op", "digits"))
                           : append_regex(e, c->list, "\\p{N}+", "isolated", false);
     }
-    if (is(part, "Punctuation")) {
-        TRY(ONLY(e, part, "behavior"));
+    if (json_part_is(part, "Punctuation")) {
+        TRY(JSON_PART_ONLY(e, part, "behavior"));
         return append_split(e, part, c->list, "[\\p{P}$+<=>^`|~]", false);
     }
-    return unknown(e, part, "pre-tokeniser");
+    return json_part_unknown(e, part, "pre-tokeniser");
 }
 
 enum err import_pretokenizer(struct errctx *e, const json_t *part, const struct import_parts *p,
@@ -591,7 +462,7 @@ enum err import_pretokenizer(struct errctx *e, const json_t *part, const struct 
     mp_fini(list);
     mp_array_init(list);
     if (p->first) return ERR_OK; /* a normaliser's operation */
-    return each(e, part, "pretokenizers", add_pretokenizer, &c);
+    return json_part_each(e, part, "pretokenizers", add_pretokenizer, &c);
 }
 
 /* ------------------------------------------------------------------ decoders */
@@ -609,21 +480,21 @@ static enum err add_decoder(struct errctx *e, const json_t *part, void *ctx)
     struct decoding *d = ctx;
     const char *regex, *literal, *text;
 
-    if (is(part, "ByteLevel")) {
+    if (json_part_is(part, "ByteLevel")) {
         d->bytes = true;
         return ERR_OK;
     }
-    if (is(part, "ByteFallback") || is(part, "Fuse"))
-        return only(e, part, (const char *const[]){NULL});
-    if (is(part, "WordPiece")) {
-        TRY(ONLY(e, part, "prefix", "cleanup"));
+    if (json_part_is(part, "ByteFallback") || json_part_is(part, "Fuse"))
+        return json_part_only(e, part, (const char *const[]){NULL});
+    if (json_part_is(part, "WordPiece")) {
+        TRY(JSON_PART_ONLY(e, part, "prefix", "cleanup"));
         d->words = part;
         return ERR_OK;
     }
-    if (is(part, "Replace")) {
-        TRY(ONLY(e, part, "pattern", "content"));
+    if (json_part_is(part, "Replace")) {
+        TRY(JSON_PART_ONLY(e, part, "pattern", "content"));
         TRY(get_pattern(e, part, &regex, &literal));
-        TRY(get_text(e, part, "content", &text));
+        TRY(json_part_text(e, part, "content", &text));
         if (literal != NULL && strcmp(literal, MARK) == 0 && strcmp(text, " ") == 0) return ERR_OK;
         if (literal != NULL && d->p->unknown != NULL && strcmp(literal, d->p->unknown) == 0) {
             d->unknown = text;
@@ -634,28 +505,29 @@ static enum err add_decoder(struct errctx *e, const json_t *part, void *ctx)
                        "decoder 'Replace': only " MARK
                        " by a space and the unknown token are known");
     }
-    if (is(part, "Strip")) {
-        TRY(ONLY(e, part, "content", "start", "stop"));
-        TRY(get_text(e, part, "content", &text));
+    if (json_part_is(part, "Strip")) {
+        TRY(JSON_PART_ONLY(e, part, "content", "start", "stop"));
+        TRY(json_part_text(e, part, "content", &text));
         d->strip = json_integer_value(json_object_get(part, "start"));
         if (strcmp(text, " ") != 0 || d->strip < 0 || d->strip > 1 ||
             json_integer_value(json_object_get(part, "stop")) != 0)
             return err_set(e, ERR_INPUT, "decoder 'Strip': only one space on the left is known");
         return ERR_OK;
     }
-    if (is(part, "Metaspace")) {
+    if (json_part_is(part, "Metaspace")) {
         bool prefix;
         const json_t *scheme = json_object_get(part, "prepend_scheme");
-        TRY(ONLY(e, part, "replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep"));
-        TRY(get_text(e, part, "replacement", &text));
-        TRY(get_bool(e, part, "add_prefix_space", true, &prefix));
+        TRY(JSON_PART_ONLY(e, part, "replacement", "prepend_scheme", "split", "add_prefix_space",
+                           "str_rep"));
+        TRY(json_part_text(e, part, "replacement", &text));
+        TRY(json_part_bool(e, part, "add_prefix_space", true, &prefix));
         if (strcmp(text, MARK) != 0)
             return err_set(e, ERR_INPUT, "'Metaspace': replacement '%s' is not known", text);
         d->strip_first =
             json_is_string(scheme) ? strcmp(json_string_value(scheme), "never") != 0 : prefix;
         return ERR_OK;
     }
-    return unknown(e, part, "decoder");
+    return json_part_unknown(e, part, "decoder");
 }
 
 enum err import_decoder(struct errctx *e, const json_t *part, struct import_parts *p,
@@ -667,11 +539,11 @@ enum err import_decoder(struct errctx *e, const json_t *part, struct import_part
 
     mp_fini(list);
     mp_array_init(list);
-    TRY(each(e, part, "decoders", add_decoder, &d));
+    TRY(json_part_each(e, part, "decoders", add_decoder, &d));
     if (d.words != NULL) {
         if (json_object_get(d.words, "prefix") != NULL)
-            TRY(get_text(e, d.words, "prefix", &prefix));
-        TRY(get_bool(e, d.words, "cleanup", true, &cleanup));
+            TRY(json_part_text(e, d.words, "prefix", &prefix));
+        TRY(json_part_bool(e, d.words, "cleanup", true, &cleanup));
         return spec_build_append(
             e, list,
             json_pack("{s:s,s:s,s:b}", "op", "wordpiece", "prefix", prefix, "cleanup", cleanup));

@@ -28,8 +28,4 @@ enum err import_pretokenizer(struct errctx *e, const json_t *part, const struct 
 enum err import_decoder(struct errctx *e, const json_t *part, struct import_parts *p,
                         struct mp_value *list) MUST_USE;
 
-/* An expression of Oniguruma's in PCRE2's notation, appended to *out; ERR_INPUT for what has no
- * equal. */
-enum err import_regex(struct errctx *e, const char *pattern, struct bytes *out) MUST_USE;
-
 #endif

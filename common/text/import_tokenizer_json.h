@@ -13,19 +13,22 @@
 #ifndef GRAFT_TEXT_IMPORT_TOKENIZER_JSON_H
 #define GRAFT_TEXT_IMPORT_TOKENIZER_JSON_H
 
+#include <jansson.h>
 #include "formats/tokenizer.h"
 
 /* `side`: the bytes of tokenizer_config.json or special_tokens_map.json, or NULL. */
 enum err import_tokenizer_json(struct errctx *e, const char *data, size_t n, const char *side,
                                size_t side_n, struct tokenizer_spec *out) MUST_USE;
 
-/* BERT's vocab.txt, a token per line in the order of ids; `side`, tokenizer_config.json, may say
- * do_lower_case, strip_accents, tokenize_chinese_chars. */
-enum err import_vocab_txt(struct errctx *e, const char *data, size_t n, const char *side,
-                          size_t side_n, struct tokenizer_spec *out) MUST_USE;
+/* ------------------------------------------------------------------ for import_vocab_files.c */
 
-/* GPT-2's vocab.json (token: id) and merges.txt (a pair per line, the first may be a comment). */
-enum err import_merges(struct errctx *e, const char *vocab, size_t vocab_n, const char *merges,
-                       size_t merges_n, struct tokenizer_spec *out) MUST_USE;
+/* An object; `what` is for messages; `ids`: its integers are ids. */
+enum err import_tokenizer_parse(struct errctx *e, const char *data, size_t n, const char *what,
+                                bool ids, json_t **out) MUST_USE;
+/* What stands beside the file; *out is NULL for a side of NULL. */
+enum err import_tokenizer_side(struct errctx *e, const char *side, size_t n, json_t **out) MUST_USE;
+/* From the parsed file and what stands beside it (or NULL); both are let go of. */
+enum err import_tokenizer_root(struct errctx *e, json_t *root, json_t *side,
+                               struct tokenizer_spec *out) MUST_USE;
 
 #endif

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include "common/convert/tokenizer_export.h"
 #include "common/text/export_parts.h"
-#include "common/text/import_parts.h"
+#include "common/text/import_regex.h"
 #include "common/text/import_sentencepiece.h"
 #include "common/text/import_tokenizer_json.h"
 #include "common/text/tokenizer_run.h"
