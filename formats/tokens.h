@@ -14,13 +14,15 @@
  *   weight  F32          of the row
  *   group   U64          hash of the group field
  *   keep    U8 ragged    JSON object of the other fields
+ *   label.NAME           a label of the row (labels.h), any number of them
  *
  * meta:
  *   "tokenizer"  id (bin 16) of the tokenizer's meaning
  *   "vocab"      size
  *   "family"     "causal" | "encoder"
  *   "special"    {"bos": id, "eos": id, ...}, those that exist
- *   "length"     of the longest cut, or 0 for whole documents */
+ *   "length"     of the longest cut, or 0 for whole documents
+ *   "labels"     what the label columns say (labels.h) */
 #ifndef GRAFT_FORMATS_TOKENS_H
 #define GRAFT_FORMATS_TOKENS_H
 

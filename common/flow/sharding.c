@@ -333,8 +333,10 @@ static enum err start_audit(struct errctx *e, struct sharding *s)
         s->train = i;
         s->is_train = true;
     }
-    return split_audit_new(e, &s->begin, s->names, s->count, s->train, SPLIT_AUDIT_DOCUMENTS,
-                           &s->audit);
+    const bool plain = mp_get(&s->begin.meta, "labels") == NULL &&
+                       stream_begin_find_column(&s->begin, "group") < 0;
+    return split_audit_new(e, &s->begin, s->names, s->count, s->train,
+                           plain ? SPLIT_AUDIT_PLAIN : SPLIT_AUDIT_LABELLED, &s->audit);
 }
 
 static enum err sharding_start(struct errctx *e, struct sharding *s,

@@ -5,8 +5,9 @@
  *
  * Documents are known by their hash. In bounded memory: when there are more than it may hold, those
  * whose hash lies in the upper half are forgotten and no longer looked at, and so on; what is
- * counted among the rest stands for the whole, and is said to be "about" so many. Up to a million
- * documents counts are exact. Ownership: _new/_free. One thread. */
+ * counted among the rest stands for the whole, and is said to be "about" so many.
+ *
+ * Ownership: _new/_free. One thread. */
 #ifndef GRAFT_FLOW_SPLIT_AUDIT_H
 #define GRAFT_FLOW_SPLIT_AUDIT_H
 
@@ -14,7 +15,9 @@
 #include "common/base/err.h"
 #include "formats/labels.h"
 
-enum { SPLIT_AUDIT_DOCUMENTS = 1 << 20 };
+/* Documents up to which counts are exact: of rows with labels or groups; of others, where a text
+ * that is there twice does no harm. */
+enum { SPLIT_AUDIT_LABELLED = 1 << 20, SPLIT_AUDIT_PLAIN = 1 << 16 };
 
 struct split_audit;
 /* names: of the parts, which stay the caller's; train: the number of the one to train on.
