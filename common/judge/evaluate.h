@@ -39,8 +39,9 @@ struct evaluate_document {
  *             row's first token, each later one with the last token before those it scores, the
  *             last with as many tokens before as make it full
  *   half      llama.cpp: windows side by side, of each the second half is scored; what is left over
- *             at the end is not. Each begins with bos, where the row does. The end-of-text token
- *             does not count, nor what a row begins with instead of bos */
+ *             at the end is not. Each begins with bos, where the row does and the tokenizer's
+ *             template puts it there. The end-of-text token does not count, nor what a row begins
+ *             with else */
 enum evaluate_window { WINDOW_ROW, WINDOW_ROLLING, WINDOW_HALF };
 
 struct evaluate_cfg {

@@ -37,6 +37,7 @@ static enum err reserve_rows(struct errctx *e, struct batch *b, int64_t need)
     const int64_t want = need > 2 * have ? need : 2 * have;
     TRY(grow(e, &b->row_start, have, want, sizeof *b->row_start));
     TRY(grow(e, &b->row_length, have, want, sizeof *b->row_length));
+    TRY(grow(e, &b->row_before, have, want, sizeof *b->row_before));
     TRY(grow(e, &b->row_ordinal, have, want, sizeof *b->row_ordinal));
     TRY(grow(e, &b->grain_start, have ? have + 1 : 0, want + 1, sizeof *b->grain_start));
     b->capacity_rows = want;
@@ -63,6 +64,7 @@ void batch_fini(struct batch *b)
     mem_free(b->ordinal);
     mem_free(b->row_start);
     mem_free(b->row_length);
+    mem_free(b->row_before);
     mem_free(b->row_ordinal);
     mem_free(b->grain_start);
     *b = (struct batch){0};
@@ -72,6 +74,7 @@ void batch_clear(struct batch *b)
 {
     b->tokens = b->rows = b->grains = b->real = 0;
     b->scored = 0;
+    b->shares = false;
 }
 
 int64_t batch_padded(int64_t tokens, int64_t grain, int64_t longest)
@@ -102,9 +105,9 @@ static enum err pad(struct errctx *e, struct batch *b)
     return ERR_OK;
 }
 
-enum err batch_append(struct errctx *e, struct batch *b, int64_t grain, int64_t n,
-                      const uint32_t *ids, const uint8_t *types, const int32_t *targets,
-                      const float *weights, int64_t ordinal)
+static enum err append(struct errctx *e, struct batch *b, int64_t grain, int64_t before, int64_t n,
+                       const uint32_t *ids, const uint8_t *types, const int32_t *targets,
+                       const float *weights, int64_t ordinal)
 {
     if (n <= 0) return err_set(e, ERR_INPUT, "row %lld: no tokens", (long long)ordinal);
     if (n > INT32_MAX - b->tokens - KERNEL_STEP)
@@ -120,7 +123,7 @@ enum err batch_append(struct errctx *e, struct batch *b, int64_t grain, int64_t 
     const int64_t at = b->tokens;
     for (int64_t i = 0; i < n; i++) {
         b->ids[at + i] = (int32_t)ids[i];
-        b->position[at + i] = (int32_t)i;
+        b->position[at + i] = (int32_t)(before + i);
         b->type[at + i] = types ? types[i] : 0;
         b->target[at + i] = targets ? targets[i] : -1;
         b->weight[at + i] = !targets ? 0 : weights ? weights[i] : 1;
@@ -129,12 +132,32 @@ enum err batch_append(struct errctx *e, struct batch *b, int64_t grain, int64_t 
     }
     b->row_start[b->rows] = (int32_t)at;
     b->row_length[b->rows] = (int32_t)n;
+    b->row_before[b->rows] = (int32_t)before;
     b->row_ordinal[b->rows] = ordinal;
     b->rows++;
     b->tokens += n;
     b->real += n;
     b->grain_start[b->grains] = b->tokens;
     return ERR_OK;
+}
+
+enum err batch_append(struct errctx *e, struct batch *b, int64_t grain, int64_t n,
+                      const uint32_t *ids, const uint8_t *types, const int32_t *targets,
+                      const float *weights, int64_t ordinal)
+{
+    return append(e, b, grain, 0, n, ids, types, targets, weights, ordinal);
+}
+
+enum err batch_append_after(struct errctx *e, struct batch *b, int64_t before, int64_t n,
+                            const uint32_t *ids, const int32_t *targets, const float *weights,
+                            int64_t ordinal)
+{
+    const int64_t last = b->rows - 1;
+    if (last < 0 || before < 1 || before > b->row_before[last] + b->row_length[last])
+        return err_set(e, ERR_USAGE, "BUG: a row that begins with %lld tokens of none",
+                       (long long)before);
+    b->shares = true;
+    return append(e, b, INT32_MAX, before, n, ids, NULL, targets, weights, ordinal);
 }
 
 enum err batch_close(struct errctx *e, struct batch *b)
@@ -167,6 +190,8 @@ enum err batch_slice(struct errctx *e, const struct batch *b, int64_t first, int
     for (int64_t i = 0; i < rows; i++) {
         out->row_start[i] = (int32_t)(b->row_start[row + i] - from);
         out->row_length[i] = b->row_length[row + i];
+        out->row_before[i] = b->row_before[row + i];
+        out->shares |= b->row_before[row + i] > 0;
         out->row_ordinal[i] = b->row_ordinal[row + i];
         out->real += b->row_length[row + i];
     }

@@ -372,14 +372,16 @@ static int64_t window_of(const struct model_config *c, int layer)
     return without ? 0 : c->window;
 }
 
+/* Of `rows` rows of the pass from `first` on. */
 static struct attention_args attention_of(const struct pass *p, const struct block *b,
-                                          const struct buf *s, struct mat cache)
+                                          const struct buf *s, struct mat cache, int64_t first,
+                                          int64_t rows)
 {
     const struct model_config *c = p->config;
     const int64_t q = c->heads * c->head_size, kv = c->kv_heads * c->head_size;
     const struct mat qkv = slot_mat(p, s, SLOT_QKV);
     const bool cached = buf_present(cache.buf);
-    return (struct attention_args){.B = p->rows,
+    return (struct attention_args){.B = rows,
                                    .H = c->heads,
                                    .G = c->kv_heads,
                                    .D = c->head_size,
@@ -389,11 +391,11 @@ static struct attention_args attention_of(const struct pass *p, const struct blo
                                    .out = slot_mat(p, s, SLOT_ATT),
                                    .lse = s[SLOT_LSE],
                                    .lse_ld = p->capacity,
-                                   .q_start = p->q_start,
-                                   .q_len = p->q_len,
-                                   .kv_start = p->kv_start,
-                                   .kv_len = p->kv_len,
-                                   .q_offset = p->q_offset,
+                                   .q_start = p->q_start + first,
+                                   .q_len = p->q_len + first,
+                                   .kv_start = p->kv_start + first,
+                                   .kv_len = p->kv_len + first,
+                                   .q_offset = p->q_offset + first,
                                    .scale = (float)c->attention_scale,
                                    .softcap = (float)c->attention_softcap,
                                    .window = window_of(c, b->layer),
@@ -451,11 +453,12 @@ static void norm_heads_backward(const struct pass *p, const struct block *b, con
     }
 }
 
-static void append_to_cache(const struct pass *p, struct mat qkv, struct mat cache)
+static void append_to_cache(const struct pass *p, struct mat qkv, struct mat cache, int64_t first,
+                            int64_t rows)
 {
     const struct model_config *c = p->config;
     const struct mat new = mat_columns(qkv, c->heads * c->head_size);
-    for (int64_t b = 0; b < p->rows; b++)
+    for (int64_t b = first; b < first + rows; b++)
         p->k->convert(p->k, p->q_len[b], 2 * c->kv_heads * c->head_size,
                       mat_from_row(new, p->q_start[b]), mat_from_row(cache, p->cache_row[b]));
 }
@@ -467,10 +470,14 @@ static void attend(const struct pass *p, const struct block *b, const struct buf
     product(p, b, &b->qkv, s, x, p->config->qk_norm ? raw : qkv, ACT_NONE, none, none);
     if (p->config->qk_norm) norm_heads(p, b, s, raw, qkv);
     rotate(p, qkv, false);
-    if (buf_present(cache.buf)) append_to_cache(p, qkv, cache);
-    const struct attention_args a = attention_of(p, b, s, cache);
-    zero_padding(p, a.out);
-    p->k->attention_forward(p->k, &a);
+    zero_padding(p, slot_mat(p, s, SLOT_ATT));
+    for (int64_t i = 0; i < (p->turns ? p->turns : 1); i++) {
+        const int64_t first = p->turns ? p->turn[i] : 0;
+        const int64_t rows = p->turns ? p->turn[i + 1] - first : p->rows;
+        if (buf_present(cache.buf)) append_to_cache(p, qkv, cache, first, rows);
+        const struct attention_args a = attention_of(p, b, s, cache, first, rows);
+        p->k->attention_forward(p->k, &a);
+    }
 }
 
 /* h = act(up(x)), keeping what stands before the activation where it is wanted. */
@@ -583,7 +590,7 @@ static struct mat attend_backward(const struct pass *p, const struct block *b, c
     const struct mat none = {0}, datt = slot_mat(p, s, SLOT_B_DATT),
                      dqkv = slot_mat(p, s, SLOT_B_DQKV);
     product_backward(p, b, &b->out, s, slot_mat(p, s, SLOT_ATT), d, datt, none);
-    const struct attention_args a = attention_of(p, b, s, none);
+    const struct attention_args a = attention_of(p, b, s, none, 0, p->rows);
     zero_padding(p, dqkv);
     p->k->attention_backward(p->k, &a, datt, s[SLOT_B_DELTA], dqkv, mat_columns(dqkv, q),
                              mat_columns(dqkv, q + kv));

@@ -124,10 +124,13 @@ struct pass {
     struct buf position;     /* I32 [N] */
     struct buf angle;        /* I32 [N]: rows of cosine and sine (rope.h); may be `position` */
     struct buf cosine, sine; /* rope */
-    /* Decoding: keys and values of row b are appended to `cache` (rows of 2 G D) at cache_row[b],
-     * and read from there. */
+    /* Decoding, and rows that share beginnings: keys and values of row b are appended to `cache`
+     * (rows of 2 G D) at cache_row[b], and read from there. Rows turn[i] .. turn[i + 1] - 1 of the
+     * arrays do so together, one turn after another; turns 0: all rows at once. */
     bool skinny; /* one token per row, products by `skinny` */
     const int64_t *cache_row;
+    int64_t turns;
+    const int64_t *turn;
     /* Dropout, 0: none. Places: after the embeddings (lane 0), after `out` and after `down` of each
      * block. */
     float dropout, lora_dropout; /* of the stream's branches; of what low-rank parts read */
@@ -136,7 +139,8 @@ struct pass {
     struct buf ordinal; /* U32 [N] */
 };
 
-/* x (N, C) -> y (N, C), both F32. s: the forward slots. cache: present when decoding. */
+/* x (N, C) -> y (N, C), both F32. s: the forward slots. cache: present when decoding
+ * and with shared beginnings. */
 void block_forward(const struct pass *p, const struct block *b, const struct buf *s, struct mat x,
                    struct mat y, struct mat cache);
 /* The forward pass again from x, as far as the backward pass needs it, into s (recompute). */

@@ -272,18 +272,36 @@ static void logits_of(struct decoder *d, struct pass *p, int64_t first, int64_t 
     }
 }
 
+/* Pieces of a prompt end at multiples of this. */
+static int64_t piece_tokens(const struct decoder *d)
+{
+    return d->tokens < PROMPT_TOKENS ? d->tokens : PROMPT_TOKENS;
+}
+
+/* A single query is another sum than one among others (attention.inc), so none is made of what
+ * would be one of several: at the end, or before the end of a piece. */
+int64_t decoder_shared(const struct decoder *d, int64_t alike, int64_t n)
+{
+    const int64_t piece = piece_tokens(d);
+    int64_t shared = alike < n - 2 ? alike : n - 2;
+    if (shared % piece == piece - 1) shared--;
+    return shared > 0 ? shared : 0;
+}
+
 enum err decoder_prompt(struct errctx *e, struct decoder *d, int64_t s, int64_t n,
                         const uint32_t *ids, float *logits)
 {
     struct pass p;
-    const int64_t most = d->tokens < PROMPT_TOKENS ? d->tokens : PROMPT_TOKENS;
+    const int64_t most = piece_tokens(d);
     if (n < 1) return err_set(e, ERR_USAGE, "BUG: a prompt without tokens");
     if (n > d->context - d->length[s])
         return err_set(e, ERR_INPUT, "%lld tokens after %lld do not fit into a context of %lld",
                        (long long)n, (long long)d->length[s], (long long)d->context);
     TRY(check_ids(e, d, n, ids));
-    for (int64_t at = 0; at < n; at += most) {
-        const int64_t part = n - at < most ? n - at : most, padded = round_up(part);
+    for (int64_t at = 0, part; at < n; at += part) {
+        const int64_t room = most - d->length[s] % most;
+        part = n - at < room ? n - at : room;
+        const int64_t padded = round_up(part);
         for (int64_t i = 0; i < part; i++) put_token(d, i, ids[at + i], d->length[s] + i);
         put_padding(d, part, padded);
         put_row(d, 0, s, 0, part);

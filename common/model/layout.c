@@ -32,6 +32,7 @@ static const struct spec {
     [MODEL_ANGLE] = {"batch", SPAN_ALL, 0, 0},
     [MODEL_COSINE] = {"angles", SPAN_ALL, 0, 0},
     [MODEL_SINE] = {"angles", SPAN_ALL, 0, 0},
+    [MODEL_SHARED] = {"keys and values of shared beginnings", SPAN_ALL, 0, 0},
     [MODEL_PLACE] = {"batch", SPAN_ALL, 0, 0},
     [MODEL_TYPE] = {"batch", SPAN_ALL, 0, 0},
     [MODEL_ORDINAL] = {"batch", SPAN_ALL, 0, 0},
@@ -116,6 +117,8 @@ static size_t row_bytes(const struct model_config *c, const struct model_use *us
     case MODEL_COSINE:
     case MODEL_SINE:
         return rope_by_pass(c) ? (size_t)c->rope_dims / 2 * f32 : 0;
+    case MODEL_SHARED:
+        return use->shares ? 2 * (size_t)(c->kv_heads * c->head_size) * act : 0;
     case MODEL_PLACE:
         return c->position == POSITION_LEARNED ? 4 : 0;
     case MODEL_TYPE:

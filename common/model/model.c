@@ -349,6 +349,7 @@ void model_free(struct model *m)
                                m->kept,    m->cosine,    m->lookup_ids, m->sine};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         if (buf_present(bufs[i])) m->k->free(m->k, bufs[i]);
+    shared_rows_fini(&m->shared);
     void *const arrays[] = {m->tasks, m->task_sums, m->blocks, m->lora,       m->zeros,
                             m->index, m->back,      m->target, m->weight,     m->loss,
                             m->rank,  m->piece,     m->run,    m->lookup_row, m->looked_up};

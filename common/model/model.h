@@ -23,6 +23,7 @@ struct model_use {
     enum dtype dtype; /* F32 or BF16: of activations and of the weights that products read */
     bool training;    /* gradients */
     bool recompute;   /* keep only block inputs, compute the rest again in the backward pass */
+    bool shares;      /* rows may begin with tokens of others (batch_append_after); not training */
     int64_t tokens;   /* most tokens in a micro-batch (padded), 0: no forward pass */
     int64_t learned;  /* most tokens between two calls of model_finish_gradients, 0: any number */
     double dropout; /* training only; after the embeddings, and after `out` and `down` of each block
@@ -109,6 +110,10 @@ enum err model_forward(struct errctx *e, struct model *m, const struct batch *b,
  * row's numbers do not depend on the other rows of the batch. */
 enum err model_forward_to(struct errctx *e, struct model *m, const struct batch *b, int64_t layers,
                           struct mat *hidden) MUST_USE;
+
+/* Whether what comes behind the tokens that rows share leaves what is computed of them as it is:
+ * causal models, but for scalings of rotary positions that look at a row's length. */
+bool model_can_share(const struct model *m);
 
 /* Loss at the scored places after model_forward. Per-token losses and ranks, host arrays [N], may
  * be NULL; *sum += sum of weight * loss in token order (double). gradient: also runs the head's

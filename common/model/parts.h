@@ -18,6 +18,7 @@ enum model_slot {
     MODEL_ORDINAL,
     MODEL_COSINE, /* angles of this pass, a row for each token (rope_by_pass) */
     MODEL_SINE,
+    MODEL_SHARED,   /* keys and values of a block, where rows share beginnings */
     MODEL_EMBEDDED, /* before the norm of the embeddings */
     MODEL_EMBED_MEAN,
     MODEL_EMBED_RSTD,
@@ -93,6 +94,16 @@ enum model_part { PART_EMBED, PART_FORWARD, PART_HEAD, PART_BACKWARD, PART_TABLE
 void workspace_enter(struct kernels *k, const struct model_config *c, const struct workspace *w,
                      enum model_part part, int64_t layer);
 
+/* shared_rows.c: the rows of a batch some of which begin with tokens of others, as a pass takes
+ * them, in the order of their turns. */
+struct shared_rows { /* zero-initialised; shared_rows_fini */
+    int32_t *q_start, *q_len, *kv_start, *kv_len, *q_offset; /* [rows] */
+    int64_t *cache_row, *turn;                               /* [rows], [turns + 1] */
+    int64_t turns, capacity;
+};
+enum err shared_rows_of(struct errctx *e, const struct batch *b, struct shared_rows *out) MUST_USE;
+void shared_rows_fini(struct shared_rows *s);
+
 struct model {
     struct kernels *k;
     struct model_config c;
@@ -127,6 +138,7 @@ struct model {
 
     struct workspace work;
     int32_t *zeros; /* [tokens]: q_offset of whole rows */
+    struct shared_rows shared;
 
     /* of the last forward */
     struct pass pass;

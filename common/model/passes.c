@@ -4,20 +4,23 @@
 #include <string.h>
 
 #include "common/model/parts.h"
+#include "common/model/rope.h"
 
 static enum err check_batch(struct errctx *e, const struct model *m, const struct batch *b)
 {
     const struct model_config *c = &m->c;
+    if (b->shares && !m->use.shares)
+        return err_set(e, ERR_USAGE, "BUG: rows that share beginnings, without memory for it");
     if (b->tokens > m->use.tokens)
         return err_set(e, ERR_USAGE, "BUG: a micro-batch of %lld tokens in memory for %lld",
                        (long long)b->tokens, (long long)m->use.tokens);
     for (int64_t r = 0; r < b->rows; r++) {
-        if (b->row_length[r] > c->context)
+        if (b->row_before[r] + b->row_length[r] > c->context)
             return err_set(
                 e, ERR_INPUT,
                 "row %lld: %d tokens, but the model's context is %lld: tokenize with --length %lld",
-                (long long)b->row_ordinal[r], b->row_length[r], (long long)c->context,
-                (long long)c->context);
+                (long long)b->row_ordinal[r], b->row_before[r] + b->row_length[r],
+                (long long)c->context, (long long)c->context);
         for (int64_t i = b->row_start[r]; i < b->row_start[r] + b->row_length[r]; i++) {
             if (b->ids[i] < 0 || b->ids[i] >= c->vocab)
                 return err_set(
@@ -66,10 +69,34 @@ static void enter(const struct model *m, enum model_part part, int64_t layer)
     workspace_enter(m->k, &m->c, &m->work, part, layer);
 }
 
+bool model_can_share(const struct model *m)
+{
+    return m->c.causal && !rope_by_length(&m->c);
+}
+
+/* Rows that begin with tokens of others have keys and values in a cache. */
+static enum err share(struct errctx *e, struct model *m, const struct batch *b, struct mat *cache)
+{
+    struct shared_rows *s = &m->shared;
+    TRY(shared_rows_of(e, b, s));
+    m->pass.q_start = s->q_start;
+    m->pass.q_len = s->q_len;
+    m->pass.kv_start = s->kv_start;
+    m->pass.kv_len = s->kv_len;
+    m->pass.q_offset = s->q_offset;
+    m->pass.cache_row = s->cache_row;
+    m->pass.turns = s->turns;
+    m->pass.turn = s->turn;
+    *cache =
+        mat_rows(m->work.slots[MODEL_SHARED], m->use.dtype, 2 * m->c.kv_heads * m->c.head_size);
+    return ERR_OK;
+}
+
 /* Embeddings and blocks, before layer `layers`. */
 static enum err run_blocks(struct errctx *e, struct model *m, const struct batch *b, uint32_t step,
                            int64_t layers)
 {
+    struct mat cache = {0};
     m->batch = NULL;
     m->head_done = false;
     TRY(check_batch(e, m, b));
@@ -95,13 +122,14 @@ static enum err run_blocks(struct errctx *e, struct model *m, const struct batch
                             .key = rng_key_make(m->use.seed, RNG_DROPOUT),
                             .step = step,
                             .ordinal = m->work.slots[MODEL_ORDINAL]};
+    if (b->shares) TRY(share(e, m, b, &cache));
     model_set_angles(m, &m->pass, m->work.slots);
     const struct pass *p = &m->pass;
     embed_tokens(m, p, m->work.slots, stream(m, 0));
     for (int64_t l = 0; l < layers; l++) {
         enter(m, PART_FORWARD, l);
         block_forward(p, &m->blocks[l], m->work.buffers[l].forward, stream(m, l), stream(m, l + 1),
-                      (struct mat){0});
+                      cache);
     }
     return ERR_OK;
 }

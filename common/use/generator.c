@@ -70,6 +70,7 @@ struct generator {
      * the scores after it. With several samples of each. */
     int64_t prompt_slot, prompt_number;
     float *prompt_logits;
+    struct id_list *cached; /* [batch] prompts whose keys and values lie in the slots */
 
     struct sequence *queue; /* ring of `capacity` */
     size_t first, count, capacity;
@@ -229,19 +230,59 @@ static enum err prepare_sequence(struct errctx *e, struct generator *g, struct s
     return encode_prompt(e, g, s);
 }
 
+/* What s may have of what lies in a slot. */
+static int64_t shared_with(const struct generator *g, const struct sequence *s, int64_t slot)
+{
+    const struct id_list *there = &g->cached[slot];
+    const size_t most = s->ids.count < there->count ? s->ids.count : there->count;
+    size_t n = 0;
+    while (n < most && s->ids.data[n] == there->data[n]) n++;
+    return decoder_shared(g->decoder, (int64_t)n, (int64_t)s->ids.count);
+}
+
+/* Gives s a free slot, and what another prompt has computed of its beginning. */
+static void take_slot(struct generator *g, struct sequence *s)
+{
+    int64_t best = 0, from = -1, *last = &g->free_slots[--g->free_count];
+    for (int64_t slot = 0; slot < g->batch && model_can_share(g->model); slot++) {
+        const int64_t n = shared_with(g, s, slot);
+        if (n <= best) continue;
+        best = n;
+        from = slot;
+    }
+    for (int64_t *at = g->free_slots; at < last; at++) { /* where it lies, if that is free */
+        if (*at != from) continue;
+        *at = *last;
+        *last = from;
+    }
+    s->slot = *last;
+    if (best > 0) decoder_copy(g->decoder, from, s->slot, best);
+}
+
+static enum err note_cached(struct errctx *e, struct generator *g, const struct sequence *s)
+{
+    struct id_list *there = &g->cached[s->slot];
+    there->count = 0;
+    TRY(mem_grow(e, &there->data, &there->capacity, s->ids.count, sizeof *there->data, "tokens"));
+    memcpy(there->data, s->ids.data, s->ids.count * sizeof *there->data);
+    there->count = s->ids.count;
+    return ERR_OK;
+}
+
 /* Scores after the prompt of s: computed for its first sample, the others go on from there. */
 static enum err compute_prompt(struct errctx *e, struct generator *g, const struct sequence *s)
 {
-    const int64_t n = (int64_t)s->ids.count;
+    const int64_t n = (int64_t)s->ids.count, shared = decoder_length(g->decoder, s->slot);
     const size_t bytes = (size_t)g->vocab * sizeof *g->logits;
     if (g->prompt_logits && g->prompt_number == s->number) {
         decoder_copy(g->decoder, g->prompt_slot, s->slot, n);
         memcpy(g->logits, g->prompt_logits, bytes);
         return ERR_OK;
     }
-    TRY(decoder_prompt(e, g->decoder, s->slot, n, s->ids.data, g->logits));
+    TRY(decoder_prompt(e, g->decoder, s->slot, n - shared, s->ids.data + shared, g->logits));
     if (g->prompt_logits) memcpy(g->prompt_logits, g->logits, bytes);
     g->stats.prompt_tokens += n;
+    g->stats.shared += shared;
     g->prompt_slot = s->slot;
     g->prompt_number = s->number;
     return ERR_OK;
@@ -253,8 +294,9 @@ static enum err start_sequence(struct errctx *e, struct generator *g,
 {
     struct sequence *s = queue_at(g, g->count++);
     *s = *prepared;
-    s->slot = g->free_slots[--g->free_count];
+    take_slot(g, s);
     TRY(compute_prompt(e, g, s));
+    TRY(note_cached(e, g, s));
     g->active[0] = s;
     return draw(e, g, 1);
 }
@@ -458,6 +500,7 @@ static enum err generator_open(struct errctx *e, struct generator *g,
     TRY(mem_new(e, &g->queue, g->capacity, sizeof *g->queue, "sequences"));
     TRY(mem_new(e, &g->free_slots, batch, sizeof *g->free_slots, "sequences"));
     TRY(mem_new(e, &g->active, batch, sizeof(struct sequence *), "sequences"));
+    TRY(mem_new(e, &g->cached, batch, sizeof *g->cached, "sequences"));
     TRY(mem_new(e, &g->step_slots, batch, sizeof *g->step_slots, "sequences"));
     TRY(mem_new(e, &g->step_ids, batch, sizeof *g->step_ids, "sequences"));
     for (int64_t s = g->batch; s-- > 0;) g->free_slots[g->free_count++] = s;
@@ -474,6 +517,8 @@ static void generator_close(struct generator *g)
     if (g->decoder) decoder_free(g->decoder);
     mem_free(g->logits);
     mem_free(g->prompt_logits);
+    for (int64_t s = 0; g->cached && s < g->batch; s++) mem_free(g->cached[s].data);
+    mem_free(g->cached);
     mem_free(g->queue);
     mem_free(g->free_slots);
     mem_free(g->active);

@@ -11,6 +11,9 @@
  * and u of token t is Philox of key (seed, RNG_GENERATE), counter (XXH3-64 of the prompt's text lo,
  * hi, sample, t). Two equal prompts have equal texts.
  *
+ * What a prompt begins with is taken from a prompt that has been computed and lies in a slot still,
+ * as far as the two are alike: to the bit what it would be.
+ *
  * A prompt begins as a document does in training: with the tokenizer's BOS, or its end-of-text
  * token. A sequence ends at the end-of-text token, at a stop string (matched on the text, cut
  * before it), after cfg.tokens tokens, or when the model's context is full.
@@ -74,7 +77,10 @@ struct generator_io {
 };
 
 struct generator_stats {
-    int64_t prompts, prompt_tokens, tokens; /* computed, a prompt once for all its samples; drawn */
+    int64_t prompts;
+    int64_t prompt_tokens; /* a prompt counts once for all its samples */
+    int64_t shared;        /* of these, taken from other prompts */
+    int64_t tokens;        /* drawn */
     double seconds;
 };
 

@@ -39,6 +39,8 @@ const struct opt scoring_table[] = {
      "tokens computed at once: memory, not results", OPT_UNRECORDED, 32, 1 << 30},
     OPT_END};
 
+enum { SHARED_LEAST = 16 }; /* tokens with which two rows must begin to be computed together */
+
 struct request {
     int64_t number;
     double sum; /* log-likelihood */
@@ -59,9 +61,11 @@ struct scoring {
     const struct tokenizer_spec *spec;
     int64_t length;
     uint32_t prefix;
+    bool shares; /* rows that begin alike are computed together */
 
     struct batch batch;
-    size_t *owner; /* [rows] index of the request */
+    size_t *owner;       /* [rows] index of the request */
+    struct id_list last; /* what the model sees of the row appended last */
     float *loss;
     int32_t *rank;
     size_t owner_capacity, loss_capacity, rank_capacity;
@@ -83,6 +87,7 @@ void scoring_fit(struct model_use *use, const struct model_config *c)
 {
     const struct scoring_cfg *cfg = use->fit_ctx;
     use->tokens = batch_padded(cfg->micro_tokens, cfg->micro_tokens, c->context);
+    use->shares = c->causal;
 }
 
 /* ---- results ---- */
@@ -175,6 +180,33 @@ static void work_while_waiting(void *ctx)
     if (s->idle.code == ERR_OK) (void)!compute(&s->idle, s);
 }
 
+/* Of a row's places before the first one that is scored: how many begin the row before it as well.
+ * Few are not worth a turn, and two are left: a single query is another sum than one among others
+ * (decoder_shared). */
+static int64_t shared_with_last(const struct scoring *s, const uint32_t *ids, int64_t places,
+                                int64_t scored)
+{
+    const int64_t last = (int64_t)s->last.count;
+    int64_t n = 0, most = places - (scored > 2 ? scored : 2);
+    if (most > last) most = last;
+    if (s->batch.rows == 0 || !s->shares) return 0;
+    while (n < most && ids[n] == s->last.data[n]) n++;
+    return n < SHARED_LEAST ? 0 : n;
+}
+
+static enum err append(struct errctx *e, struct scoring *s, const uint32_t *ids, int64_t places,
+                       int64_t before)
+{
+    TRY(mem_grow(e, &s->last.data, &s->last.capacity, (size_t)places, sizeof *ids, "window"));
+    memcpy(s->last.data, ids, (size_t)places * sizeof *ids);
+    s->last.count = (size_t)places;
+    if (before > 0)
+        return batch_append_after(e, &s->batch, before, places - before, ids + before,
+                                  s->targets + before, s->weights + before, s->number);
+    return batch_append(e, &s->batch, INT32_MAX, places, ids, NULL, s->targets, s->weights,
+                        s->number);
+}
+
 /* A row: the last length + 1 of these tokens, of which the last `scored` are. */
 static enum err put_window(struct errctx *e, struct scoring *s, const uint32_t *ids, int64_t n,
                            int64_t scored)
@@ -185,7 +217,11 @@ static enum err put_window(struct errctx *e, struct scoring *s, const uint32_t *
     }
     const int64_t places = n - 1;
     const size_t room = (size_t)places;
-    if (s->batch.tokens + places > s->cfg->micro_tokens) TRY(compute(e, s));
+    int64_t before = shared_with_last(s, ids, places, scored);
+    if (s->batch.tokens + places - before > s->cfg->micro_tokens) {
+        TRY(compute(e, s));
+        before = 0;
+    }
     TRY(mem_grow(e, &s->targets, &s->targets_capacity, room, sizeof *s->targets, "window"));
     TRY(mem_grow(e, &s->weights, &s->weights_capacity, room, sizeof *s->weights, "window"));
     TRY(mem_grow(e, &s->owner, &s->owner_capacity, (size_t)s->batch.rows + 1, sizeof *s->owner,
@@ -195,8 +231,7 @@ static enum err put_window(struct errctx *e, struct scoring *s, const uint32_t *
         s->weights[t] = s->targets[t] < 0 ? 0 : 1;
     }
     s->owner[s->batch.rows] = s->count - 1;
-    return batch_append(e, &s->batch, INT32_MAX, places, ids, NULL, s->targets, s->weights,
-                        s->number);
+    return append(e, s, ids, places, before);
 }
 
 /* ---- encoding ---- */
@@ -376,6 +411,7 @@ static enum err check_use(struct errctx *e, struct scoring *s, struct documents_
     if (prefix < 0)
         return err_set(e, ERR_INPUT, "the model's tokenizer has no token that begins a text");
     s->prefix = (uint32_t)prefix;
+    s->shares = model_can_share(s->model);
     if (s->cfg->length > context)
         return err_set(e, ERR_USAGE,
                        "--length %" PRId64 " is more than the model's context of %" PRId64,
@@ -410,7 +446,7 @@ static void close_all(struct scoring *s)
     batch_fini(&s->batch);
     bytes_fini(&s->text);
     bytes_fini(&s->line);
-    void *const arrays[] = {s->owner,    s->loss,      s->rank,    s->requests,
+    void *const arrays[] = {s->owner,    s->loss,      s->rank,    s->requests, s->last.data,
                             s->ids.data, s->part.data, s->targets, s->weights};
     for (size_t i = 0; i < ARRAY_LEN(arrays); i++) mem_free(arrays[i]);
 }

@@ -17,7 +17,9 @@
  * (0.4.13).
  *
  * Requests are computed several at a time, without padding; when input has to be waited for, what
- * has come is. A request's numbers do not depend on the others. */
+ * has come is. What a request begins with is not computed again when the one before it begins so:
+ * the choices of one question cost its context once. A request's numbers do not depend on the
+ * others. */
 #ifndef GRAFT_USE_SCORING_H
 #define GRAFT_USE_SCORING_H
 

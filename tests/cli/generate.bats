@@ -216,3 +216,20 @@ results() { graft generate -q -m base.model --json -n 12 "$@"; }
     [ "$want" -gt 9 ]
     for batch in 1 2 8; do [ "$(tokens --samples 5 --batch $batch three.txt)" -eq "$want" ]; done
 }
+
+@test "prompts that begin alike are computed once as far as they do, and say the same" {
+    awk 'NR <= 8 { print "The old lamp holds the river and warms the bright stone of the quiet garden " substr($0, 1, 7 * (NR % 4)) }' \
+        corpus.txt >alike.txt
+    echo 'The old lamp holds the river' >>alike.txt
+    echo 'A quiet garden' >>alike.txt
+    for options in '' '--dtype bf16' '--device ref'; do
+        # shellcheck disable=SC2086
+        results() { graft generate -m base.model --json -n 6 $options "$@"; }
+        while IFS= read -r line; do results -p "$line"; done <alike.txt >alone
+        for batch in 1 3 8; do
+            results -v --batch $batch alike.txt >together 2>said
+            same alone together
+            sed -n 's/.* of \([0-9]*\) tokens, \([0-9]*\) of them shared.*/\1 \2/p' said | awk '{ exit !($2 > $1 / 2) }'
+        done
+    done
+}

@@ -141,11 +141,17 @@ PY
     graft tokenize -q -t bpe.tok -f files one.txt -o one.tokens
     # the same with a token that begins a text, which llama.cpp puts before each window
     graft learn-tokenizer -q --type bpe --vocab 320 --special 'eos=<|end|>' --special 'bos=<|begin|>' -f lines corpus.txt -o bos.tok
-    graft init -q -t bos.tok --arch llama --layers 1 --width 32 --heads 2 --context 64 --seed 3 -o bos.model
-    graft tokenize -q -t bos.tok -f files one.txt -o bos.tokens
-    for name in one bos; do
-        model=base.model
-        [ $name = one ] || model=bos.model
+    graft dump bos.tok | sed 's/"postprocessor":\[\]/"postprocessor":[{"op":"template","before":["bos"],"after":[]}]/' |
+        graft undump -q --edited -o added.tok
+    run graft diff bos.tok added.tok
+    [ "$status" -eq 4 ]
+    for name in bos added; do # it has the token; it puts it before texts
+        graft init -q -t $name.tok --arch llama --layers 1 --width 32 --heads 2 --context 64 --seed 3 -o $name.model
+        graft tokenize -q -t $name.tok -f files one.txt -o $name.tokens
+    done
+    ln -s base.model one.model
+    for name in one bos added; do
+        model=$name.model
         for length in 0 9 64; do
             for window in rolling half; do
                 graft eval -q --json -m $model --window $window --length $length $name.tokens >$window.json
@@ -170,9 +176,9 @@ while done < len(ids):
     windows.append((ids[: done + n], n) if done == 1 else (ids[done + n - most - 1 : done + n], n))
     done += n
 assert check("rolling", windows)["bits_per_byte"] > 0
-text = ids[:-1] if model == "bos.model" else ids[1:-1]
+text = ids[:-1] if model == "added.model" else ids[1:-1]
 chunks = [text[i : i + most] for i in range(0, len(text) - most + 1, most)]
-if model == "bos.model": chunks = [ids[:1] + c[1:] for c in chunks]
+if model == "added.model": chunks = [ids[:1] + c[1:] for c in chunks]
 assert len(chunks) > 1
 assert check("half", [(c, most - most // 2 - 1) for c in chunks])["bits_per_byte"] is None
 PY
@@ -223,6 +229,23 @@ PY
     jq -r '[.context, .continuation] | @tsv' pairs.jsonl >pairs.tsv
     score --no-header pairs.tsv >table
     score pairs.jsonl | cmp - table
+}
+
+@test "choices of one context cost it once, and have the numbers that they have alone" {
+    jq -n -c 'range(6) as $q | range(4) as $c |
+        {context: "The \(["old", "quiet", "heavy"][$q % 3]) lamp holds the river and warms the bright stone of the quiet garden",
+         continuation: [" holds", " warms the river.", " finds", " of the old stone bridge."][($c + $q) % 4]}' >choices.jsonl
+    for options in '' '--dtype bf16' '--device ref' '--length 40'; do
+        # shellcheck disable=SC2086
+        graft score -v -m base.model $options choices.jsonl >together 2>said
+        # shellcheck disable=SC2086
+        while IFS= read -r line; do echo "$line" | score $options; done <choices.jsonl >alone
+        same alone together
+    done
+    graft score -v -m base.model choices.jsonl 2>&1 >together | sed -n 's/.*, \([0-9]*\) computed.*/\1/p' >shared
+    graft score -v -m base.model --micro-tokens 32 choices.jsonl 2>&1 >alone | sed -n 's/.*, \([0-9]*\) computed.*/\1/p' >whole
+    same alone together
+    [ "$(cat shared)" -lt $(($(cat whole) / 2)) ]
 }
 
 @test "an answer comes before the next question" {
