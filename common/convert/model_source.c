@@ -129,6 +129,7 @@ enum err model_source_open(struct errctx *e, struct model_source *s, const char 
     case SOURCE_VOCAB_TXT:
     case SOURCE_MERGES:
     case SOURCE_GGUF_TOKENIZER:
+    case SOURCE_LLAMA2C_TOKENIZER:
         break;
     }
     return err_set(e, ERR_USAGE, "'%s' is no model", path);

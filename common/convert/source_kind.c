@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "common/base/io.h"
+#include "common/text/import_llama2c.h"
 #include "formats/tensor_file.h"
 
 static const struct {
@@ -65,6 +66,10 @@ enum err source_kind_find(struct errctx *e, const char *path, enum source_kind *
     }
     if (got >= 1 && head[0] == '\n' && ends_with(path, ".model")) { /* the first field's key */
         *kind = SOURCE_SENTENCEPIECE;
+        return ERR_OK;
+    }
+    if (ends_with(path, ".bin") && import_llama2c_looks_like(head, got)) {
+        *kind = SOURCE_LLAMA2C_TOKENIZER;
         return ERR_OK;
     }
     if (ends_with(path, ".bin") && !tensor_file_is_pickle(head, got)) {

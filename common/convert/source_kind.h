@@ -18,10 +18,11 @@ enum source_kind {
     SOURCE_VOCAB_TXT,
     SOURCE_MERGES,
     SOURCE_GGUF_TOKENIZER, /* the tokenizer of a GGUF file, which may have no tensors */
+    SOURCE_LLAMA2C_TOKENIZER,
 };
 #define SOURCE_KINDS                                                                               \
     "auto|folder|gguf|llama2c|tiktoken|tokenizer_json|sentencepiece|vocab_txt|merges|gguf_"        \
-    "tokenizer"
+    "tokenizer|llama2c_tokenizer"
 
 bool source_is_model(enum source_kind kind);
 /* SOURCE_AUTO becomes what `path` is. ERR_INPUT says what it is and what to do, ERR_IO why it

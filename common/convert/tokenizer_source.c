@@ -9,6 +9,7 @@
 
 #include "common/base/io.h"
 #include "common/text/import_gguf_tokenizer.h"
+#include "common/text/import_llama2c.h"
 #include "common/text/import_sentencepiece.h"
 #include "common/text/import_tokenizer_json.h"
 #include "common/text/import_vocab_files.h"
@@ -104,6 +105,7 @@ static enum err convert(struct errctx *e, struct run *run, const char *path, enu
     struct bytes side = {0};
     if (kind == SOURCE_TIKTOKEN) return import_tiktoken(e, text, data->len, tiktoken, out);
     if (kind == SOURCE_SENTENCEPIECE) return import_sentencepiece(e, text, data->len, out);
+    if (kind == SOURCE_LLAMA2C_TOKENIZER) return import_llama2c(e, text, data->len, out);
     if (kind == SOURCE_GGUF_TOKENIZER) return convert_gguf(e, path, out);
     if (kind == SOURCE_MERGES) return convert_merges(e, run, path, data, out, bytes);
     enum err r = read_beside(e, run, path, "tokenizer_config.json", &side);

@@ -247,3 +247,17 @@ JSON
     [ ! -e z.model ]
     graft import -q -t other.tok odd.gguf -o z.model
 }
+
+@test "a tokenizer file of llama2.c" {
+    cp "$ROOT/tests/fuzz/corpus/llama2c_tokenizer/seed-pieces" tokenizer.bin
+    graft import -q tokenizer.bin -o t.tok
+    printf 'ab b abx\n' | graft tokenize -q -t t.tok -f lines | graft dump | jq -c 'select(.row) | .row.ids' >ids
+    [ "$(cat ids)" = '[1,264,259,261,264,123,2]' ] # begin, " ab", " ", "b", " ab", a byte, end
+    printf 'ab b abx\n' | graft tokenize -q -t t.tok -f lines | graft detokenize -q -l -t t.tok | grep -qxF 'ab b abx'
+    status_is 2 graft import -n tokenizer.bin # no model
+    cp "$ROOT/tests/fuzz/corpus/llama2c_tokenizer/seed-cut" cut.bin
+    status_is 3 graft import cut.bin -o out.tok
+    one_line
+    says 'byte '
+    [ ! -e out.tok ]
+}

@@ -304,6 +304,11 @@ def tokenizer_files():
         seed("sentencepiece", "model-%d" % kind, model)
     seed("sentencepiece", "cut", model[:-30])
 
+    pieces = ["<unk>", "\n<s>\n", "\n</s>\n"] + ["<0x%02X>" % i for i in range(256)] + [" ", "a", "b", " a", "ab", " ab"]
+    llama2c = struct.pack("<i", 7) + b"".join(struct.pack("<fi", -float(i), len(p)) + p.encode() for i, p in enumerate(pieces))
+    seed("llama2c_tokenizer", "pieces", llama2c)
+    seed("llama2c_tokenizer", "cut", llama2c[:-3])
+
 
 FOLDER = ["config.json", "model.safetensors", "model.safetensors.index.json", "a", "b", "tokenizer.json", "modules.json",
           "sub/config.json", "sentence_bert_config.json", "README.md", "tokenizer_config.json",
