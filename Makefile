@@ -88,7 +88,7 @@ isa     = $(if $(filter %_avx2.c,$1),$(AVX2))$(if $(filter %_avx512.c,$1),$(AVX5
 
 OUTER := help deps clean check check-unit check-cli check-asan check-ubsan check-tsan demo models fuzz fuzz-coverage check-mutants check-kills check-faults
 
-.PHONY: all $(OUTER) run-check run-demo run-fuzz run-fuzz-coverage lint man bench install tests FORCE
+.PHONY: all $(OUTER) run-check run-demo run-fuzz run-fuzz-coverage lint man bench check-parity install tests FORCE
 all:
 
 help:
@@ -102,6 +102,7 @@ help:
 	@echo 'make check-mutants  planted defects, each of which must make the tests fail (MUTANTS=PATTERN: some of them)'
 	@echo 'make check-kills      kill -9 at random moments, KILLS=200 of each program (SEED=1)'
 	@echo 'make check-faults     every operation of every program failing, under the address sanitizer'
+	@echo 'make check-parity     beside the programs that models and numbers come from (PEERS=their Python environment)'
 	@echo 'make fuzz       look for inputs that break a reader, FUZZ_SECONDS=600 each (needs clang)'
 	@echo 'make fuzz-coverage    how much of the readers the inputs of `make fuzz` reach (clang, llvm)'
 	@echo 'make lint       layers, banned functions, style, shell scripts, manual pages'
@@ -281,6 +282,9 @@ lint: all
 
 bench: all tests
 	$(Q)set -e; for f in $(wildcard tests/bench/*.sh); do echo "== $$f"; BUILD=$(abspath $(O)) $$f; done
+
+check-parity: all tests
+	$(Q)tests/parity/check.sh $(O)
 
 run-demo: all
 	$(Q)$(MAKE) --no-print-directory -f pipelines/pretrain.mk BUILD=$(abspath $(O))

@@ -50,8 +50,8 @@ enum err batch_append(struct errctx *e, struct batch *b, int64_t grain, int64_t 
                       const uint32_t *ids, const uint8_t *types, const int32_t *targets,
                       const float *weights, int64_t ordinal) MUST_USE;
 /* The same for a row of `before` + n tokens, the first of which are those that the row appended
- * last begins with, its own and those it has from others: only the n behind are given. They join that
- * row's grain. For models opened with model_use.shares. */
+ * last begins with, its own and those it has from others: only the n behind are given. They join
+ * that row's grain. For models opened with model_use.shares. */
 enum err batch_append_after(struct errctx *e, struct batch *b, int64_t before, int64_t n,
                             const uint32_t *ids, const int32_t *targets, const float *weights,
                             int64_t ordinal) MUST_USE;

@@ -19,7 +19,8 @@ enum err decoder_plan(struct errctx *e, const struct model_config *c, const stru
 void decoder_reset(struct decoder *d, int64_t s);
 int64_t decoder_length(const struct decoder *d, int64_t s);
 /* Appends n tokens to sequence s (a prompt: computed as one grain, the same for every company and
- * however much of it is there already, see decoder_shared); logits F32 [V] of the last one, host. */
+ * however much of it is there already, see decoder_shared); logits F32 [V] of the last one,
+ * host. */
 enum err decoder_prompt(struct errctx *e, struct decoder *d, int64_t s, int64_t n,
                         const uint32_t *ids, float *logits) MUST_USE;
 /* Makes sequence `to` the first n tokens of sequence `from`, which may have been forgotten since: a

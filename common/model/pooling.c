@@ -40,10 +40,11 @@ int64_t pooling_size(unsigned poolings, int64_t width)
     return size;
 }
 
-/* Of the tokens first .. first + n - 1 those that one pooling reads. */
-static void range_of(unsigned how, int64_t first, int64_t n, int64_t *from, int64_t *last)
+/* Of the tokens first .. first + n - 1 those that one pooling reads, `skip` left out. */
+static void range_of(unsigned how, int64_t first, int64_t n, int64_t skip, int64_t *from,
+                     int64_t *last)
 {
-    *from = how == POOLING_LAST ? first + n - 1 : first;
+    *from = how == POOLING_LAST ? first + n - 1 : how == POOLING_CLS ? first : first + skip;
     *last = how == POOLING_CLS ? first : first + n - 1;
 }
 
@@ -52,11 +53,11 @@ static double weight_of(unsigned how, int64_t place)
     return how == POOLING_WEIGHTED_MEAN ? (double)(place + 1) : 1;
 }
 
-/* What a sum of weighted states is divided by. */
-static double divisor_of(unsigned how, int64_t n)
+/* What a sum of weighted states, the first one at `place`, is divided by. */
+static double divisor_of(unsigned how, int64_t place, int64_t n)
 {
     double count = 0;
-    for (int64_t i = 0; i < n; i++) count += weight_of(how, i);
+    for (int64_t i = 0; i < n; i++) count += weight_of(how, place + i);
     return how == POOLING_MEAN_SQRT ? sqrt(count) : count;
 }
 
@@ -66,12 +67,13 @@ static bool is_greater(double v, double so_far)
     return v > so_far || (isnan(v) && !isnan(so_far));
 }
 
-static void pool(unsigned how, const struct pooling_states *s, int64_t first, int64_t n, double *x)
+static void pool(unsigned how, const struct pooling_states *s, int64_t first, int64_t n,
+                 int64_t skip, double *x)
 {
     int64_t from, last;
-    range_of(how, first, n, &from, &last);
+    range_of(how, first, n, skip, &from, &last);
     for (int64_t t = from; t <= last; t++) {
-        const double weight = weight_of(how, t - from);
+        const double weight = weight_of(how, t - first);
         for (int64_t c = 0; c < s->width; c++) {
             const double v = state(s, t, c);
             if (t == from)
@@ -83,16 +85,22 @@ static void pool(unsigned how, const struct pooling_states *s, int64_t first, in
         }
     }
     if (how == POOLING_MAX) return;
-    const double divisor = divisor_of(how, last - from + 1);
+    const double divisor = divisor_of(how, from - first, last - from + 1);
     for (int64_t c = 0; c < s->width; c++) x[c] /= divisor;
 }
 
 void pooling_forward(unsigned poolings, const struct pooling_states *s, int64_t first, int64_t n,
                      double *x)
 {
+    pooling_forward_behind(poolings, s, first, n, 0, x);
+}
+
+void pooling_forward_behind(unsigned poolings, const struct pooling_states *s, int64_t first,
+                            int64_t n, int64_t skip, double *x)
+{
     for (unsigned bit = 1; bit <= POOLING_LAST; bit <<= 1) {
         if (!(poolings & bit)) continue;
-        pool(bit, s, first, n, x);
+        pool(bit, s, first, n, skip, x);
         x += s->width;
     }
 }
@@ -117,8 +125,8 @@ static void pool_backward(unsigned how, const struct pooling_states *s, int64_t 
                           const float *dx, float *d)
 {
     int64_t from, last;
-    range_of(how, first, n, &from, &last);
-    const double divisor = divisor_of(how, last - from + 1);
+    range_of(how, first, n, 0, &from, &last);
+    const double divisor = divisor_of(how, 0, last - from + 1);
     for (int64_t t = from; t <= last; t++) {
         const double weight = weight_of(how, t - from) / divisor;
         for (int64_t c = 0; c < s->width; c++)

@@ -10,6 +10,7 @@
 #include "common/base/pool.h"
 #include "common/base/prog.h"
 #include "common/model/pooling.h"
+#include "common/text/tokenizer_run.h"
 
 #define FIELD(f) offsetof(struct features_cfg, f)
 
@@ -24,6 +25,8 @@ const struct opt features_table[] = {
     {"layer", 0, OPT_INT, FIELD(layer), "N",
      "take the vectors behind block N, 0: of the embeddings (default: the last)", OPT_NO_DEFAULT,
      -1, 1e9},
+    {"prompt", 0, OPT_STRING, FIELD(prompt), "NAME",
+     "the model's prompt that the texts begin with, which is not pooled where the model says so"},
     OPT_END};
 
 struct features {
@@ -32,6 +35,7 @@ struct features {
     unsigned pooling; /* bits of enum pooling */
     int64_t longest;  /* tokens of a row that the model was meant for */
     bool warned;
+    struct id_list prompt; /* with which rows begin and that is not pooled */
     const struct stream_begin *tokens;
     struct stream_writer *output;
     struct row_columns columns;
@@ -100,6 +104,41 @@ static enum err declare(struct errctx *e, struct features *f, struct stream_begi
     return declare_meta(e, f, &begin->meta);
 }
 
+/* The tokens with which a row of this text begins: the template's before it, then its own. */
+static enum err encode_prompt(struct errctx *e, const struct tokenizer_spec *spec, const char *text,
+                              struct id_list *ids)
+{
+    const struct mp_value *list = mp_get(&spec->ops, "postprocessor"), *before = NULL;
+    struct tokenizer *t;
+    struct tokenizer_scratch *scratch;
+    if (list && list->type == MP_ARRAY && list->as.list.count)
+        before = mp_get(&list->as.list.items[0], "before");
+    for (size_t i = 0; before && i < before->as.list.count; i++) {
+        const char *role = before->as.list.items[i].as.bytes.data;
+        TRY(mem_grow(e, &ids->data, &ids->capacity, ids->count + 1, sizeof *ids->data, "prompt"));
+        ids->data[ids->count++] = (uint32_t)tokenizer_spec_special(spec, role);
+    }
+    TRY(tokenizer_new(e, spec, &t));
+    if (tokenizer_scratch_new(e, t, &scratch) == ERR_OK) {
+        (void)!tokenizer_encode(e, t, scratch, text, strlen(text), false, ids, NULL);
+        tokenizer_scratch_free(scratch);
+    }
+    tokenizer_free(t);
+    return e->code;
+}
+
+static enum err take_prompt(struct errctx *e, struct features *f)
+{
+    const struct embedding *model = model_embedding(f->model);
+    const char *text = model ? embedding_find_prompt(model, f->cfg.prompt) : NULL;
+    if (!text)
+        return err_set(e, ERR_USAGE, "--prompt '%s': the model has no prompt of this name",
+                       f->cfg.prompt);
+    if (model->include_prompt) return ERR_OK;
+    if (!model_tokenizer(f->model)) return err_set(e, ERR_INPUT, "the model has no tokenizer");
+    return encode_prompt(e, model_tokenizer(f->model), text, &f->prompt);
+}
+
 static enum err resolve(struct errctx *e, struct features *f)
 {
     const struct embedding *model = model_embedding(f->model);
@@ -111,7 +150,9 @@ static enum err resolve(struct errctx *e, struct features *f)
     f->pooling = model ? model->pooling : POOLING_MEAN;
     if (f->cfg.pooling) TRY(pooling_parse(e, f->cfg.pooling, &f->pooling));
     if (!f->cfg.normalize_given) f->cfg.normalize = model && model->normalize;
-    if (model && model->default_prompt)
+    if (f->cfg.prompt)
+        TRY(take_prompt(e, f));
+    else if (model && model->default_prompt)
         prog_warn("the model wants '%s' before each text (its prompt '%s'): graft adds none",
                   embedding_find_prompt(model, model->default_prompt), model->default_prompt);
     f->longest = model && model->max_length ? model->max_length : INT64_MAX;
@@ -143,6 +184,7 @@ enum err features_new(struct errctx *e, struct model *m, const struct features_c
 void features_free(struct features *f)
 {
     if (!f) return;
+    mem_free(f->prompt.data);
     mem_free(f->sums);
     mem_free(f->x);
     mem_free(f->hidden);
@@ -162,10 +204,28 @@ static void pool_row(void *ctx, int64_t row, int thread)
     const struct pooling_states states = {
         .data = f->hidden, .dtype = f->states.dtype, .width = f->width, .ld = f->states.ld};
     double *x = f->sums + thread * f->size, squares = 0;
-    pooling_forward(f->pooling, &states, f->batch->row_start[row], f->batch->row_length[row], x);
+    pooling_forward_behind(f->pooling, &states, f->batch->row_start[row], f->batch->row_length[row],
+                           (int64_t)f->prompt.count, x);
     for (int64_t c = 0; c < f->size; c++) squares += x[c] * x[c];
     const double length = f->cfg.normalize ? fmax(sqrt(squares), 1e-12) : 1;
     for (int64_t c = 0; c < f->size; c++) f->x[row * f->size + c] = (float)(x[c] / length);
+}
+
+/* That rows begin with the prompt and go on. */
+static enum err check_prompt(struct errctx *e, const struct features *f, const struct batch *b)
+{
+    const size_t n = f->prompt.count;
+    for (int64_t r = 0; r < b->rows && n > 0; r++) {
+        const int32_t *ids = b->ids + b->row_start[r];
+        bool begins = (size_t)b->row_length[r] > n;
+        for (size_t i = 0; i + 1 < n && begins; i++) begins = (uint32_t)ids[i] == f->prompt.data[i];
+        if (!begins)
+            return err_set(e, ERR_INPUT,
+                           "row %" PRId64 " does not begin with the model's prompt '%s': it stands "
+                           "before each text, and rows are whole texts (--truncate)",
+                           b->row_ordinal[r], f->cfg.prompt);
+    }
+    return ERR_OK;
 }
 
 static enum err check_row(struct errctx *e, struct features *f, int64_t row)
@@ -189,6 +249,7 @@ enum err features_batch(struct errctx *e, void *features, const struct batch *b,
 {
     struct features *f = features;
     struct kernels *k = model_kernels(f->model);
+    TRY(check_prompt(e, f, b));
     TRY(model_forward_to(e, f->model, b, f->cfg.layer, &f->states));
     const size_t numbers = (size_t)b->tokens * (size_t)f->states.ld;
     const size_t bytes = numbers * dtype_size(f->states.dtype);

@@ -9,6 +9,10 @@
  * Normalise: x / max(|x|, 1e-12), Euclidean. What is not said is done as the model says of itself
  * (meta "embedding"), where it says nothing by the mean, without normalising.
  *
+ * With a prompt, the tokens that it has by itself (but for those at its end) are no part of what is
+ * pooled, where the model says so (include_prompt false), as sentence-transformers have it. Rows
+ * must begin with them; the last one, which may have joined the text, is not looked at.
+ *
  * Layer 0 is what the embeddings give, layer L what block L does; the last one is taken behind the
  * final norm, where the model has one (transformers' hidden_states). Sums are in double precision
  * in the order of tokens.
@@ -23,7 +27,8 @@
 struct features_cfg {
     const char *pooling; /* names with commas; NULL: as the model says */
     bool normalize, normalize_given;
-    int64_t layer; /* -1: the last */
+    int64_t layer;      /* -1: the last */
+    const char *prompt; /* of the model's prompts the one that the texts begin with; NULL: none */
 };
 extern const struct opt features_table[];
 #define FEATURES_CFG ((struct features_cfg){.layer = -1})
@@ -31,7 +36,7 @@ extern const struct opt features_table[];
 void features_note_given(struct features_cfg *cfg, const struct opt_set *sets);
 
 /* The begin of the output for tokens that begin with `tokens`. ERR_USAGE: a layer that the model
- * has not, a pooling that is none. */
+ * has not, a pooling that is none, a prompt that the model has not. */
 struct features;
 enum err features_new(struct errctx *e, struct model *m, const struct features_cfg *cfg,
                       const struct stream_begin *tokens, struct stream_begin *begin,

@@ -160,6 +160,41 @@ PY
     grep -q "wants 'find: ' before each text" log
 }
 
+@test "a prompt that the model does not pool is left out" {
+    graft dump mask.model | jq -c 'if .begin then .begin.meta.embedding = {pooling: ["mean"], normalize: false, max_length: 0,
+        similarity: "cosine", include_prompt: false, prompts: {query: "find the ", none: "a "}, default_prompt: ""} else . end' |
+        graft undump -q --edited -o asking.model
+    head -n 20 corpus.txt | sed 's/^/find the /' | graft tokenize -q -t mask.tok -f lines --length 64 -o asked.tokens
+    features -m asking.model --prompt query asked.tokens -o left
+    features -m asking.model --pooling mean asked.tokens -o all
+    features -m asking.model --prompt query --pooling cls asked.tokens -o cls
+    features -m mask.model --pooling cls asked.tokens -o first
+    vectors cls >a; vectors first >b
+    same a b # the first token all the same
+    # the mean of all is that of the prompt's tokens and of the others: sums of prefixes tell the former
+    graft dump asked.tokens | jq -c 'select(.row) | .row.ids' >ids
+    printf 'find the \n' | graft tokenize -q -t mask.tok -f lines | graft dump | jq -c 'select(.row) | .row.ids[:-1]' >prompt
+    for p in mean max weighted_mean mean_sqrt_len; do
+        features -m asking.model --prompt query --pooling $p asked.tokens -o out
+        features -m asking.model --pooling $p asked.tokens -o with
+        vectors out >out.$p; vectors with >with.$p
+        run cmp -s out.$p with.$p
+        [ "$status" -eq 1 ]
+    done
+    python3 - <<'PY'
+import json
+n = len(json.loads(open("prompt").read()))
+for m, r, ids in zip(*(map(json.loads, open(f)) for f in ("out.mean", "out.mean_sqrt_len", "ids"))):
+    count = len(ids) - n
+    assert n > 3 and count > 3 and all(abs(a * count ** 0.5 - b) < 1e-4 for a, b in zip(m, r))
+PY
+    status_is 2 graft extract-features -m asking.model --prompt other asked.tokens -o f
+    says "no prompt of this name"
+    status_is 3 graft extract-features -m asking.model --prompt query mask.tokens -o f
+    says "row 0 does not begin with the model's prompt 'query'"
+    [ ! -e f ]
+}
+
 @test "--truncate takes the first row of each document" {
     head -n 50 corpus.txt | graft tokenize -q -t bpe.tok -f paragraphs --length 16 -o cuts.tokens
     features -m base.model --truncate cuts.tokens -o f
