@@ -128,9 +128,11 @@ static enum err take_entry(const struct matcher *k, const struct tensor_entry *t
         k->m->ignored += !(rule->flags & TENSOR_SAID);
         return ERR_OK;
     }
-    const struct param *p = family_fill(rule->param, layer, suffix, name, sizeof name)
-                                ? param_table_find(&k->m->params, name)
-                                : NULL;
+    /* A name may have any number in it: what is beyond the layers is not looked for. */
+    const struct param *p =
+        family_fill(rule->param, layer, suffix, name, sizeof name) && layer < k->m->c.layers
+            ? param_table_find(&k->m->params, name)
+            : NULL;
     if (!p && strcmp(rule->param, "head.weight") == 0) return ERR_OK; /* looked at by `tie` */
     if (!p)
         return findings_add(k->e, k->f,
