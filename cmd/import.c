@@ -8,7 +8,7 @@
  * What the files are is known to common/convert and formats. */
 #include <string.h>
 
-#include "common/convert/model_source.h"
+#include "common/convert/source_open.h"
 #include "common/convert/tokenizer_source.h"
 #include "common/flow/stage.h"
 
@@ -102,7 +102,7 @@ static enum err import_model(struct errctx *e, struct stage *stage, const char *
         r = tokenizer_spec_load(e, &stage->run, opts.tokenizer, &spec);
         if (r == ERR_OK) model_source_take_tokenizer(&s, &spec);
     }
-    if (r == ERR_OK) r = model_source_open(e, &s, path, kind);
+    if (r == ERR_OK) r = source_open(e, &s, path, kind);
     if (r == ERR_OK) r = opts.dry_run ? report(e, &s, path) : write_model(e, stage, &s);
     if (r == ERR_INPUT && !strstr(e->message, path)) r = err_prefix(e, "'%s'", path);
     model_source_close(&s);

@@ -51,6 +51,9 @@ struct tokenizer_spec {
 };
 void tokenizer_spec_init(struct tokenizer_spec *s);
 void tokenizer_spec_fini(struct tokenizer_spec *s);
+/* Deep copy; after a failure *to is to be given back as well. */
+enum err tokenizer_spec_copy(struct errctx *e, const struct tokenizer_spec *from,
+                             struct tokenizer_spec *to) MUST_USE;
 
 /* Identity of meaning: XXH3-128 over ops and tables: equal for the same tokenizer from different
  * files. */

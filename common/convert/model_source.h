@@ -36,8 +36,6 @@ struct model_source {
 
 void model_source_init(struct model_source *s, struct run *run);
 void model_source_close(struct model_source *s);
-enum err model_source_open(struct errctx *e, struct model_source *s, const char *path,
-                           enum source_kind kind) MUST_USE;
 /* Before an _open: the tokenizer is this one, whatever the model brings. It is taken over. */
 void model_source_take_tokenizer(struct model_source *s, struct tokenizer_spec *spec);
 

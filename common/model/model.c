@@ -381,13 +381,23 @@ static void init_param(void *ctx, int64_t task, int thread)
     param_init(&t->m->c, p, t->seed, t->weights + p->offset);
 }
 
+/* A copy of it. */
+static enum err take_tokenizer(struct errctx *e, struct model *m, const struct tokenizer_spec *spec)
+{
+    if (spec->vocab > m->c.vocab)
+        return err_set(e, ERR_USAGE, "the tokenizer has %lld tokens, the model only %lld",
+                       (long long)spec->vocab, (long long)m->c.vocab);
+    TRY(mem_new(e, &m->tokenizer, 1, sizeof *m->tokenizer, "tokenizer"));
+    return tokenizer_spec_copy(e, spec, m->tokenizer);
+}
+
 enum err model_create(struct errctx *e, struct kernels *k, const struct model_config *c,
                       const struct tokenizer_spec *spec, uint64_t seed, const struct model_use *use,
                       struct model **out)
 {
     struct model *m;
     TRY(model_new(e, k, c, use, NULL, &m));
-    if (spec && model_take_tokenizer(e, m, spec) != ERR_OK) {
+    if (spec && take_tokenizer(e, m, spec) != ERR_OK) {
         model_free(m);
         *out = NULL;
         return e->code;

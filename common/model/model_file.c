@@ -17,44 +17,6 @@
 
 #define TOKENIZER_PREFIX "tokenizer."
 
-/* ------------------------------------------------------------------ tokenizer */
-
-static enum err copy_array(struct errctx *e, void *out, const void *from, size_t n, size_t size)
-{
-    void *to = NULL;
-    if (from) {
-        TRY(mem_new(e, &to, n, size, "tokenizer"));
-        memcpy(to, from, n * size);
-    }
-    memcpy(out, &to, sizeof to);
-    return ERR_OK;
-}
-
-static enum err copy_spec(struct errctx *e, const struct tokenizer_spec *from,
-                          struct tokenizer_spec *to)
-{
-    const size_t V = (size_t)from->vocab;
-    to->vocab = from->vocab;
-    to->merges_count = from->merges_count;
-    TRY(mp_copy(e, &from->ops, &to->ops));
-    TRY(copy_array(e, &to->start, from->start, V + 1, sizeof *to->start));
-    TRY(copy_array(e, &to->bytes, from->bytes, (size_t)from->start[V], 1));
-    TRY(copy_array(e, &to->flags, from->flags, V, 1));
-    TRY(copy_array(e, &to->merges, from->merges, 2 * (size_t)from->merges_count,
-                   sizeof *to->merges));
-    return copy_array(e, &to->scores, from->scores, V, sizeof *to->scores);
-}
-
-enum err model_take_tokenizer(struct errctx *e, struct model *m, const struct tokenizer_spec *spec)
-{
-    if (spec->vocab > m->c.vocab)
-        return err_set(e, ERR_USAGE, "the tokenizer has %lld tokens, the model only %lld",
-                       (long long)spec->vocab, (long long)m->c.vocab);
-    TRY(mem_new(e, &m->tokenizer, 1, sizeof *m->tokenizer, "tokenizer"));
-    tokenizer_spec_init(m->tokenizer);
-    return copy_spec(e, spec, m->tokenizer);
-}
-
 /* ------------------------------------------------------------------ loading */
 
 /* Where each tensor of the stream goes. */

@@ -160,9 +160,6 @@ struct model {
 enum err model_new(struct errctx *e, struct kernels *k, const struct model_config *c,
                    const struct model_use *use, const enum dtype *types,
                    struct model **out) MUST_USE;
-/* Gives the model a copy of the tokenizer. ERR_USAGE when it has more tokens than the model. */
-enum err model_take_tokenizer(struct errctx *e, struct model *m,
-                              const struct tokenizer_spec *spec) MUST_USE;
 /* Rows of logits that make a piece, for a vocabulary: half of what may exist at a time, all of it
  * with --recompute. */
 int64_t model_piece(int64_t vocab);

@@ -7,7 +7,7 @@
 #include "common/text/export_merges.h"
 #include <stdlib.h>
 #include <string.h>
-#include "common/text/export_tokenizer_json.h"
+#include "common/text/export_parts.h"
 #include "common/text/vocab_map.h"
 
 struct split {

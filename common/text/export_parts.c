@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* export_parts.c: see export_parts.h. */
 #include "common/text/export_parts.h"
+#include "common/text/utf8.h"
 #include <string.h>
 
 #define MARK       "\xe2\x96\x81" /* U+2581 */
@@ -463,4 +464,52 @@ enum err export_decoder(struct errctx *e, const struct export_parts *p, json_t *
     if (add_decoders(e, p, list) == ERR_OK) return sequence(e, list, "decoders", out);
     json_decref(list);
     return e->code;
+}
+
+/* ------------------------------------------------------------------ tokens */
+
+/* GPT-2's alphabet: bytes that print in Latin-1 are themselves, others follow from U+0100 on. */
+static uint32_t alphabet_character(uint8_t byte)
+{
+    if ((byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte != 0xad)) return byte;
+    if (byte <= ' ') return 0x100u + byte;
+    return byte == 0xad ? 0x143 : 0x121u + (byte - 0x7fu);
+}
+
+static enum err append_written(struct errctx *e, const struct export_parts *p, const uint8_t *bytes,
+                               size_t n, struct bytes *out)
+{
+    uint8_t character[4];
+
+    if (!p->byte_level && !p->marked) return bytes_append(e, out, bytes, n);
+    for (size_t i = 0; i < n; i++) {
+        if (p->byte_level)
+            TRY(bytes_append(e, out, character,
+                             utf8_encode(alphabet_character(bytes[i]), character)));
+        else if (bytes[i] == ' ')
+            TRY(bytes_append(e, out, "\xe2\x96\x81", 3));
+        else
+            TRY(bytes_append(e, out, bytes + i, 1));
+    }
+    return ERR_OK;
+}
+
+enum err export_token_text(struct errctx *e, const struct export_parts *p, int64_t id,
+                           struct bytes *out)
+{
+    const struct tokenizer_spec *s = p->spec;
+    const uint8_t *bytes = s->bytes + s->start[id];
+    size_t n = (size_t)(s->start[id + 1] - s->start[id]), from = out->len;
+
+    if (s->flags[id] & TOKEN_BYTE)
+        TRY(bytes_printf(e, out, "<0x%02X>", bytes[0]));
+    else if (s->flags[id] & TOKEN_ADDED)
+        TRY(bytes_append(e, out, bytes, n));
+    else
+        TRY(append_written(e, p, bytes, n, out));
+    n = out->len - from;
+    if (n == 0 || memchr(out->data + from, 0, n) != NULL ||
+        utf8_valid_prefix(out->data + from, n) < n)
+        return err_set(e, ERR_INPUT, "token %lld is no text", (long long)id);
+    return bytes_append(e, out, "", 1);
 }

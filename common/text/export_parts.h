@@ -33,6 +33,11 @@ struct export_parts {
 /* Looks through the operations. */
 void export_parts_look(const struct tokenizer_spec *s, struct export_parts *p);
 
+/* The token as those files write it (their alphabet of bytes, U+2581 for a space, <0xNN>),
+ * appended to *out, NUL-terminated. ERR_INPUT when it is no text. */
+enum err export_token_text(struct errctx *e, const struct export_parts *p, int64_t id,
+                           struct bytes *out) MUST_USE;
+
 /* New references, json_null() for no part. ERR_INPUT names an operation that has no equal. */
 enum err export_normalizer(struct errctx *e, const struct export_parts *p, json_t **out) MUST_USE;
 enum err export_pretokenizer(struct errctx *e, const struct export_parts *p, json_t **out) MUST_USE;

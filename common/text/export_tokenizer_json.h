@@ -21,10 +21,4 @@ enum err export_tokenizer_json(struct errctx *e, const struct tokenizer_spec *s,
 enum err export_tokenizer_config(struct errctx *e, const struct tokenizer_spec *s, bool types,
                                  json_t **out) MUST_USE;
 
-/* The token as those files write it (their alphabet of bytes, U+2581 for a space, <0xNN>),
- * appended to *out, NUL-terminated. ERR_INPUT when it is no text. */
-struct export_parts;
-enum err export_token_text(struct errctx *e, const struct export_parts *p, int64_t id,
-                           struct bytes *out) MUST_USE;
-
 #endif

@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             fuzz_folder_put(name, piece, got, 0);
     }
     model_source_init(&s, NULL);
-    (void)!model_source_open(&e, &s, fuzz_folder(), SOURCE_FOLDER);
+    (void)!source_open(&e, &s, fuzz_folder(), SOURCE_FOLDER);
     for (size_t i = 0; i < s.tensors.files_count; i++)
         fuzz_demand(strncmp(s.tensors.files[i].path, fuzz_folder(), strlen(fuzz_folder())) == 0 &&
                         !strstr(s.tensors.files[i].path, ".."),

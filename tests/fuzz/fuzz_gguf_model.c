@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     fuzz_folder_put("x.gguf", in.data, in.n, zeros);
     snprintf(path, sizeof path, "%s/x.gguf", fuzz_folder());
     model_source_init(&s, NULL);
-    (void)!model_source_open(&e, &s, path, SOURCE_GGUF);
+    (void)!source_open(&e, &s, path, SOURCE_GGUF);
     fuzz_model_use(&e, &s);
     fuzz_folder_empty();
     return 0;

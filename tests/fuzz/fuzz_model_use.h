@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/convert/model_source.h"
+#include "common/convert/source_open.h"
 #include "tests/fuzz/fuzz.h"
 
 /* A safetensors file of this header: its length before it, and behind it as many zeros as its

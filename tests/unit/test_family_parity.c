@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/convert/model_source.h"
+#include "common/convert/source_open.h"
 #include "tests/unit/parity_support.h"
 
 enum { ROWS = 6, FAMILIES = 24 };
@@ -30,7 +30,7 @@ static void import_folder(const char *folder, const char *path)
     int64_t first;
     assert_int_equal(run_init(&e, &run, "import", "0"), ERR_OK);
     model_source_init(&s, &run);
-    if (model_source_open(&e, &s, folder, SOURCE_FOLDER) != ERR_OK ||
+    if (source_open(&e, &s, folder, SOURCE_FOLDER) != ERR_OK ||
         model_source_begin(&e, &s, &begin, &first) != ERR_OK ||
         stream_writer_open(&e, &run, path, &begin, &cfg, &w) != ERR_OK ||
         model_source_write(&e, &s, w, first) != ERR_OK || stream_writer_commit(&e, w) != ERR_OK)

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "common/base/io.h"
-#include "common/convert/model_source.h"
+#include "common/convert/source_open.h"
 #include "common/convert/tokenizer_source.h"
 #include "tests/unit/scratch.h"
 
@@ -77,7 +77,7 @@ static bool model_opens(const char *path, enum source_kind kind, const char *fil
     struct errctx e = ERRCTX_INIT;
     struct model_source s;
     model_source_init(&s, NULL);
-    if (model_source_open(&e, &s, path, kind) == ERR_OK) (void)!findings_raise(&e, &s.findings);
+    if (source_open(&e, &s, path, kind) == ERR_OK) (void)!findings_raise(&e, &s.findings);
     if (e.code == ERR_INPUT && !strstr(e.message, path)) (void)err_prefix(&e, "'%s'", path);
     if (e.code != ERR_OK) demand_line(&e, path, file, place);
     model_source_close(&s);
@@ -263,8 +263,7 @@ static int64_t not_finite(const char *path, enum source_kind kind, const char *t
     struct model_source s;
     int64_t bad = 0;
     model_source_init(&s, NULL);
-    if (model_source_open(&e, &s, path, kind) != ERR_OK ||
-        findings_raise(&e, &s.findings) != ERR_OK)
+    if (source_open(&e, &s, path, kind) != ERR_OK || findings_raise(&e, &s.findings) != ERR_OK)
         fail_msg("%s", e.message);
     const struct tensor_entry *t = tensor_file_find(&s.tensors, tensor);
     assert_non_null(t);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
-#include "common/convert/model_source.h"
+#include "common/convert/source_open.h"
 #include "kernels/values.h"
 #include "tests/unit/scratch.h"
 
@@ -137,7 +137,7 @@ static void check_model(const char *folder, const struct spec *specs, const stru
     struct errctx e = ERRCTX_INIT;
     struct model_source s;
     model_source_init(&s, NULL);
-    if (model_source_open(&e, &s, folder, SOURCE_FOLDER) != ERR_OK ||
+    if (source_open(&e, &s, folder, SOURCE_FOLDER) != ERR_OK ||
         findings_raise(&e, &s.findings) != ERR_OK)
         fail_msg("%s", e.message);
     check_parts(&s.matching, specs, parts, count);
@@ -224,7 +224,7 @@ static void pairs_become_halves(void **state)
     int64_t bad = 0;
     float *got = calloc((Q + 2 * K) * WIDTH, sizeof *got), *is = calloc(Q * WIDTH, sizeof *is);
     model_source_init(&s, NULL);
-    if (model_source_open(&e, &s, gguf, SOURCE_GGUF) != ERR_OK) fail_msg("%s", e.message);
+    if (source_open(&e, &s, gguf, SOURCE_GGUF) != ERR_OK) fail_msg("%s", e.message);
     const struct param *p = param_table_find(&s.matching.params, "layers.0.attention.qkv.weight");
     const int64_t i = p - s.matching.params.items;
     struct taken t = {.dtype = s.matching.items[i].dtype, .x = got};
