@@ -75,6 +75,14 @@ fail() {
     [ "$(graft inspect --json out | jq -c '[.meta.labels[].kind]')" = '["class","classes","number"]' ]
 }
 
+@test "classes of the held-out rows are found by their names" {
+    awk -F, 'NR == 1 || $3 == "red"' "$DATA/all.csv" >red.csv
+    graft tokenize -q -t t.tok --label colour red.csv -o red.tokens 2>/dev/null
+    [ "$(graft inspect --json red.tokens | jq -c '.meta.labels[0].classes')" = '["red"]' ]
+    graft finetune -q "${FAST[@]}" -m causal.model --task colour --val red.tokens --log log many.tokens -o out
+    tail -n 1 log | jq -e '.validation.accuracy > 0.9'
+}
+
 @test "labels of tokens" {
     awk 'BEGIN { for (i = 0; i < 60; i++) printf "the O\n%s B\nbasket O\n\n", i % 2 ? "red" : "blue" }' >words.conll
     graft tokenize -q -t t.tok -f conll --label ner:tokens words.conll -o words.tokens

@@ -186,3 +186,21 @@ mutant score-greedy common/use/scoring.c 'r->greedy &= s->rank[i] < 1;' 'r->gree
 mutant score-windows common/use/scoring.c 'const int64_t start = done == 0 ? 0 : next - most;' 'const int64_t start = done;' tests/cli/score.bats
 mutant score-prefix common/use/scoring.c 'TRY(encode(e, s, d->text, stripped, true, &s->part));' \
     'TRY(encode(e, s, d->text, d->n + 0 * stripped, true, &s->part));' tests/cli/score.bats
+
+# ---- adapters and heads ----
+
+mutant lora-scale common/model/linear.c 'k->scale(k, N, p->rank, p->scale, low);' ';' unit/test_model_adapter unit/test_model_gradients
+mutant lora-scale-back common/model/linear.c 'k->scale(k, N, p->rank, p->scale, dlow);' ';' unit/test_model_gradients
+mutant lora-dropout-back common/model/linear.c '(void)dropped(k, N, l->in, to, dx, w);' \
+    'k->convert(k, N, l->in, to, dx);' unit/test_model_gradients
+mutant lora-over-rows common/model/linear.c '.beta = p->again ? 1 : 0,' '.beta = 0,' unit/test_model_adapter unit/test_model_gradients
+mutant lora-rows common/model/adapter.c '{MATRIX_QKV, C, q + kv, kv};' '{MATRIX_QKV, C, q, kv};' unit/test_model_gradients unit/test_adapter_file
+mutant adapter-base common/model/adapter_file.c 'if (memcmp(base, model_id(m), 16) == 0) return ERR_OK;' 'if (base) return ERR_OK;' \
+    unit/test_adapter_file tests/cli/lora.bats
+mutant adapter-weight common/model/adapter_file.c 'part.scale *= weight_of(a, source);' ';' unit/test_adapter_file tests/cli/lora.bats
+mutant frozen-too-early common/model/passes.c 'l >= m->lowest; l--' 'l > m->lowest; l--' unit/test_model_frozen
+mutant frozen-moves common/train/adamw.c 'if (p->gradient < 0) continue;' ';' unit/test_model_frozen
+mutant head-weights common/model/task.c 'y[i] *= weight;' ';' unit/test_model_tasks
+mutant head-several common/model/task.c '(is ? 1 : 0)) / (double)n);' '(is ? 1 : 0)));' unit/test_model_tasks
+mutant head-map common/train/goal_task.c 'out->cls = cls < 0 ? 0 : s->map[cls];' 'out->cls = cls < 0 ? 0 : cls;' tests/cli/tasks.bats
+mutant minimise-curve common/train/minimise.c 'm->rho[m->next] = 1 / curve;' 'm->rho[m->next] = curve;' unit/test_minimise
