@@ -141,6 +141,23 @@ refuses() { # WORDS...
     [ ! -e x.tok ]
 }
 
+@test "sizes beyond any model are refused at once" {
+    copy mistral
+    cp folder/config.json config.good
+    for key in hidden_size num_hidden_layers num_attention_heads num_key_value_heads head_dim intermediate_size vocab_size \
+        max_position_embeddings sliding_window; do
+        for size in 4611686018427387904 -1; do
+            jq ".$key = $size" config.good >folder/config.json
+            status_is 3 timeout 20 graft import folder -o x.model
+            one_line
+        done
+    done
+    jq '.rope_parameters = {"rope_type": "yarn", "factor": 1e300, "original_max_position_embeddings": 1e300}' config.good >folder/config.json
+    status_is 3 graft import folder -o x.model
+    one_line
+    [ ! -e x.model ]
+}
+
 @test "pickles are refused with the command that converts them" {
     copy bert
     mv folder/model.safetensors folder/pytorch_model.bin

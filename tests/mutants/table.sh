@@ -139,6 +139,9 @@ mutant import-tokenizer-too-large common/convert/model_source.c 's->tokenizer.vo
     'tests/cli/import.bats:more tokens'
 mutant import-gap formats/tensor_file.c 'if (begin - at != pad)' 'if (0 * pad)' unit/test_tensor_files
 mutant import-overlap formats/tensor_file.c 'if (begin < at)' 'if (0)' unit/test_tensor_files
+mutant import-endless-layers common/convert/family_shared.c 'if (x->c.layers > LAYERS_MOST) return ERR_OK;' ';' \
+    'tests/cli/import.bats:sizes beyond'
+mutant import-commands common/convert/findings.c 'err_tidy(line);' ';' 'tests/cli/import.bats:a key that is not known'
 mutant import-outside formats/safetensors.c '!strchr(name, '"'/'"') &&' '' unit/test_tensor_files
 mutant rope-linear common/model/rope.c '(float)(1 / plain(c, base, i)) / (float)c->rope_factor;' '(float)(1 / plain(c, base, i));' \
     unit/test_family_parity
