@@ -57,6 +57,8 @@ static enum err check(struct errctx *e, const struct opt_list *operands)
     if (operands->count > 1) return err_set(e, ERR_USAGE, "give one model or tokenizer to export");
     if (!opts.common.output && (folder || !tokenizer))
         return err_set(e, ERR_USAGE, "-o %s is missing", folder ? "FOLDER" : "FILE");
+    if (opts.to != TO_HF && opts_given(sets, "shard-size"))
+        return err_set(e, ERR_USAGE, "--shard-size is for folders of transformers");
     if (opts.to == TO_HF && opts.type >= FIRST_OF_BLOCKS)
         return err_set(e, ERR_USAGE, "--type %s: folders of transformers have no such weights",
                        dtype_name(types[opts.type]));
@@ -118,8 +120,9 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     bool tokenizer;
     TRY(check(e, operands));
     TRY(is_tokenizer(e, path, &tokenizer));
-    if (tokenizer && opts.type)
-        return err_set(e, ERR_USAGE, "a tokenizer has no weights: --type is for models");
+    if (tokenizer && (opts.type || opts_given(sets, "shard-size")))
+        return err_set(e, ERR_USAGE, "a tokenizer has no weights: --%s is for models",
+                       opts.type ? "type" : "shard-size");
     enum err r = stage_open_run(e, &stage, p, &opts.common);
     if (r == ERR_OK)
         r = tokenizer ? export_tokenizer(e, &stage, path) : export_model(e, &stage, path);

@@ -55,6 +55,7 @@ static enum err extract(struct errctx *e, void *ctx, struct stage *stage, struct
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
+    static const struct opt_list none = {0}; /* the input may be replaced, the model not */
     const struct model_stage stage = {.common = &opts.common,
                                       .compute = &opts.compute,
                                       .model = opts.model,
@@ -63,6 +64,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
                                       .fit_ctx = &opts.pass,
                                       .work = extract};
     features_note_given(&opts.features, sets);
+    TRY(common_check_overwrite(e, "-o", opts.common.output, &opts.model, 1, &none));
     return model_stage_run(e, p, operands, &stage);
 }
 

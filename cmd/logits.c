@@ -52,6 +52,7 @@ static enum err compute_all(struct errctx *e, void *ctx, struct stage *stage, st
 
 static enum err run(struct errctx *e, const struct prog *p, const struct opt_list *operands)
 {
+    static const struct opt_list none = {0}; /* the input may be replaced, the model not */
     const struct model_stage stage = {.common = &opts.common,
                                       .compute = &opts.compute,
                                       .model = opts.model,
@@ -59,6 +60,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
                                       .fit = row_pass_fit,
                                       .fit_ctx = &opts.pass,
                                       .work = compute_all};
+    TRY(common_check_overwrite(e, "-o", opts.common.output, &opts.model, 1, &none));
     return model_stage_run(e, p, operands, &stage);
 }
 

@@ -22,9 +22,9 @@ const struct opt quantise_opts[] = {
     {"embeddings", 0, OPT_CHOICE, offsetof(struct quantise_cfg, embeddings), "as-is|q8_0|q4_0|q4_1",
      "type of the token embedding and of the head's matrix"},
     {"only", 0, OPT_LIST, offsetof(struct quantise_cfg, only), "PATTERN",
-     "of the matrices only those of such names (may be repeated)"},
+     "of the matrices only those of such names"},
     {"keep", 0, OPT_LIST, offsetof(struct quantise_cfg, keep), "PATTERN",
-     "tensors of such names stay as they are (may be repeated)"},
+     "tensors of such names stay as they are"},
     OPT_END};
 
 /* ------------------------------------------------------------------ which, and to what */

@@ -186,9 +186,14 @@ enum err prompts_open(struct errctx *e, struct run *run, const struct prompts_cf
     if (cfg->prompt.count > 0 && files->count > 0)
         return err_set(e, ERR_USAGE, "prompts come from -p or from files, not both: '%s'",
                        files->items[0]);
-    if (cfg->prompt.count > 0 && (documents->form != DOCUMENT_AUTO || documents->keep))
-        return err_set(e, ERR_USAGE, "%s is for prompts from files, not from -p",
-                       documents->keep ? "--keep" : "-f");
+    const char *of_files = documents->keep                    ? "--keep"
+                           : documents->text                  ? "--text"
+                           : !documents->header               ? "--no-header"
+                           : documents->invalid               ? "--invalid"
+                           : documents->form != DOCUMENT_AUTO ? "-f"
+                                                              : NULL;
+    if (cfg->prompt.count > 0 && of_files)
+        return err_set(e, ERR_USAGE, "%s is for prompts from files, not from -p", of_files);
     TRY(mem_new(e, &p, 1, sizeof *p, "prompts"));
     p->cfg = *cfg;
     p->documents_cfg = *documents;

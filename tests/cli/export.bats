@@ -120,6 +120,8 @@ same_values() { # A B
 
 @test "a folder in files of a size" {
     graft import "$PARITY/families/llama" -o a.model
+    status_is 2 graft export --to gguf --shard-size 12K a.model -o a.gguf
+    says '--shard-size is for folders of transformers'
     graft export --to hf --shard-size 12K a.model -o folder
     [ ! -e folder/model.safetensors ]
     [ "$(find folder -name 'model-0000?-of-0000?.safetensors' | wc -l)" -eq "$(jq '[.weight_map[]] | unique | length' folder/model.safetensors.index.json)" ]

@@ -212,6 +212,10 @@ PY
     one_line
     status_is 3 graft extract-features -m base.model base.model -o f
     one_line
+    cp base.model my.model
+    status_is 2 graft extract-features -m my.model data/val.tokens -o ./my.model
+    says "-o 'my.model' would overwrite a file this run uses"
+    same base.model my.model
     status_is 3 graft extract-features -m data/val.tokens data/val.tokens -o f
     one_line
     graft dump data/val.tokens | jq -c 'if .row then .row.ids = [] | .row.skip = 0 else . end' | graft undump -q --edited -o hollow.tokens

@@ -194,6 +194,14 @@ results() { graft generate -q -m base.model --json -n 12 "$@"; }
     done
 }
 
+@test "options of files have no use beside -p" {
+    for option in '--text x' --no-header '--invalid replace' '--keep all' '-f lines'; do
+        # shellcheck disable=SC2086 # an option and its value
+        status_is 2 graft generate -m base.model -p a $option
+        says 'is for prompts from files'
+    done
+}
+
 @test "texts are not written over what is read" {
     cp many.txt prompts.txt
     status_is 2 graft generate -m base.model prompts.txt -o ./prompts.txt

@@ -120,6 +120,10 @@ print(sum(sum(r["logp"]) for r in rows("one.jsonl")))'; }
     one_line
     status_is 2 graft logits -m base.model --top 321 some.tokens -o l
     says '--top 321: the vocabulary has 320 tokens'
+    cp base.model my.model
+    status_is 2 graft logits -m my.model some.tokens -o ./my.model
+    says "-o 'my.model' would overwrite a file this run uses"
+    same base.model my.model
     status_is 2 graft logits -m base.model -T 0 some.tokens -o l
     graft dump some.tokens | jq -c 'if .row then .row.ids = [] | .row.skip = 0 else . end' | graft undump -q --edited -o hollow.tokens
     status_is 3 graft logits -m base.model hollow.tokens -o l
