@@ -176,7 +176,9 @@ mutant pooling-weights common/model/pooling.c 'how == POOLING_WEIGHTED_MEAN ? (d
     unit/test_model_tasks tests/cli/features.bats
 mutant pooling-cls common/model/pooling.c '*last = how == POOLING_CLS ? first : first + n - 1;' '*last = first + n - 1;' \
     unit/test_model_tasks tests/cli/features.bats
-mutant pooling-last common/model/pooling.c '*from = how == POOLING_LAST ? first + n - 1 : first;' '*from = first;' \
+mutant pooling-last common/model/pooling.c '*from = how == POOLING_LAST ? first + n - 1 : how' '*from = how' \
+    unit/test_model_tasks tests/cli/features.bats
+mutant pooling-prompt common/model/pooling.c 'how == POOLING_CLS ? first : first + skip;' 'first + 0 * skip;' \
     unit/test_model_tasks tests/cli/features.bats
 mutant pooling-maximum-back common/model/pooling.c 'd[best * s->width + c] += dx[c];' 'd[first * s->width + c] += dx[c];' unit/test_model_tasks
 mutant logits-rest common/use/logprobs.c 'd->weight[id] = 0;' ';' tests/cli/logits.bats
