@@ -5,14 +5,6 @@
 #include <utf8proc.h>
 #include "common/text/utf8.h"
 
-/* As str.isspace(). */
-static bool is_space(uint32_t c)
-{
-    return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
-           c == 0x205f || c == 0x3000;
-}
-
 static uint32_t char_at(const struct jinja_string *s, size_t at, size_t *len)
 {
     return utf8_decode((const uint8_t *)s->s + at, len);
@@ -31,7 +23,7 @@ static bool is_among(uint32_t c, const struct jinja_string *chars)
 {
     size_t len;
 
-    if (chars == NULL) return is_space(c);
+    if (chars == NULL) return utf8_is_space(c);
     for (size_t i = 0; i < chars->n; i += len)
         if (char_at(chars, i, &len) == c) return true;
     return false;
@@ -78,7 +70,7 @@ static bool is_cased(uint32_t c)
 /* Whether a word begins behind c, in Jinja's filter `title`. */
 static bool ends_word(uint32_t c)
 {
-    return is_space(c) || (c < 0x80 && strchr("-([{<", (int)c) != NULL && c != 0);
+    return utf8_is_space(c) || (c < 0x80 && strchr("-([{<", (int)c) != NULL && c != 0);
 }
 
 enum err jinja_recase(struct jinja_run *r, const struct jinja_string *s, enum jinja_case way,
@@ -131,15 +123,15 @@ static enum err split_spaces(struct jinja_run *r, const struct jinja_string *s, 
     size_t at = 0, len;
 
     for (;;) {
-        while (at < s->n && is_space(char_at(s, at, &len))) at += len;
+        while (at < s->n && utf8_is_space(char_at(s, at, &len))) at += len;
         if (at == s->n) return ERR_OK;
         size_t from = at;
         if (most >= 0 && (int64_t)out->as.list->count == most) {
             at = s->n;
-            while (at > from && is_space(char_before(s, at, &len))) at -= len;
+            while (at > from && utf8_is_space(char_before(s, at, &len))) at -= len;
             return add_cut(r, s, from, at, out);
         }
-        while (at < s->n && !is_space(char_at(s, at, &len))) at += len;
+        while (at < s->n && !utf8_is_space(char_at(s, at, &len))) at += len;
         TRY(add_cut(r, s, from, at, out));
     }
 }
@@ -309,7 +301,7 @@ enum err jinja_is_all(struct jinja_run *r, const struct jinja_string *s, enum ji
     for (size_t i = 0; i < s->n && *out; i += len) {
         uint32_t c = char_at(s, i, &len);
         if (which == JINJA_ALL_SPACE) {
-            *out = is_space(c);
+            *out = utf8_is_space(c);
         } else if (which == JINJA_ALL_DIGITS) {
             if (c >= 0x80) return jinja_fail(r, "digits beyond ASCII are not supported");
             *out = c >= '0' && c <= '9';

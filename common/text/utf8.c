@@ -86,3 +86,10 @@ enum err utf8_append_replaced(struct errctx *e, const uint8_t *s, size_t n, stru
     }
     return ERR_OK;
 }
+
+bool utf8_is_space(uint32_t c)
+{
+    return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
+           c == 0x205f || c == 0x3000;
+}

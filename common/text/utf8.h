@@ -28,6 +28,9 @@ size_t utf8_count(const uint8_t *s, size_t n);
 enum err utf8_append_replaced(struct errctx *e, const uint8_t *s, size_t n,
                               struct bytes *out) MUST_USE;
 
+/* As Python's str.isspace(), by which str.strip() and str.split() go. */
+bool utf8_is_space(uint32_t c);
+
 /* The character at s (valid text), its length in *len. */
 static inline uint32_t utf8_decode(const uint8_t *s, size_t *len)
 {

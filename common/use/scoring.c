@@ -275,14 +275,6 @@ static enum err encode(struct errctx *e, struct scoring *s, const char *text, si
     return template ? put_template(e, s, "after", ids) : ERR_OK;
 }
 
-/* Python's str.isspace, by which str.rstrip and \s go. */
-static bool is_space(uint32_t c)
-{
-    return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
-           c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
-           c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
 /* Characters; words as the pieces between runs of white space; where the last run begins that ends
  * the text. */
 static void measure(const char *text, size_t n, struct request *r, size_t *stripped)
@@ -294,7 +286,7 @@ static void measure(const char *text, size_t n, struct request *r, size_t *strip
     r->chars = 0;
     r->words = 1;
     for (size_t at = 0; at < n; at += length) {
-        const bool space = is_space(utf8_decode((const uint8_t *)text + at, &length));
+        const bool space = utf8_is_space(utf8_decode((const uint8_t *)text + at, &length));
         r->chars++;
         r->words += space && !inside;
         inside = space;

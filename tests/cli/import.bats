@@ -68,7 +68,7 @@ refuses() { # WORDS...
     copy llama
     change '."colour\u001b[31m" = 1' # nothing that a file says reaches the terminal as a command
     refuses "key 'colour?[31m' (1) is not known"
-    ! grep -q $'\033' report
+    status_is 1 grep -q $'\033' report
 }
 
 @test "tensors that are missing, foreign or of another shape are named" {
