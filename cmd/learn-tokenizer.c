@@ -20,17 +20,18 @@ struct opts {
 static struct opts opts = {.common = COMMON, .documents = DOCUMENTS_CFG, .min_count = 2};
 
 static const struct opt table[] = {
-    {"type", 0, OPT_CHOICE, offsetof(struct opts, type), "bpe", "kind of model to learn"},
+    {"type", 0, OPT_CHOICE, offsetof(struct opts, type), "bpe|unigram", "kind of model to learn"},
     {"vocab", 0, OPT_INT, offsetof(struct opts, vocab), "N",
      "size of the vocabulary, the 256 bytes and special tokens included", OPT_REQUIRED, 1, 1 << 24},
     {"special", 0, OPT_LIST, offsetof(struct opts, special), "[ROLE=]TOKEN",
-     "a special token; ROLE is bos, eos, unk, pad, cls, sep or mask (default: eos=<|endoftext|>)"},
+     "a special token; ROLE is bos, eos, unk, pad, cls, sep or mask (default: "
+     "eos=<|endoftext|>, of unigram also unk=<unk>)"},
     {"pattern", 0, OPT_CHOICE, offsetof(struct opts, pattern), PATTERNS,
      "how text is cut into words"},
     {"regex", 0, OPT_STRING, offsetof(struct opts, regex), "EXPR",
      "cut text into the matches of this expression (PCRE2) instead"},
     {"min-count", 0, OPT_INT, offsetof(struct opts, min_count), "N",
-     "a pair that occurs less often is not merged", 0, 1, 1e15},
+     "a pair that occurs less often is not merged, a string is no piece", 0, 1, 1e15},
     OPT_END};
 
 static struct opt_set sets[] = {{"Learning", table, &opts},
@@ -74,13 +75,16 @@ static enum err write_tokenizer(struct errctx *e, struct stage *stage,
 
 static enum err learn(struct errctx *e, struct stage *stage, const struct opt_list *operands)
 {
-    static const char *const end_of_text[] = {"<|endoftext|>"};
-    struct learn_cfg cfg = {.vocab = opts.vocab,
+    static const char *const usual[] = {"<|endoftext|>", "unk=<unk>"};
+    struct learn_cfg cfg = {.unigram = opts.type == 1,
+                            .vocab = opts.vocab,
                             .min_count = opts.min_count,
                             .pattern = patterns[opts.pattern],
                             .regex = opts.regex,
-                            .special = opts.special.count ? opts.special.items : end_of_text,
-                            .special_count = opts.special.count ? opts.special.count : 1,
+                            .special = opts.special.count ? opts.special.items : usual,
+                            .special_count = opts.special.count ? opts.special.count
+                                             : opts.type == 1   ? 2
+                                                                : 1,
                             .threads = common_thread_count(&opts.common)};
     struct tokenizer_spec spec;
     struct learner *l;
@@ -92,10 +96,10 @@ static enum err learn(struct errctx *e, struct stage *stage, const struct opt_li
     if (r == ERR_OK) r = learner_finish(e, l, &spec);
     if (r == ERR_OK) {
         learner_counts(l, &bytes, &words);
-        prog_note("%" PRIu64 " bytes of text, %" PRIu64 " distinct words, %" PRId64 " merges",
-                  bytes, words, spec.merges_count);
+        prog_note("%" PRIu64 " bytes of text, %" PRIu64 " distinct words, %" PRId64 " tokens",
+                  bytes, words, spec.vocab);
         if (spec.vocab < opts.vocab)
-            prog_warn("only %" PRId64 " of %" PRId64 " ids: no pair is left that occurs %" PRId64
+            prog_warn("only %" PRId64 " of %" PRId64 " ids: nothing is left that occurs %" PRId64
                       " times (--min-count)",
                       spec.vocab, opts.vocab, opts.min_count);
         r = write_tokenizer(e, stage, &spec);

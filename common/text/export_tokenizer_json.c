@@ -168,10 +168,12 @@ static enum err add_wordpiece(struct errctx *e, struct exporter *x, const struct
 
 static enum err add_unigram(struct errctx *e, struct exporter *x)
 {
-    json_t *list = json_array();
+    json_t *list;
 
-    x->model = json_pack("{s:s,s:o,s:o,s:b}", "type", "Unigram", "unk_id",
-                         x->unknown < 0 ? json_null() : json_integer((json_int_t)x->unknown),
+    if (x->unknown < 0)
+        return err_set(e, ERR_INPUT, "tokenizers wants a token for 'unk' of a Unigram model");
+    list = json_array();
+    x->model = json_pack("{s:s,s:I,s:o,s:b}", "type", "Unigram", "unk_id", (json_int_t)x->unknown,
                          "vocab", list, "byte_fallback", x->parts.byte_fallback);
     if (x->model == NULL) return err_memory(e, "tokenizer.json", 0);
     return vocab_list(e, x, list);

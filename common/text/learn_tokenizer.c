@@ -8,6 +8,8 @@
 #include "common/text/bpe_merges.h"
 #include "common/text/ops_build.h"
 #include "common/text/pretokenize.h"
+#include "common/text/spec_build.h"
+#include "common/text/unigram_learn.h"
 
 enum {
     SEGMENT_BYTES = 256 << 10, /* a longer document is cut */
@@ -100,6 +102,10 @@ static enum err set_up(struct errctx *e, struct learner *l)
                        "--vocab %lld: the 256 bytes and %lld special token%s need %lld ids",
                        (long long)l->cfg.vocab, (long long)l->specials.vocab,
                        l->specials.vocab == 1 ? "" : "s", (long long)least);
+    if (l->cfg.unigram && tokenizer_spec_special(&l->specials, "unk") < 0)
+        return err_set(e, ERR_USAGE,
+                       "a Unigram model has a token for what is unknown: --special "
+                       "'unk=<unk>' and those that are given");
     TRY(ops_pretokenizer(e, &l->pretokenizer_ops, l->cfg.pattern, l->cfg.regex));
     if (pretokenizer_new(e, &l->pretokenizer_ops, &l->pretokenizer) != ERR_OK) {
         e->code = e->code == ERR_INPUT ? ERR_USAGE
@@ -146,7 +152,17 @@ void learner_free(struct learner *l)
 
 /* ------------------------------------------------------------------ counting */
 
-static enum err count_plain(struct counter *c, const uint8_t *text, size_t n)
+/* The pieces of a Unigram model are learned from all words, those of one byte as well. */
+static enum err count_all(struct counter *c, const uint8_t *text, const struct piece *pieces,
+                          size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        TRY(word_table_add(&c->error, &c->words, text + pieces[i].from,
+                           pieces[i].to - pieces[i].from, 1));
+    return ERR_OK;
+}
+
+static enum err count_plain(struct counter *c, const uint8_t *text, size_t n, bool all)
 {
     struct piece pieces[PIECES];
     size_t count;
@@ -155,7 +171,8 @@ static enum err count_plain(struct counter *c, const uint8_t *text, size_t n)
     for (;;) {
         TRY(pretokenizer_next(&c->error, c->cursor, pieces, PIECES, &count));
         if (count == 0) return ERR_OK;
-        TRY(word_table_add_pieces(&c->error, &c->words, text, pieces, count));
+        TRY(all ? count_all(c, text, pieces, count)
+                : word_table_add_pieces(&c->error, &c->words, text, pieces, count));
     }
 }
 
@@ -166,10 +183,10 @@ static enum err count_segment(const struct learner *l, struct counter *c, const 
     uint32_t id;
 
     while (added_tokens_next(&l->added, text, n, at, &from, &to, &id)) {
-        TRY(count_plain(c, text + at, from - at));
+        TRY(count_plain(c, text + at, from - at, l->cfg.unigram));
         at = to;
     }
-    return count_plain(c, text + at, n - at);
+    return count_plain(c, text + at, n - at, l->cfg.unigram);
 }
 
 /* Task k counts the segments that begin in the kth stretch of SEGMENT_BYTES. */
@@ -309,12 +326,68 @@ static enum err fill_vocab(struct errctx *e, const struct learner *l, const stru
     return code;
 }
 
+static enum err finish_bpe(struct errctx *e, struct learner *l, size_t want,
+                           struct tokenizer_spec *out)
+{
+    struct merge_list merges;
+    enum err code =
+        bpe_merges_learn(e, &l->counters[0].words, want, (uint64_t)l->cfg.min_count, &merges);
+
+    if (code == ERR_OK) code = fill_vocab(e, l, &merges, out);
+    if (code == ERR_OK)
+        code = ops_byte_bpe(e, &out->ops, &l->pretokenizer_ops, false,
+                            mp_get(&l->specials.ops, "special"));
+    merge_list_fini(&merges);
+    return code;
+}
+
+static enum err fill_pieces(struct errctx *e, const struct learner *l,
+                            const struct unigram_pieces *p, struct tokenizer_spec *out)
+{
+    const struct tokenizer_spec *s = &l->specials;
+    struct spec_build b = {0};
+    int64_t id = 0;
+    enum err code = ERR_OK;
+
+    for (; id < s->vocab && code == ERR_OK; id++)
+        code = spec_build_token(e, &b, id, s->bytes + s->start[id],
+                                (size_t)(s->start[id + 1] - s->start[id]), s->flags[id], 0);
+    for (int value = 0; value < 256 && code == ERR_OK; value++) {
+        const uint8_t byte = (uint8_t)value;
+        code = spec_build_token(e, &b, id++, &byte, 1, TOKEN_BYTE, 0);
+    }
+    for (size_t i = 0; i < p->count && code == ERR_OK; i++)
+        code = spec_build_token(e, &b, id++, p->items[i].bytes, p->items[i].n, 0,
+                                (float)p->items[i].score);
+    if (code == ERR_OK) code = spec_build_finish(e, &b, true, out);
+    spec_build_fini(&b);
+    return code;
+}
+
+/* The operations of BPE, with another model. */
+static enum err finish_unigram(struct errctx *e, struct learner *l, size_t want,
+                               struct tokenizer_spec *out)
+{
+    struct unigram_pieces pieces;
+    enum err code =
+        unigram_learn(e, &l->counters[0].words, want, (uint64_t)l->cfg.min_count, l->pool, &pieces);
+
+    if (code == ERR_OK) code = fill_pieces(e, l, &pieces, out);
+    if (code == ERR_OK)
+        code = ops_byte_bpe(e, &out->ops, &l->pretokenizer_ops, false,
+                            mp_get(&l->specials.ops, "special"));
+    if (code == ERR_OK)
+        code = spec_build_ops(e, out, "model",
+                              json_pack("{s:s,s:b}", "op", "unigram", "byte_fallback", 1));
+    unigram_pieces_fini(&pieces);
+    return code;
+}
+
 enum err learner_finish(struct errctx *e, struct learner *l, struct tokenizer_spec *out)
 {
     struct word_table *words = &l->counters[0].words;
-    struct merge_list merges;
     enum err code;
-    int64_t want = l->cfg.vocab - 256 - l->specials.vocab;
+    const size_t want = (size_t)(l->cfg.vocab - 256 - l->specials.vocab);
 
     tokenizer_spec_init(out);
     TRY(count_batch(e, l));
@@ -323,13 +396,8 @@ enum err learner_finish(struct errctx *e, struct learner *l, struct tokenizer_sp
         word_table_fini(&l->counters[i].words);
     }
     l->words = words->used;
-    TRY(bpe_merges_learn(e, words, (size_t)want, (uint64_t)l->cfg.min_count, &merges));
-    code = fill_vocab(e, l, &merges, out);
-    if (code == ERR_OK)
-        code = ops_byte_bpe(e, &out->ops, &l->pretokenizer_ops, false,
-                            mp_get(&l->specials.ops, "special"));
+    code = (l->cfg.unigram ? finish_unigram : finish_bpe)(e, l, want, out);
     if (code == ERR_OK) code = tokenizer_spec_check(e, out, "learned");
-    merge_list_fini(&merges);
     if (code != ERR_OK) tokenizer_spec_fini(out);
     return code;
 }

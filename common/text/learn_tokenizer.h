@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* learn_tokenizer.h: text in, a byte-level BPE tokenizer out.
+/* learn_tokenizer.h: text in, a byte-level BPE tokenizer or a Unigram one with byte fallback out.
  *
  *   text -> [special tokens split off] -> pretokenizer -> counted words -> merges -> specification
+ *                                                                     \-> pieces -/
  *
  * Text is streamed: only the counts of distinct words are held. Counting runs in threads, each with
  * a table of its own; a long document is counted in pieces cut where the pre-tokeniser may be cut,
  * so the result depends on neither. Ids: the special tokens in the order given, the 256 bytes in
- * GPT-2's order, the merges. */
+ * GPT-2's order, the merges; or the 256 bytes by value, the pieces with the best first. */
 #ifndef GRAFT_TEXT_LEARN_TOKENIZER_H
 #define GRAFT_TEXT_LEARN_TOKENIZER_H
 
@@ -14,8 +15,9 @@
 #include "formats/tokenizer.h"
 
 struct learn_cfg {
+    bool unigram;               /* else BPE */
     int64_t vocab;              /* ids in all */
-    int64_t min_count;          /* of a pair that is merged */
+    int64_t min_count;          /* of a pair that is merged, of a piece */
     const char *pattern;        /* name of a pre-tokeniser, or NULL: */
     const char *regex;          /* an expression */
     const char *const *special; /* "TOKEN" or "ROLE=TOKEN" */

@@ -12,6 +12,7 @@ setup_file() {
     graft learn-tokenizer -q --vocab 320 --special 'eos=<|endoftext|>' corpus.txt -o bytes.tok
     printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' '[MASK]' the lamp '##s' number , . é >vocab.txt
     graft import -q vocab.txt -o words.tok
+    graft learn-tokenizer -q --type unigram --vocab 320 corpus.txt -o pieces.tok
 }
 setup() {
     graft_setup
@@ -25,7 +26,7 @@ comes_back() {
 }
 
 @test "a folder of tokenizer.json comes back" {
-    for kind in bytes words; do
+    for kind in bytes words pieces; do
         graft export $kind.tok -o $kind
         [ "$(ls $kind)" = $'tokenizer.json\ntokenizer_config.json' ]
         comes_back $kind.tok $kind/tokenizer.json
@@ -85,6 +86,8 @@ comes_back() {
     status_is 3 graft export --to hf other.tok -o x
     says "expression '\\b\\w+', byte 0: an escape has no equal in tokenizer.json"
     [ ! -e x ]
+    status_is 2 graft learn-tokenizer --type unigram --vocab 320 --special '<|endoftext|>' corpus.txt -o x
+    says "has a token for what is unknown"
     status_is 2 graft export --to vocab_txt words.tok
     says '-o FOLDER is missing'
 }

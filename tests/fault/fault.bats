@@ -108,6 +108,7 @@ attempts() {
 }
 
 @test "learn-tokenizer" { attempts graft-learn-tokenizer -q -j 2 --type bpe --vocab 280 -f lines ../corpus.txt -o out; }
+@test "learn-tokenizer, Unigram" { attempts graft-learn-tokenizer -q -j 2 --type unigram --vocab 290 -f lines ../corpus.txt -o out; }
 @test "tokenize" { attempts graft-tokenize -q -j 2 -t ../bpe.tok -f lines --length 24 ../corpus.txt -o out; }
 @test "tokenize with labels" {
     attempts graft-tokenize -q -j 2 -t ../bpe.tok --label topic,tags:classes,n:number --label-separator ';' --group who ../t.csv -o out

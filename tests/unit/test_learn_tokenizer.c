@@ -199,6 +199,30 @@ static void threads_and_pieces_do_not_matter(void **state)
     free(text);
 }
 
+/* The pieces of a Unigram model: as many as asked for, the best first, whatever the threads. */
+static void unigram_is_the_same_each_time(void **state)
+{
+    (void)state;
+    static const char *const special[] = {"unk=<unk>"};
+    size_t n = 60000;
+    char *text = make_text(n);
+    uint8_t first[16], id[16];
+    for (int i = 0; i < 3; i++) {
+        struct learn_cfg cfg = cfg_of(400, i == 0 ? 1 : 3);
+        struct tokenizer_spec s;
+        cfg.unigram = true;
+        cfg.special = special;
+        learn(&cfg, text, n, i < 2 ? n : 1003, &s);
+        assert_int_equal(s.vocab, 400);
+        assert_int_equal(s.flags[1 + 'a'], TOKEN_BYTE);
+        for (int64_t k = 258; k < s.vocab; k++) assert_true(s.scores[k] <= s.scores[k - 1]);
+        tokenizer_spec_id(&s, i == 0 ? first : id);
+        if (i > 0) assert_memory_equal(first, id, 16);
+        tokenizer_spec_fini(&s);
+    }
+    free(text);
+}
+
 /* A word that is longer than the pieces that are counted at once is one word. */
 static void long_words_stay_whole(void **state)
 {
@@ -364,6 +388,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(learning_is_its_definition),
         cmocka_unit_test(threads_and_pieces_do_not_matter),
+        cmocka_unit_test(unigram_is_the_same_each_time),
         cmocka_unit_test(long_words_stay_whole),
         cmocka_unit_test(ids_are_specials_bytes_merges),
         cmocka_unit_test(cls_and_sep_make_an_encoder),
