@@ -10,141 +10,106 @@
 #include "common/convert/family_gguf_rope.h"
 #include "common/convert/family_tables.h"
 
-#define KEYS_GGUF                                                                                  \
-    {"block_count", KEY_INT, KEY_C(layers), NULL, KEY_NEEDED},                                     \
-        {"context_length", KEY_INT, KEY_C(context), NULL, KEY_NEEDED},                             \
-        {"embedding_length", KEY_INT, KEY_C(width), NULL, KEY_NEEDED},                             \
-        {"feed_forward_length", KEY_INT, KEY_C(mlp), NULL, KEY_NEEDED},                            \
-        {"attention.head_count", KEY_INT, KEY_C(heads), NULL, KEY_NEEDED},                         \
-        {"attention.head_count_kv", KEY_INT, KEY_C(kv_heads)},                                     \
-        {"expert_count", KEY_MUST, 0, "0", KEY_READ},                                              \
-        {"expert_used_count", KEY_MUST, 0, "0", KEY_READ},                                         \
-    {                                                                                              \
-        "tensor_data_layout", KEY_NOTHING                                                          \
-    }
-#define KEYS_ROPE                                                                                  \
-    {"attention.key_length", KEY_INT, KEY_C(head_size)},                                           \
-        {"attention.value_length", KEY_INT, KEY_AT(value_size)},                                   \
-        {"rope.dimension_count", KEY_INT, KEY_C(rope_dims)},                                       \
-        {"rope.freq_base", KEY_REAL, KEY_C(rope_theta)},                                           \
-        {"rope.scaling.type", KEY_JSON, KEY_AT(scaling)},                                          \
-        {"rope.scaling.factor", KEY_REAL, KEY_C(rope_factor), NULL, KEY_NULL},                     \
-        {"rope.scale_linear", KEY_REAL, KEY_C(rope_factor), NULL, KEY_READ},                       \
-        {"rope.scaling.original_context_length", KEY_INT, KEY_C(rope_original), NULL, KEY_NULL},   \
-        {"rope.scaling.attn_factor", KEY_REAL, KEY_AT(attention), NULL, KEY_NULL},                 \
-        {"rope.scaling.yarn_log_multiplier", KEY_REAL, KEY_AT(log_multiplier), NULL, KEY_READ},    \
-        {"rope.scaling.yarn_beta_fast", KEY_REAL, KEY_C(rope_high), NULL, KEY_NULL},               \
-        {"rope.scaling.yarn_beta_slow", KEY_REAL, KEY_C(rope_low), NULL, KEY_NULL},                \
-        {"rope.scaling.yarn_ext_factor", KEY_MUST, 0, "1.0|-1.0", KEY_READ},                       \
-        {"rope.scaling.yarn_attn_factor", KEY_NOTHING}, /* with yarn, llama.cpp makes its own */   \
-    {                                                                                              \
-        "rope.scaling.finetuned", KEY_NOTHING                                                      \
-    }
-#define KEY_RMS                                                                                    \
-    {                                                                                              \
-        "attention.layer_norm_rms_epsilon", KEY_REAL, KEY_C(norm_eps), NULL, KEY_NEEDED            \
-    }
-#define KEY_LAYER                                                                                  \
-    {                                                                                              \
-        "attention.layer_norm_epsilon", KEY_REAL, KEY_C(norm_eps), NULL, KEY_NEEDED                \
-    }
+static const struct key_rule keys_all[] = {
+    {"block_count", KEY_INT, KEY_C(layers), NULL, KEY_NEEDED},
+    {"context_length", KEY_INT, KEY_C(context), NULL, KEY_NEEDED},
+    {"embedding_length", KEY_INT, KEY_C(width), NULL, KEY_NEEDED},
+    {"feed_forward_length", KEY_INT, KEY_C(mlp), NULL, KEY_NEEDED},
+    {"attention.head_count", KEY_INT, KEY_C(heads), NULL, KEY_NEEDED},
+    {"attention.head_count_kv", KEY_INT, KEY_C(kv_heads)},
+    {"expert_count", KEY_MUST, 0, "0", KEY_READ},
+    {"expert_used_count", KEY_MUST, 0, "0", KEY_READ},
+    {"tensor_data_layout", KEY_NOTHING},
+    KEY_RULES_END};
+static const struct key_rule keys_rope[] = {
+    {"attention.key_length", KEY_INT, KEY_C(head_size)},
+    {"attention.value_length", KEY_INT, KEY_AT(value_size)},
+    {"rope.dimension_count", KEY_INT, KEY_C(rope_dims)},
+    {"rope.freq_base", KEY_REAL, KEY_C(rope_theta)},
+    {"rope.scaling.type", KEY_JSON, KEY_AT(scaling)},
+    {"rope.scaling.factor", KEY_REAL, KEY_C(rope_factor), NULL, KEY_NULL},
+    {"rope.scale_linear", KEY_REAL, KEY_C(rope_factor), NULL, KEY_READ},
+    {"rope.scaling.original_context_length", KEY_INT, KEY_C(rope_original), NULL, KEY_NULL},
+    {"rope.scaling.attn_factor", KEY_REAL, KEY_AT(attention), NULL, KEY_NULL},
+    {"rope.scaling.yarn_log_multiplier", KEY_REAL, KEY_AT(log_multiplier), NULL, KEY_READ},
+    {"rope.scaling.yarn_beta_fast", KEY_REAL, KEY_C(rope_high), NULL, KEY_NULL},
+    {"rope.scaling.yarn_beta_slow", KEY_REAL, KEY_C(rope_low), NULL, KEY_NULL},
+    {"rope.scaling.yarn_ext_factor", KEY_MUST, 0, "1.0|-1.0", KEY_READ},
+    {"rope.scaling.yarn_attn_factor", KEY_NOTHING}, /* with yarn, llama.cpp makes its own */
+    {"rope.scaling.finetuned", KEY_NOTHING},
+    KEY_RULES_END};
+static const struct key_rule keys_rms[] = {
+    {"attention.layer_norm_rms_epsilon", KEY_REAL, KEY_C(norm_eps), NULL, KEY_NEEDED},
+    KEY_RULES_END};
+static const struct key_rule keys_layer_norm[] = {
+    {"attention.layer_norm_epsilon", KEY_REAL, KEY_C(norm_eps), NULL, KEY_NEEDED}, KEY_RULES_END};
 
 static const struct key_rule llama_keys[] = {
-    KEYS_GGUF,
-    KEYS_ROPE,
-    KEY_RMS,
-    {"attention.sliding_window", KEY_INT, KEY_C(window), NULL, KEY_NULL},
-    KEY_RULES_END};
+    {"attention.sliding_window", KEY_INT, KEY_C(window), NULL, KEY_NULL}, KEY_RULES_END};
 static const struct key_rule gemma2_keys[] = {
-    KEYS_GGUF,
-    KEYS_ROPE,
-    KEY_RMS,
     {"attention.sliding_window", KEY_INT, KEY_C(window)},
     {"attn_logit_softcapping", KEY_REAL, KEY_C(attention_softcap)},
     {"final_logit_softcapping", KEY_REAL, KEY_C(logit_softcap)},
     KEY_RULES_END};
-static const struct key_rule neox_keys[] = {KEYS_GGUF,
-                                            KEYS_ROPE,
-                                            KEY_LAYER,
-                                            {"use_parallel_residual", KEY_BOOL, KEY_C(parallel)},
+static const struct key_rule neox_keys[] = {{"use_parallel_residual", KEY_BOOL, KEY_C(parallel)},
                                             KEY_RULES_END};
-static const struct key_rule gpt2_keys[] = {KEYS_GGUF, KEY_LAYER, KEY_RULES_END};
 static const struct key_rule bert_keys[] = {
-    KEYS_GGUF,
-    KEY_LAYER,
     {"attention.causal", KEY_MUST, 0, "false"},
     {"pooling_type", KEY_NOTHING}, /* read beside the keys */
     KEY_RULES_END};
 
 /* ------------------------------------------------------------------ tensors */
 
-#define TENSORS_GGUF                                                                               \
-    {"token_embd.weight", "embed.tokens.weight"},                                                  \
-        {"blk.%.attn_output.*", "layers.%.attention.out.*"},                                       \
-        {"blk.%.ffn_down.*", "layers.%.mlp.down.*"},                                               \
-        {"rope_freqs.weight", NULL, PART_ALL, TENSOR_SAID},                                        \
-        {"rope_factors_short.weight", NULL, PART_ALL, TENSOR_SAID},                                \
-        {"rope_factors_long.weight", NULL, PART_ALL, TENSOR_SAID},                                 \
-    {                                                                                              \
-        "output.weight", "head.weight"                                                             \
-    }
-#define TENSORS_PRE                                                                                \
-    {"blk.%.attn_norm.*", "layers.%.norm1.*"}, {"blk.%.ffn_norm.*", "layers.%.norm2.*"},           \
-    {                                                                                              \
-        "output_norm.*", "norm.*"                                                                  \
-    }
-#define TENSORS_APART(flags)                                                                       \
-    {"blk.%.attn_q.*", "layers.%.attention.qkv.*", PART_Q, flags},                                 \
-        {"blk.%.attn_k.*", "layers.%.attention.qkv.*", PART_K, flags},                             \
-    {                                                                                              \
-        "blk.%.attn_v.*", "layers.%.attention.qkv.*", PART_V                                       \
-    }
-#define TENSORS_GATED                                                                              \
-    {"blk.%.ffn_gate.*", "layers.%.mlp.up.*", PART_GATE},                                          \
-    {                                                                                              \
-        "blk.%.ffn_up.*", "layers.%.mlp.up.*", PART_UP                                             \
-    }
-#define TENSORS_JOINED                                                                             \
-    {"blk.%.attn_qkv.*", "layers.%.attention.qkv.*"},                                              \
-    {                                                                                              \
-        "blk.%.ffn_up.*", "layers.%.mlp.up.*"                                                      \
-    }
+static const struct tensor_rule tensors_all[] = {
+    {"token_embd.weight", "embed.tokens.weight"},
+    {"blk.%.attn_output.*", "layers.%.attention.out.*"},
+    {"blk.%.ffn_down.*", "layers.%.mlp.down.*"},
+    {"rope_freqs.weight", NULL, PART_ALL, TENSOR_SAID},
+    {"rope_factors_short.weight", NULL, PART_ALL, TENSOR_SAID},
+    {"rope_factors_long.weight", NULL, PART_ALL, TENSOR_SAID},
+    {"output.weight", "head.weight"},
+    TENSOR_RULES_END};
+static const struct tensor_rule tensors_pre[] = {{"blk.%.attn_norm.*", "layers.%.norm1.*"},
+                                                 {"blk.%.ffn_norm.*", "layers.%.norm2.*"},
+                                                 {"output_norm.*", "norm.*"},
+                                                 TENSOR_RULES_END};
+static const struct tensor_rule tensors_qkv[] = {
+    {"blk.%.attn_q.*", "layers.%.attention.qkv.*", PART_Q},
+    {"blk.%.attn_k.*", "layers.%.attention.qkv.*", PART_K},
+    {"blk.%.attn_v.*", "layers.%.attention.qkv.*", PART_V},
+    TENSOR_RULES_END};
+static const struct tensor_rule tensors_paired[] = {
+    {"blk.%.attn_q.*", "layers.%.attention.qkv.*", PART_Q, TENSOR_PAIRED},
+    {"blk.%.attn_k.*", "layers.%.attention.qkv.*", PART_K, TENSOR_PAIRED},
+    {"blk.%.attn_v.*", "layers.%.attention.qkv.*", PART_V},
+    TENSOR_RULES_END};
+static const struct tensor_rule tensors_gated[] = {
+    {"blk.%.ffn_gate.*", "layers.%.mlp.up.*", PART_GATE},
+    {"blk.%.ffn_up.*", "layers.%.mlp.up.*", PART_UP},
+    TENSOR_RULES_END};
+static const struct tensor_rule tensors_joined[] = {
+    {"blk.%.attn_qkv.*", "layers.%.attention.qkv.*"},
+    {"blk.%.ffn_up.*", "layers.%.mlp.up.*"},
+    TENSOR_RULES_END};
 
-static const struct tensor_rule llama_tensors[] = {
-    TENSORS_GGUF, TENSORS_PRE, TENSORS_APART(TENSOR_PAIRED), TENSORS_GATED, TENSOR_RULES_END};
 static const struct tensor_rule qwen_tensors[] = {
-    TENSORS_GGUF,
-    TENSORS_PRE,
-    TENSORS_APART(0),
-    TENSORS_GATED,
     {"blk.%.attn_q_norm.weight", "layers.%.attention.q_norm.weight"},
     {"blk.%.attn_k_norm.weight", "layers.%.attention.k_norm.weight"},
     TENSOR_RULES_END};
-#define TENSORS_GEMMA                                                                              \
-    TENSORS_GGUF, TENSORS_APART(0), TENSORS_GATED,                                                 \
-        {"blk.%.attn_norm.weight", "layers.%.norm1.weight", PART_ALL, TENSOR_PLUS_ONE},            \
-        {"blk.%.ffn_norm.weight", "layers.%.norm2.weight", PART_ALL, TENSOR_PLUS_ONE},             \
-    {                                                                                              \
-        "output_norm.weight", "norm.weight", PART_ALL, TENSOR_PLUS_ONE                             \
-    }
-static const struct tensor_rule gemma_tensors[] = {TENSORS_GEMMA, TENSOR_RULES_END};
+static const struct tensor_rule gemma_tensors[] = {
+    {"blk.%.attn_norm.weight", "layers.%.norm1.weight", PART_ALL, TENSOR_PLUS_ONE},
+    {"blk.%.ffn_norm.weight", "layers.%.norm2.weight", PART_ALL, TENSOR_PLUS_ONE},
+    {"output_norm.weight", "norm.weight", PART_ALL, TENSOR_PLUS_ONE},
+    TENSOR_RULES_END};
 static const struct tensor_rule gemma2_tensors[] = {
-    TENSORS_GEMMA,
     {"blk.%.post_attention_norm.weight", "layers.%.attention.norm.weight", PART_ALL,
      TENSOR_PLUS_ONE},
     {"blk.%.post_ffw_norm.weight", "layers.%.mlp.norm.weight", PART_ALL, TENSOR_PLUS_ONE},
     TENSOR_RULES_END};
-static const struct tensor_rule joined_tensors[] = {TENSORS_GGUF, TENSORS_PRE, TENSORS_JOINED,
-                                                    TENSOR_RULES_END};
 static const struct tensor_rule gpt2_tensors[] = {
-    TENSORS_GGUF,
-    TENSORS_PRE,
-    TENSORS_JOINED,
     {"position_embd.weight", "embed.positions.weight", PART_ALL, TENSOR_F32 | TENSOR_PLACES},
     TENSOR_RULES_END};
 static const struct tensor_rule bert_tensors[] = {
-    TENSORS_GGUF,
-    TENSORS_APART(0),
     {"position_embd.weight", "embed.positions.weight", PART_ALL, TENSOR_F32 | TENSOR_PLACES},
     {"token_types.weight", "embed.types.weight", PART_ALL, TENSOR_F32},
     {"token_embd_norm.*", "embed.norm.*"},
@@ -266,21 +231,33 @@ static enum err bert_finish(struct errctx *e, struct family_config *x, struct fi
     return check_parts(e, &x->c, f, QKV_BIAS | OTHER_BIASES | TIED);
 }
 
+#define KEYS(...)    keys_all, __VA_ARGS__, keys_gguf_everywhere
+#define TENSORS(...) tensors_all, __VA_ARGS__
 #define FAMILY(id, title, its_keys, its_tensors, its_base, its_finish)                             \
     const struct family gguf_##id = {.name = title,                                                \
                                      .gguf = true,                                                 \
                                      .prefix = "",                                                 \
                                      .base = &(its_base),                                          \
-                                     .keys = {its_keys, keys_gguf_everywhere},                     \
+                                     .keys = {its_keys},                                           \
                                      .tensors = {its_tensors},                                     \
                                      .finish = its_finish,                                         \
                                      .unfinish = gguf_rope_unfinish}
-FAMILY(llama, "llama", llama_keys, llama_tensors, llama_base, llama_finish);
-FAMILY(qwen2, "qwen2", llama_keys, qwen_tensors, qwen2_base, qwen2_finish);
-FAMILY(qwen3, "qwen3", llama_keys, qwen_tensors, qwen3_base, qwen3_finish);
-FAMILY(phi3, "phi3", llama_keys, joined_tensors, llama_base, phi3_finish);
-FAMILY(gemma, "gemma", llama_keys, gemma_tensors, gemma_base, gemma_finish);
-FAMILY(gemma2, "gemma2", gemma2_keys, gemma2_tensors, gemma2_base, gemma_finish);
-FAMILY(gptneox, "gptneox", neox_keys, joined_tensors, neox_base, neox_finish);
-FAMILY(gpt2, "gpt2", gpt2_keys, gpt2_tensors, gpt2_base, NULL);
-FAMILY(bert, "bert", bert_keys, bert_tensors, bert_base, bert_finish);
+FAMILY(llama, "llama", KEYS(keys_rope, keys_rms, llama_keys),
+       TENSORS(tensors_pre, tensors_paired, tensors_gated), llama_base, llama_finish);
+FAMILY(qwen2, "qwen2", KEYS(keys_rope, keys_rms, llama_keys),
+       TENSORS(tensors_pre, tensors_qkv, tensors_gated, qwen_tensors), qwen2_base, qwen2_finish);
+FAMILY(qwen3, "qwen3", KEYS(keys_rope, keys_rms, llama_keys),
+       TENSORS(tensors_pre, tensors_qkv, tensors_gated, qwen_tensors), qwen3_base, qwen3_finish);
+FAMILY(phi3, "phi3", KEYS(keys_rope, keys_rms, llama_keys), TENSORS(tensors_pre, tensors_joined),
+       llama_base, phi3_finish);
+FAMILY(gemma, "gemma", KEYS(keys_rope, keys_rms, llama_keys),
+       TENSORS(tensors_qkv, tensors_gated, gemma_tensors), gemma_base, gemma_finish);
+FAMILY(gemma2, "gemma2", KEYS(keys_rope, keys_rms, gemma2_keys),
+       TENSORS(tensors_qkv, tensors_gated, gemma_tensors, gemma2_tensors), gemma2_base,
+       gemma_finish);
+FAMILY(gptneox, "gptneox", KEYS(keys_rope, keys_layer_norm, neox_keys),
+       TENSORS(tensors_pre, tensors_joined), neox_base, neox_finish);
+FAMILY(gpt2, "gpt2", KEYS(keys_layer_norm), TENSORS(tensors_pre, tensors_joined, gpt2_tensors),
+       gpt2_base, NULL);
+FAMILY(bert, "bert", KEYS(keys_layer_norm, bert_keys), TENSORS(tensors_qkv, bert_tensors),
+       bert_base, bert_finish);
