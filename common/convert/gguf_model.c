@@ -39,7 +39,7 @@ static double meant(double v)
         snprintf(text, sizeof text, "%.*g", digits, v);
         if (strtof(text, NULL) == (float)v) break;
     }
-    return isfinite(v) ? strtod(text, NULL) : v;
+    return strtod(text, NULL);
 }
 
 static enum err put_key(struct errctx *e, struct model_source *s, const char *key, json_t *v)
@@ -52,7 +52,8 @@ static enum err take_key(struct errctx *e, struct model_source *s, const char *k
                          const struct mp_value *v)
 {
     const struct mp_value *type = mp_get(&s->tensors.types, key);
-    const bool f32 = type && type->type == MP_STRING && strcmp(type->as.bytes.data, "f32") == 0;
+    const bool f32 = type && type->type == MP_STRING && strcmp(type->as.bytes.data, "f32") == 0 &&
+                     v->type == MP_REAL && isfinite(v->as.real);
     return put_key(e, s, key, f32 ? json_real(meant(v->as.real)) : mp_to_json(v, false));
 }
 
