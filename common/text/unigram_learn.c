@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* unigram_learn.c: see unigram_learn.h. All words lie end to end, sorted, each before a byte that is in
- * no text. A piece is looked up by its bytes; of every place in a word its character alone, if
- * nothing else, goes on as an unknown one. */
+/* unigram_learn.c: see unigram_learn.h. All words lie end to end, sorted, each before a byte that
+ * is in no text. A piece is looked up by its bytes; of every place in a word its character alone,
+ * if nothing else, goes on as an unknown one. */
 #include "common/text/unigram_learn.h"
 #include <float.h>
 #include <math.h>
