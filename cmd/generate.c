@@ -68,8 +68,9 @@ static enum err generate(struct errctx *e, void *ctx, struct stage *stage, struc
 static enum err plan_decoder(struct errctx *e, void *ctx, const struct model_config *c,
                              const struct model_use *use, struct plan *plan)
 {
-    const int64_t context = opts.generate.context ? opts.generate.context : c->context;
+    int64_t context;
     (void)ctx;
+    TRY(generator_context(e, &opts.generate, c, &context));
     return decoder_plan(e, c, use, opts.generate.batch, context, plan);
 }
 

@@ -436,21 +436,27 @@ static enum err generator_loop(struct errctx *e, struct generator *g)
 
 /* ---- opening and closing ---- */
 
-static enum err check_use(struct errctx *e, struct generator *g)
+enum err generator_context(struct errctx *e, const struct generator_cfg *cfg,
+                           const struct model_config *c, int64_t *context)
 {
-    const struct tokenizer_spec *spec = model_tokenizer(g->model);
-    if (!model_config_of(g->model)->causal)
+    if (!c->causal)
         return err_set(
             e, ERR_USAGE,
             "an encoder model fills in masks and cannot continue a text: generate needs a "
             "causal model");
+    if (cfg->context > c->context)
+        return err_set(e, ERR_USAGE, "--context %" PRId64 " is more than the model's %" PRId64,
+                       cfg->context, c->context);
+    *context = cfg->context > 0 ? cfg->context : c->context;
+    return ERR_OK;
+}
+
+static enum err check_use(struct errctx *e, struct generator *g)
+{
+    const struct tokenizer_spec *spec = model_tokenizer(g->model);
+    TRY(generator_context(e, g->cfg, model_config_of(g->model), &g->context));
     if (!spec) return err_set(e, ERR_INPUT, "the model has no tokenizer");
     g->vocab = model_config_of(g->model)->vocab;
-    g->context = model_config_of(g->model)->context;
-    if (g->cfg->context > g->context)
-        return err_set(e, ERR_USAGE, "--context %" PRId64 " is more than the model's %" PRId64,
-                       g->cfg->context, g->context);
-    if (g->cfg->context > 0) g->context = g->cfg->context;
     g->end = tokenizer_spec_special(spec, "eos");
     g->lead = tokenizer_spec_special(spec, "bos");
     if (g->lead < 0) g->lead = g->end;

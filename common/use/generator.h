@@ -84,6 +84,10 @@ struct generator_stats {
     double seconds;
 };
 
+/* Most tokens of a sequence of such a model. ERR_USAGE: an encoder model, more than it has. */
+enum err generator_context(struct errctx *e, const struct generator_cfg *cfg,
+                           const struct model_config *c, int64_t *context) MUST_USE;
+
 /* The model needs no memory for batches (model_use.tokens 0). ERR_USAGE: an encoder model, a stop
  * string that is empty or not UTF-8. ERR_INPUT names the prompt (from 1) that is not UTF-8 or
  * longer than the context; results before it are out. */

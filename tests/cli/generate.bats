@@ -179,6 +179,8 @@ results() { graft generate -q -m base.model --json -n 12 "$@"; }
     few=$(graft generate -m base.model --plan --batch 1 | tail -n 1)
     many=$(graft generate -m base.model --plan --batch 64 | tail -n 1)
     [[ $few == *'in all' && $few != "$many" ]]
+    status_is 2 graft generate -m base.model --plan --context 1M
+    says "--context 1000000 is more than the model's"
     status_is 0 graft generate -m <(cat base.model) --plan --batch 64
     [ "$(tail -n 1 <<<"$output")" = "$many" ]
 }
