@@ -71,6 +71,8 @@ if part expected; then
     expected 'values: models and their gradients' transformers torch,transformers model_cases.json make_model_cases.py
     expected 'values: steps of training' torch torch,transformers trainer_cases.json make_trainer_cases.py
     expected 'values: runs of training' torch torch,transformers training_cases.json make_training_cases.py
+    expected 'values: GGUF files that llama.cpp computes' 'llama.cpp, transformers' llama_cpp,gguf,torch,transformers \
+        gguf_cases.json make_gguf_cases.py tests/parity
     bert=${GRAFT_DATA:-}/tokenizers/bert-base-uncased/tokenizer.json
     if [ -e "$bert" ]; then
         expected 'values: tokenizers' 'tokenizers, tiktoken' tokenizers,tiktoken,regex tokenizer_cases.json make_tokenizer_cases.py "$bert"
