@@ -149,7 +149,7 @@ static size_t row_bytes(const struct model_config *c, const struct model_use *us
     case MODEL_HEAD_RSTD:
         return c->mlm_head && use->training ? f32 : 0;
     case MODEL_LOGITS:
-        return (size_t)c->vocab * f32;
+        return (size_t)model_logits_ld(c->vocab) * f32;
     case MODEL_DSCORED:
         return use->training ? C * act : 0;
     case MODEL_DACTED:

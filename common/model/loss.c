@@ -28,6 +28,13 @@ int64_t model_piece(int64_t vocab)
     return rows < PIECE_ROWS ? rows : PIECE_ROWS;
 }
 
+/* Rows begin with a cache line, and no two near each other at the same place of a page, which would
+ * push each other out of the caches. */
+int64_t model_logits_ld(int64_t vocab)
+{
+    return (vocab + 31) / 32 * 32 + 16;
+}
+
 static struct mat rows_from(struct mat m, int64_t row)
 {
     const size_t skip = (size_t)row * (size_t)m.ld * dtype_size(m.dtype);
@@ -108,8 +115,8 @@ static struct mat gradient_in_place(const struct model *m, struct mat logits)
 static void score(struct model *m, struct mat x, bool gradient, bool ranks)
 {
     struct kernels *k = m->k;
-    const struct mat none = {0},
-                     logits = mat_rows(m->work.slots[MODEL_LOGITS], DTYPE_F32, m->c.vocab);
+    const struct mat none = {0}, logits = mat_rows(m->work.slots[MODEL_LOGITS], DTYPE_F32,
+                                                   model_logits_ld(m->c.vocab));
     const struct mat dlogits = gradient_in_place(m, logits);
     const struct buf absent = {0};
     struct grid grid;

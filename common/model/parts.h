@@ -163,6 +163,8 @@ enum err model_new(struct errctx *e, struct kernels *k, const struct model_confi
 /* Rows of logits that make a piece, for a vocabulary: half of what may exist at a time, all of it
  * with --recompute. */
 int64_t model_piece(int64_t vocab);
+/* From one row of logits to the next, in numbers. */
+int64_t model_logits_ld(int64_t vocab);
 
 /* embed.c: ids -> stream, and back onto the tables. */
 void embed_tokens(const struct model *m, const struct pass *p, const struct buf *slots,
