@@ -197,7 +197,7 @@ static void block_run(const struct gemm_job *job, const struct tile *t, int64_t 
         c = (struct sums){add ? room->edge : NULL, u->cols, room->edge, u->cols};
     }
     if (!complete) {
-        u->block(a, b, depth, &c, w->aheads > 0 ? w : NULL);
+        u->block(a, b, depth, &c, w->aheads > 0 || w->source.lines > 0 ? w : NULL);
         if (!inside) copy_block(room->edge, u->cols, kept, t->ld, rows, cols);
         return;
     }
@@ -223,6 +223,20 @@ static void sums_ahead(const struct gemm_job *job, const struct tile *t, int64_t
     ahead_add(&sums, 0, 0, least(u->cols, t->n - s), w);
 }
 
+/* Lines of A that follow are asked for while `blocks` blocks of the depth `depth` run. */
+static void source_set(const struct gemm_job *job, struct view from, int64_t rows, int64_t depth,
+                       int64_t blocks, struct waiting *w)
+{
+    const struct product_unit *u = job->unit;
+    const int64_t size = from.dtype == DTYPE_F32 ? 4 : 2;
+    const int64_t times = blocks * (u->beside ? tasks_of(depth, u->step) : 1);
+    struct source *s = &w->source;
+    *s = (struct source){.p = from.p, .step = (from.trans ? from.col : from.row) * size};
+    s->lines = from.trans ? depth : rows;
+    s->bytes = (from.trans ? rows : depth) * size;
+    s->each = tasks_of(s->lines * tasks_of(s->bytes, 64), times);
+}
+
 /* The tile's sums = or += (add) A B over the depth k .. + depth, which may complete them. */
 static void tile_chunk(const struct gemm_job *job, const struct tile *t, int64_t k, int64_t depth,
                        bool add, bool complete, struct waiting *w, struct room *room)
@@ -235,17 +249,20 @@ static void tile_chunk(const struct gemm_job *job, const struct tile *t, int64_t
     if (!is_in_place(job) || from.trans || t->m % u->rows != 0 || deep != depth ||
         from.row * (int64_t)size % CLASH == 0)
         lines = u->pack_a(from, t->m, depth, room->a);
+    int64_t left = least(depth, job->k1 - k - depth);
+    if (lines.p != from.p && left > 0)
+        source_set(job, view_part(from, 0, depth), t->m, left,
+                   tasks_of(t->m, u->rows) * tasks_of(t->n, u->cols), w);
     const unsigned char *panels = job->panels + (size_t)((t->j - job->j0) / u->cols) * panel +
                                   (size_t)((k - job->k0) * u->cols) * size;
     for (int64_t strip = 0; strip < t->n; strip += STRIP)
         for (int64_t r = 0; r < t->m; r += u->rows) {
             struct lines a = lines;
             a.p = (const unsigned char *)lines.p + (size_t)(r / u->rows * lines.block) * size;
-            if (strip == 0 && lines.p == from.p && r + u->rows < t->m)
-                for (int64_t next = u->rows; next < 2 * u->rows; next++)
-                    line_ahead((const unsigned char *)a.p + (size_t)(next * a.row) * size,
-                               (size_t)depth * size);
             int64_t end = least(strip + STRIP, t->n);
+            if (strip == 0 && lines.p == from.p && r + u->rows < t->m)
+                source_set(job, view_part(from, r + u->rows, 0), u->rows, depth,
+                           tasks_of(end, u->cols), w);
             for (int64_t s = strip; s < end; s += u->cols) {
                 const void *b = panels + (size_t)(s / u->cols) * panel;
                 bool turn = s + u->cols >= end;

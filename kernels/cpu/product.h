@@ -37,6 +37,14 @@ struct ahead {
 };
 enum { AHEAD_MOST = 6 };
 
+/* Lines of A that will be read or packed next, asked for a few at a time: all at once they would
+ * wait for each other. */
+struct source {
+    const unsigned char *p;
+    int64_t step, lines, bytes; /* from one line to the next; lines that are left; of a line */
+    int64_t at, each;           /* of the line at p, what was asked for; cache lines at a time */
+};
+
 /* The block before, whose sums are complete but for what follows them, of which the lines before
  * `next` are done; and where the lines of the present block will go. A unit that computes beside
  * the vectors does some lines of it at each step of its own block: its time hides theirs. */
@@ -46,6 +54,7 @@ struct waiting {
     int64_t next;
     struct ahead ahead[AHEAD_MOST]; /* the first one is C's */
     int64_t aheads, ahead_rows;
+    struct source source;
 };
 
 struct product_unit {
@@ -54,6 +63,7 @@ struct product_unit {
     enum dtype dtype;
     int64_t rows, cols; /* of a block */
     int64_t step;       /* the depth of a block is a multiple of it; packing fills up with zeros */
+    bool beside;        /* a block looks after what waits at each step, else once */
     int64_t chunk;      /* of the depth, at a time: a block's part of A and of B fit the caches */
     /* Packs rows x depth of a into blocks of [block's rows][depth, whole steps], one behind the
      * other; returns the first. */
@@ -72,6 +82,18 @@ struct product_unit {
 };
 
 enum { CHUNK_MOST = 512, SIZE_MOST = 6 }; /* of any unit */
+
+static inline void source_some(struct source *s)
+{
+    for (int64_t n = 0; n < s->each && s->lines > 0; n++) {
+        __builtin_prefetch(s->p + s->at, 0, 2);
+        s->at += 64;
+        if (s->at < s->bytes) continue;
+        s->at = 0;
+        s->p += s->step;
+        s->lines--;
+    }
+}
 
 /* Does at most `lines` more lines, and asks for those of the present block. */
 static inline void waiting_some(struct waiting *w, int64_t lines)

@@ -254,7 +254,8 @@ static inline void round_some(struct waiting *w, int64_t lines)
     }
 }
 
-static inline __attribute__((always_inline)) void steps(const bool round, const struct lines *a,
+static inline __attribute__((always_inline)) void steps(const bool round, const bool source,
+                                                        const struct lines *a,
                                                         const uint16_t *right, int64_t depth,
                                                         struct waiting *w)
 {
@@ -276,18 +277,26 @@ static inline __attribute__((always_inline)) void steps(const bool round, const 
             round_some(w, some);
         else if (w)
             waiting_some(w, some);
+        if (source) source_some(&w->source);
     }
 }
 
+/* What there is to do beside is known before the first step. */
 static void amx_block(const struct lines *a, const void *b, int64_t depth, const struct sums *c,
                       struct waiting *w)
 {
+    bool round = w && w->finish == finish_half && w->end.act == ACT_NONE && !w->end.before.p &&
+                 w->end.rows == 2 * SIDE && w->end.cols == PANEL;
+    bool source = w && w->source.lines > 0;
     sums_begin(c);
-    if (w && w->finish == finish_half && w->end.act == ACT_NONE && !w->end.before.p &&
-        w->end.rows == 2 * SIDE && w->end.cols == PANEL)
-        steps(true, a, b, depth, w);
+    if (round && source)
+        steps(true, true, a, b, depth, w);
+    else if (round)
+        steps(true, false, a, b, depth, w);
+    else if (source)
+        steps(false, true, a, b, depth, w);
     else
-        steps(false, a, b, depth, w);
+        steps(false, false, a, b, depth, w);
     sums_end(c);
 }
 
@@ -299,6 +308,7 @@ void cpu_fill_amx(struct kernels *k)
                                              .rows = 2 * SIDE,
                                              .cols = PANEL,
                                              .step = STEP,
+                                             .beside = true,
                                              .chunk = 512,
                                              .pack_a = pack_tiles,
                                              .pack_b = pack_b,
@@ -328,6 +338,7 @@ static void dot_block(const struct lines *a, const void *b, int64_t depth, const
     const uint16_t *left = a->p, *right = b;
     __m512 sum[PAIR_ROWS][2];
     if (w) waiting_some(w, PAIR_ROWS);
+    if (w) source_some(&w->source);
     for (int i = 0; i < PAIR_ROWS; i++)
         for (int v = 0; v < 2; v++)
             sum[i][v] = c->from ? _mm512_loadu_ps(c->from + i * c->from_ld + v * SIDE)

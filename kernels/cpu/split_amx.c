@@ -177,6 +177,7 @@ static void split_block(const struct lines *lines, const void *panel, int64_t de
         load_a(a, 0);
         add_products();
         if (w) waiting_some(w, some);
+        if (w) source_some(&w->source);
     }
     sums_end(c);
 }
@@ -185,6 +186,7 @@ const struct product_unit amx_split = {.size = PARTS * sizeof(uint16_t),
                                        .rows = 2 * SIDE,
                                        .cols = PANEL,
                                        .step = STEP,
+                                       .beside = true,
                                        .chunk = 384,
                                        .pack_a = pack_a,
                                        .pack_b = pack_b,
