@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "common/model/decoder.h"
+#include "common/text/chat_documents.h"
 #include "common/use/generator.h"
 #include "common/use/model_stage.h"
 #include "common/use/prompts.h"
@@ -20,6 +21,7 @@ struct opts {
     struct sampler_cfg sampler;
     struct prompts_cfg prompts;
     struct documents_cfg documents;
+    struct chat_cfg chat;
     const char *model;
 };
 static struct opts opts = {.common = COMMON,
@@ -37,6 +39,7 @@ static struct opt_set sets[] = {{"Generating", table, &opts},
                                 {"Generating", prompts_table, &opts.prompts},
                                 {"Generating", generator_table, &opts.generate},
                                 {"Files of prompts", prompts_documents_table, &opts.documents},
+                                {"Conversations", chat_answer_opts, &opts.chat},
                                 {"Choosing tokens", sampler_table, &opts.sampler},
                                 {"Adapters", adapters_table, &opts.adapters},
                                 {"Computing", compute_table, &opts.compute},
@@ -48,16 +51,33 @@ static struct opt_set sets[] = {{"Generating", table, &opts},
                                 {"Common", common_chatter, &opts.common},
                                 OPT_SET_END};
 
+/* How conversations become prompts: NULL without --chat. */
+static enum err open_chat(struct errctx *e, struct stage *stage, const struct model *model)
+{
+    opts.documents.chat = NULL;
+    if (!opts.chat.on) return ERR_OK;
+    if (opts.prompts.prompt.count == 0) opts.documents.form = DOCUMENT_JSONL;
+    opts.generate.chat = opts.chat.generation_prompt = true;
+    if (!model_tokenizer(model)) return err_set(e, ERR_INPUT, "the model has no tokenizer");
+    return chat_new(e, &stage->run, &opts.chat, model_tokenizer(model), opts.model,
+                    &opts.documents.chat);
+}
+
 static enum err generate(struct errctx *e, void *ctx, struct stage *stage, struct model *model)
 {
     struct generator_stats stats = {0};
     struct prompts *prompts;
     (void)ctx;
-    TRY(prompts_open(e, &stage->run, &opts.prompts, &opts.documents, stage->operands,
-                     opts.common.output, &prompts));
-    const struct generator_io io = prompts_io(prompts);
-    enum err r = generator_run(e, model, &opts.generate, &opts.sampler, &io, &stats);
-    TRY(prompts_close(e, prompts, r));
+    TRY(open_chat(e, stage, model));
+    enum err r = prompts_open(e, &stage->run, &opts.prompts, &opts.documents, stage->operands,
+                              opts.common.output, &prompts);
+    if (r == ERR_OK) {
+        const struct generator_io io = prompts_io(prompts);
+        r = generator_run(e, model, &opts.generate, &opts.sampler, &io, &stats);
+        r = prompts_close(e, prompts, r);
+    }
+    chat_free(opts.documents.chat);
+    TRY(r);
     prog_note("%" PRId64 " prompts of %" PRId64 " tokens, %" PRId64 " of them shared; %" PRId64
               " tokens drawn in %.2f s, %.1f tokens/s",
               stats.prompts, stats.prompt_tokens, stats.shared, stats.tokens, stats.seconds,
@@ -86,6 +106,7 @@ static enum err run(struct errctx *e, const struct prog *p, const struct opt_lis
     opts.prompts.json = opts.common.json;
     TRY(common_check_overwrite(e, "-o", opts.common.output, &opts.model, 1, operands));
     TRY(adapters_check(e, &opts.adapters));
+    TRY(chat_cfg_check(e, &opts.chat, &opts.documents));
     return model_stage_run(e, p, operands, &stage);
 }
 

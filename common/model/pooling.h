@@ -24,8 +24,7 @@ int64_t pooling_size(unsigned poolings, int64_t width);
 void pooling_forward(unsigned poolings, const struct pooling_states *s, int64_t first, int64_t n,
                      double *x);
 /* The same without the first `skip` tokens, skip < n: cls is the first token's all the same, and
- * the weights of weighted_mean count those left out. So do sentence-transformers leave out prompts.
- */
+ * the weights of weighted_mean count those left out, as sentence-transformers leave out prompts. */
 void pooling_forward_behind(unsigned poolings, const struct pooling_states *s, int64_t first,
                             int64_t n, int64_t skip, double *x);
 /* The gradient of the states, F32 rows of `width`, from that of x: added to d, row t of the batch

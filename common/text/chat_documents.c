@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chat_documents.c: see chat_documents.h. */
 #include "common/text/chat_documents.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 #include "common/base/io.h"
+#include "common/text/utf8.h"
 #include "formats/jsonl.h"
 
 const struct opt chat_opts[] = {
@@ -19,6 +21,18 @@ const struct opt chat_opts[] = {
      OPT_PATH},
     {"generation-prompt", 0, OPT_FLAG, offsetof(struct chat_cfg, generation_prompt), NULL,
      "end with what begins an answer of the assistant"},
+    {"date", 0, OPT_STRING, offsetof(struct chat_cfg, today), "YYYY-MM-DD",
+     "the day that a template is told which asks for today's"},
+    OPT_END};
+
+const struct opt chat_answer_opts[] = {
+    {"chat", 0, OPT_FLAG, offsetof(struct chat_cfg, on), NULL,
+     "answer: a text of -p is what a user says, files are conversations of JSON lines; the model's "
+     "chat template writes them"},
+    {"chat-template", 0, OPT_STRING, offsetof(struct chat_cfg, template), "FILE|NAME",
+     "template to use (default: the model's own): a file, or chatml, zephyr, llama2, llama3, "
+     "mistral, qwen2, smollm2, phi3, gemma",
+     OPT_PATH},
     {"date", 0, OPT_STRING, offsetof(struct chat_cfg, today), "YYYY-MM-DD",
      "the day that a template is told which asks for today's"},
     OPT_END};
@@ -332,4 +346,20 @@ enum err chat_document(struct errctx *e, struct chat *c, const char *line, size_
     out->scored_count = c->spans_count;
     *object = json_is_object(c->record) ? json_incref(c->record) : NULL;
     return ERR_OK;
+}
+
+enum err chat_question(struct errctx *e, struct chat *c, const char *text, uint64_t number,
+                       struct document *out)
+{
+    json_t *messages = json_pack("[{s:s,s:s}]", "role", "user", "content", text), *object = NULL;
+    char *line = messages ? json_dumps(messages, JSON_COMPACT) : NULL;
+    json_decref(messages);
+    if (!line)
+        return utf8_valid_prefix((const uint8_t *)text, strlen(text)) == strlen(text)
+                   ? err_memory(e, "prompt", strlen(text))
+                   : err_set(e, ERR_INPUT, "prompt %" PRIu64 " is not valid UTF-8", number);
+    (void)!chat_document(e, c, line, strlen(line), number, "messages", out, &object);
+    json_decref(object);
+    free(line);
+    return e->code;
 }

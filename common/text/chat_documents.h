@@ -28,6 +28,8 @@ struct chat_cfg {
 };
 /* Options --chat --chat-template --generation-prompt --date. */
 extern const struct opt chat_opts[];
+/* The same for programs that answer: --chat --chat-template --date. */
+extern const struct opt chat_answer_opts[];
 /* ERR_USAGE: an option that does not go with these. */
 enum err chat_cfg_check(struct errctx *e, const struct chat_cfg *cfg,
                         const struct documents_cfg *documents) MUST_USE;
@@ -46,5 +48,8 @@ uint64_t chat_silent(const struct chat *c);
 enum err chat_document(struct errctx *e, struct chat *c, const char *line, size_t n,
                        uint64_t number, const char *key, struct document *out,
                        json_t **object) MUST_USE;
+/* That of one message, which the user says. */
+enum err chat_question(struct errctx *e, struct chat *c, const char *text, uint64_t number,
+                       struct document *out) MUST_USE;
 
 #endif

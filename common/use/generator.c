@@ -202,9 +202,9 @@ static enum err check_prompt(struct errctx *e, const struct generator *g)
 
 static enum err encode_prompt(struct errctx *e, struct generator *g, struct sequence *s)
 {
-    if (g->lead >= 0) TRY(ids_push(e, &s->ids, (uint32_t)g->lead));
-    TRY(tokenizer_encode(e, g->tokenizer, g->scratch, s->prompt, s->prompt_length, false, &s->ids,
-                         NULL));
+    if (g->lead >= 0 && !g->cfg->chat) TRY(ids_push(e, &s->ids, (uint32_t)g->lead));
+    TRY(tokenizer_encode(e, g->tokenizer, g->scratch, s->prompt, s->prompt_length, g->cfg->chat,
+                         &s->ids, NULL));
     s->prompt_tokens = s->ids.count;
     if (s->ids.count == 0)
         return err_set(e, ERR_INPUT,

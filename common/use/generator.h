@@ -33,6 +33,7 @@ struct generator_cfg {
     int64_t batch;   /* sequences decoded together */
     int64_t context; /* most tokens of a sequence; 0: the model's context */
     int64_t seed;
+    bool chat; /* prompts begin by themselves, and special tokens spelled out in them are tokens */
     struct opt_list stop;
 };
 extern const struct opt generator_table[]; /* all but seed */

@@ -10,6 +10,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/prog.h"
+#include "common/text/chat_documents.h"
 #include "formats/jsonl.h"
 
 #define FIELD(f) offsetof(struct prompts_cfg, f)
@@ -74,6 +75,12 @@ static enum err next_prompt(struct errctx *e, void *ctx, struct generator_prompt
     *more = p->next < p->cfg.prompt.count;
     if (!*more) return ERR_OK;
     const char *text = p->cfg.prompt.items[p->next++];
+    if (p->documents_cfg.chat) {
+        struct document d;
+        TRY(chat_question(e, p->documents_cfg.chat, text, p->next, &d));
+        *out = (struct generator_prompt){.text = d.text, .length = d.n};
+        return ERR_OK;
+    }
     *out = (struct generator_prompt){.text = text, .length = strlen(text)};
     return ERR_OK;
 }

@@ -186,3 +186,28 @@ EOF
     status_is 3 graft import tokenizer.json -o own.tok
     says chat_template
 }
+
+@test "generate --chat: prompts are what the template makes of conversations, with its special tokens" {
+    graft init -q -t "$TOK" --arch llama --layers 1 --width 32 --heads 2 --context 128 -o chat.model
+    answer() { graft generate -q -m chat.model -T 0 -n 3 --chat --chat-template chatml "$@"; }
+    answer --json -p 'Who "are" you?' >one
+    [ "$(jq -r .prompt one)" = "$(printf '%s\n' '<|im_start|>user' 'Who "are" you?<|im_end|>' '<|im_start|>assistant')" ]
+    # the same ids as tokenize gives them, and none in front
+    echo '[{"role": "user", "content": "Who \"are\" you?"}]' >c.jsonl
+    answer c.jsonl >two
+    answer - <c.jsonl >three
+    same one two
+    same one three
+    n=$(graft tokenize -t "$TOK" --chat --chat-template chatml --generation-prompt c.jsonl | graft dump | jq 'select(.row) | .row.ids | length')
+    answer -p 'Who "are" you?' >text
+    [ "$(jq -r .text one)" = "$(cat text)" ]
+    graft generate -v -m chat.model -n 1 --chat --chat-template chatml c.jsonl 2>&1 >/dev/null | grep -q "1 prompts of $n tokens"
+    run cmp -s <(graft generate -q -m chat.model -T 0 -n 3 --json -p "$(jq -r .prompt one)" | jq .logprob) <(jq .logprob one)
+    [ "$status" -eq 1 ] # the same text without --chat is only a text
+    status_is 3 graft generate -m chat.model --chat -p Hi
+    says 'no chat template'
+    status_is 2 graft generate -m chat.model --date 2024-01-02 -p Hi
+    says '--date is for --chat'
+    status_is 2 graft generate -m chat.model --chat --chat-template chatml -f lines c.jsonl
+    says '--chat reads JSON lines'
+}

@@ -186,6 +186,10 @@ mutant logits-temperature common/use/logprobs.c '(double)scores[v] / l->cfg.temp
 mutant eval-half common/judge/evaluate.c 'start + most / 2 + 1));' 'start + most / 2));' unit/test_evaluate tests/cli/eval.bats
 mutant eval-rolling common/judge/evaluate.c 'const int64_t start = done == 1 ? 0 : next - most - 1;' 'const int64_t start = done - 1;' \
     unit/test_evaluate tests/cli/eval.bats
+mutant score-shared-offset common/model/shared_rows.c 's->q_offset[place] = before;' 's->q_offset[place] = 0;' \
+    unit/test_shared_rows tests/cli/score.bats
+mutant score-shared-turn common/model/shared_rows.c 'r->turn++;' 'r->turn = 0;' unit/test_shared_rows
+mutant generate-shared common/model/decoder.c 'if (shared % piece == piece - 1) shared--;' 'shared = alike;' tests/cli/generate.bats
 mutant score-tokens common/use/scoring.c 't + 1 >= n - scored ?' 't >= n - scored ?' tests/cli/score.bats
 mutant score-greedy common/use/scoring.c 'r->greedy &= s->rank[i] < 1;' 'r->greedy &= s->rank[i] < 2;' tests/cli/score.bats
 mutant score-windows common/use/scoring.c 'const int64_t start = done == 0 ? 0 : next - most;' 'const int64_t start = done;' tests/cli/score.bats
