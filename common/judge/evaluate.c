@@ -168,8 +168,13 @@ static enum err choose_objective(struct errctx *e, struct evaluation *v,
 enum err evaluation_new(struct errctx *e, struct model *m, const struct objective_cfg *objective,
                         const struct evaluate_cfg *cfg, struct evaluation **out)
 {
+    const struct model_config *c = model_config_of(m);
     struct evaluation *v;
     *out = NULL;
+    if (!c->causal && !c->mlm_head)
+        return err_set(e, ERR_INPUT,
+                       "the model has no head that tells masked tokens: it makes vectors of texts "
+                       "(graft extract-features)");
     TRY(mem_new(e, &v, 1, sizeof *v, "evaluation"));
     v->model = m;
     v->cfg = *cfg;

@@ -239,3 +239,10 @@ figures() { graft eval -q --json "$@" | jq -S -c 'del(.inputs[].name)'; }
     done
     graft eval -q -m mask.model --mask-fraction 0.15 --no-mask-exact mask.tokens >/dev/null
 }
+
+@test "an encoder without a head for masked tokens is refused" {
+    graft import -q "$ROOT/tests/parity/families/bert-body" -o body.model
+    status_is 3 graft eval -m body.model data/val.tokens
+    says 'no head that tells masked tokens'
+    one_line
+}
