@@ -243,10 +243,13 @@ static enum err sizes_of(struct errctx *e, const struct model_config *c,
     *s = (struct sizes){0};
     if (!size_mul(n, sizeof(float), &s->weights)) return err_memory(e, "parameters", UINT64_MAX);
     if (use->dtype == DTYPE_BF16) s->weights16 = n * 2;
+    bool blocks = false;
     for (int64_t i = 0; i < t->own; i++) {
         const struct param *p = &t->items[i];
         if (p->dtype == DTYPE_BF16) s->half += (size_t)p->elements * 2;
+        blocks = blocks || dtype_is_blocks(p->dtype);
     }
+    if (!blocks) s->half = (size_t)t->kept; /* what aligns them included */
     s->quantised = (size_t)t->kept - s->half;
     if (use->training) s->gradients = (size_t)t->trained * sizeof(float);
     s->lookup = (size_t)lookup_rows(c, use, t) * (size_t)c->width * sizeof(float);

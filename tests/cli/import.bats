@@ -196,6 +196,13 @@ JSON
     refuses 'module 1 has no type and path'
 }
 
+@test "a plan names quantised matrices only where there are some" {
+    graft import "$FAMILIES/bert" -o a.model # of BF16
+    graft extract-features -m a.model --plan >plan
+    grep -q 'parameters, BF16' plan
+    status_is 1 grep quantised plan
+}
+
 @test "options that a source has no use for are refused" {
     status_is 2 graft import --special '<x>' "$FAMILIES/bert" -o x.model
     says "is no vocabulary of tiktoken: --special has no use"
