@@ -4,6 +4,9 @@
 # best of three, MB of text per second: graft with reading, hashing, compressing and writing the stream, and with PEERS (a Python
 # environment with tiktoken) tiktoken's encoding alone, in the same run. The bar: three times tiktoken, the same ids.
 #
+# Then, of GRAFT_DATA: bert-base, cl100k and SentencePiece's Llama, with PEERS (tokenizers) beside tokenizers on graft's export of
+# them. The bar: ten times tokenizers.
+#
 # The tokenizer is r50k of GRAFT_DATA, or else 8192 ids learned from the text (and then there is nothing to compare).
 # shellcheck source=tests/bench/bench.bash
 . "$(dirname "$0")/bench.bash"
@@ -40,4 +43,16 @@ for kind in english mixed; do
     elif has_peer '  tiktoken' tiktoken; then
         graft dump "$scratch/out.tokens" | peer tokenize_peer.py "$text" "$ranks"
     fi
+done
+
+[ -n "$ranks" ] || exit 0
+for file in bert-base-uncased/tokenizer.json tiktoken/cl100k_base.tiktoken sentencepiece/llama2.model; do
+    graft import -q "$GRAFT_DATA/tokenizers/$file" -o "$scratch/t.tok"
+    graft export -q --to tokenizer_json "$scratch/t.tok" -o "$scratch/tokenizer.json"
+    for kind in english mixed; do
+        text=$scratch/$kind
+        echo "$kind, $file"
+        rate '  graft tokenize -j 2' -j 2
+        has_peer '  tokenizers' tokenizers && RAYON_NUM_THREADS=2 peer tokenize_json_peer.py "$text" "$scratch/tokenizer.json"
+    done
 done
