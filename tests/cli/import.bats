@@ -141,6 +141,19 @@ refuses() { # WORDS...
     [ ! -e x.tok ]
 }
 
+@test "layers have windows by their rule where a configuration of an older version does not list them" {
+    for family in gemma2 qwen2-window; do
+        rm -rf folder
+        copy $family
+        graft import folder -o listed.model
+        change 'del(.layer_types)'
+        graft import folder -o ruled.model
+        graft diff listed.model ruled.model
+        graft inspect --json listed.model | jq .meta.config >listed
+        graft inspect --json ruled.model | jq .meta.config | diff - listed
+    done
+}
+
 @test "sizes beyond any model are refused at once" {
     copy mistral
     cp folder/config.json config.good

@@ -146,11 +146,12 @@ mutant import-outside formats/safetensors.c '!strchr(name, '"'/'"') &&' '' unit/
 mutant rope-linear common/model/rope.c '(float)(1 / plain(c, base, i)) / (float)c->rope_factor;' '(float)(1 / plain(c, base, i));' \
     unit/test_family_parity
 mutant rope-dynamic common/model/rope.c '(c->rope_factor - 1)' '(c->rope_factor)' unit/test_family_parity
-mutant rope-yarn common/model/rope.c 'low = floor(low);' ';' unit/test_family_parity
+mutant rope-yarn common/model/rope.c 'low = floor(low);' ';' unit/test_rope
 mutant rope-yarn-attention common/convert/family_shared.c 'return 0.1 * log(factor) + 1;' 'return 1;' unit/test_family_parity
-mutant rope-llama3 common/model/rope.c 'if (wavelength < original / high) return frequency;' ';' unit/test_family_parity
+mutant rope-llama3 common/model/rope.c 'if (wavelength < original / high) return frequency;' ';' unit/test_rope
 mutant rope-longrope common/model/rope.c 'beyond ? c->rope_long.items : c->rope_short.items' 'c->rope_short.items' unit/test_family_parity
-mutant windows-by-layer common/convert/family_shared.c '!(every && (layer + 1) % every == 0)' 'true' unit/test_family_parity
+mutant windows-by-layer common/convert/family_shared.c '!(every && (layer + 1) % every == 0)' 'true' \
+    'tests/cli/import.bats:windows by their rule'
 
 mutant block-q4_0 kernels/ref/values.c 'to[i + 16] = (float)((p[2 + i] >> 4) - 8) * d;' 'to[i + 16] = (float)((p[2 + i] >> 4) - 7) * d;' \
     unit/test_values

@@ -110,7 +110,7 @@ static void unigram_takes_the_best(void **state)
         "\"prepend_scheme\":\"always\"},\"decoder\":{\"type\":\"Metaspace\",\"replacement\":"
         "\"\u2581\",\"prepend_scheme\":\"always\"},\"model\":{\"type\":\"Unigram\",\"unk_id\":0,"
         "\"vocab\":[[\"<unk>\",0],[\"\u2581\",-3],[\"a\",-2],[\"b\",-2.5],[\"ab\",-4],"
-        "[\"\u2581a\",-4.75],[\"\u2581ab\",-9]]}}";
+        "[\"\u2581a\",-4.75],[\"\u2581ab\",-9],[\"xa\",-9.5]]}}";
     struct errctx e = ERRCTX_INIT;
     struct tokenizer_spec spec;
     struct runner r;
@@ -120,6 +120,7 @@ static void unigram_takes_the_best(void **state)
     gives(&r, "ab", "1 4", "ab"); /* -7; the others -7.25, -7.5, -9 */
     gives(&r, "ab  a", "1 4 1 5", "ab  a");
     gives(&r, "axxb", "5 0 3", "a<unk>b");
+    gives(&r, "xa", "1 7", "xa"); /* what is unknown costs more than any token */
     runner_close(&r);
     tokenizer_spec_fini(&spec);
 }
