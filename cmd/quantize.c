@@ -21,7 +21,8 @@ static struct opt_set sets[] = {
 
 static enum err quantise(struct errctx *e, struct stage *stage, struct pool *pool)
 {
-    TRY(quantise_plan(e, &opts.quantise, stream_reader_name(stage->input), &stage->begin));
+    TRY(quantise_plan(e, &opts.quantise, stream_reader_name(stage->input),
+                      stream_reader_begin(stage->input), &stage->begin));
     TRY(stage_output(e, stage, &stage->begin));
     return quantise_tensors(e, pool, stage->input, &stage->begin, stage->output);
 }

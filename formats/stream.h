@@ -126,6 +126,8 @@ enum err stream_begin_tensor(struct errctx *e, struct stream_begin *b, const cha
 /* Index of the named column / tensor, or -1. */
 int64_t stream_begin_find_column(const struct stream_begin *b, const char *name);
 int64_t stream_begin_find_tensor(const struct stream_begin *b, const char *name);
+/* Whether tensor i is the scales of the next one, which is of type NF4_DQ. */
+bool stream_begin_is_scales(const struct stream_begin *b, int64_t i);
 /* ERR_INPUT naming the field (kind, column, meta key) in which the two differ; hints are not
  * compared. */
 enum err stream_begin_match(struct errctx *e, const struct stream_begin *a, const char *a_name,

@@ -6,6 +6,7 @@
  * come out the same. */
 #include "formats/stream_begin.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,6 +248,26 @@ static enum err check_tensor(struct errctx *e, const struct stream_field *f)
     return ERR_OK;
 }
 
+bool stream_begin_is_scales(const struct stream_begin *b, int64_t i)
+{
+    return i + 1 < b->tensors_count && b->tensors[i + 1].dtype == DTYPE_NF4_DQ;
+}
+
+/* Tensor i of type NF4_DQ has its scales right before it. */
+static enum err check_scales(struct errctx *e, const struct stream_begin *b, int64_t i)
+{
+    const struct stream_field *f = &b->tensors[i], *s = i > 0 ? f - 1 : NULL;
+    char name[STREAM_MAX_NAME + 8];
+    snprintf(name, sizeof name, "%s.scales", f->name);
+    if (s && !strcmp(s->name, name) && s->dtype == DTYPE_F32 && s->dims == 1 &&
+        s->shape[0] == dtype_scales(stream_field_elements(f)))
+        return ERR_OK;
+    return err_set(e, ERR_INPUT,
+                   "tensor '%s' of type %s: right before it must stand '%s', %s [%" PRId64 "]",
+                   f->name, dtype_name(f->dtype), name, dtype_name(DTYPE_F32),
+                   dtype_scales(stream_field_elements(f)));
+}
+
 struct named {
     const char *name;
     int64_t index;
@@ -305,7 +326,10 @@ enum err stream_begin_check(struct errctx *e, const struct stream_begin *b)
     if (fixed > FIXED_LIMIT)
         return err_set(e, ERR_INPUT, "the fixed columns of a row have %llu bytes (at most %d)",
                        (unsigned long long)fixed, FIXED_LIMIT);
-    for (int64_t i = 0; i < b->tensors_count; i++) TRY(check_tensor(e, &b->tensors[i]));
+    for (int64_t i = 0; i < b->tensors_count; i++) {
+        TRY(check_tensor(e, &b->tensors[i]));
+        if (b->tensors[i].dtype == DTYPE_NF4_DQ) TRY(check_scales(e, b, i));
+    }
     TRY(check_distinct(e, b->columns, b->columns_count));
     return check_distinct(e, b->tensors, b->tensors_count);
 }

@@ -106,6 +106,8 @@ static inline void view_put(struct view v, int64_t i, int64_t j, double x)
 /* Line i of v, `length` elements: where it lies, or of a block-quantised matrix decoded into `room`
  * (ref/quantised.c). Element j is at view_get(line, j, 0). */
 struct view line_decoded(struct view v, int64_t i, int64_t length, float *room);
+/* The same of column j of a block-quantised matrix, whose lines are rows. */
+struct view column_decoded(struct view v, int64_t j, int64_t length, float *room);
 
 /* First and one past the last key that query i of row b sees. */
 static inline void attention_span(const struct attention_args *a, int64_t b, int64_t i,

@@ -52,9 +52,9 @@ static inline bool buf_present(struct buf b)
 /* The part of b that begins `offset` bytes in. */
 struct buf buf_at(struct buf b, size_t offset, size_t bytes);
 
-/* A matrix in memory: element (i, j) at i * ld + j, or at j * ld + i when trans. B of a product,
- * with trans, and the table of embed_forward may be block-quantised: their lines are decoded as
- * they are read, to the F32 that values.h says (for operands in BF16, rounded to it). */
+/* A matrix in memory: element (i, j) at i * ld + j, or at j * ld + i when trans. B of a product
+ * and the table of embed_forward may be block-quantised: their lines are decoded as they are read,
+ * to the F32 that values.h says (for operands in BF16, rounded to it). */
 struct mat {
     struct buf buf;
     enum dtype dtype; /* F32, BF16, or block-quantised: then ld is whole blocks */

@@ -11,8 +11,16 @@
  *   Q5_1  32   d q + m              m: F16              Q6_K  256   16 sub-blocks of 16, 8-bit
  *                                                                   scales: (d s) (q - 32), 6 bits
  *
- * Each product and sum is rounded to F32 in the order written, as ggml's reference code and gguf-py
- * do: the same bits. */
+ *   NF4   64   d dtype_nf4[q]       4 bits, d: F32; of two neighbours in a byte the first stands
+ *                                   in the upper four
+ *
+ * Each product and sum is rounded to F32 in the order written, as ggml's reference code and
+ * gguf-py, for NF4 bitsandbytes, do: the same bits.
+ *
+ * NF4_DQ is NF4 whose scales are quantised in turn: a block has one of 256 codes c for its scale,
+ * d = dtype_dynamic[c] s + m, with s for 256 blocks and m for the tensor: F32 numbers m, s, s, ..
+ * that stand in a tensor of their own, NAME.scales for the tensor NAME. quantise_restore
+ * (base/quantise.h) makes NF4 of it; the functions here do not take it. */
 #ifndef GRAFT_KERNELS_VALUES_H
 #define GRAFT_KERNELS_VALUES_H
 

@@ -3,8 +3,8 @@
  * floats. Everything is little-endian. bf16 rounds to nearest even; NaN stays NaN.
  *
  * The block-quantised types, by the names that GGUF gives them, have no single elements: a block of
- * 32 or 256 neighbours of one row stands in a fixed number of bytes (base/blocks.h). Sizes are
- * therefore counted in units: a unit is a block, or of the other types an element. */
+ * 32, 64 or 256 neighbours of one row stands in a fixed number of bytes (kernels/values.h). Sizes
+ * are therefore counted in units: a unit is a block, or of the other types an element. */
 #ifndef GRAFT_BASE_DTYPE_H
 #define GRAFT_BASE_DTYPE_H
 
@@ -36,8 +36,17 @@ enum dtype {
     DTYPE_Q4_K,
     DTYPE_Q5_K,
     DTYPE_Q6_K,
+    DTYPE_NF4,
+    DTYPE_NF4_DQ, /* with scales that are quantised in turn: not to be read by itself */
     DTYPE_COUNT
 };
+
+/* What codes of NF4 stand for (Dettmers et al. 2023, "QLoRA", appendix E; the numbers are those of
+ * bitsandbytes): quantiles of the normal distribution, between -1 and 1. */
+extern const float dtype_nf4[16];
+/* The same of bitsandbytes' dynamic map of 8 bits, ascending: steps between powers of ten, the more
+ * of them the higher the power, both ways from 0. */
+extern const float dtype_dynamic[256];
 
 /* "F32", "BF16", ...; "none" for DTYPE_NONE. */
 const char *dtype_name(enum dtype t);
@@ -51,6 +60,11 @@ bool dtype_is_blocks(enum dtype t);
 /* Elements and bytes of a unit: a block, or one element. 1 and 0 for DTYPE_NONE. */
 int dtype_unit(enum dtype t);
 size_t dtype_unit_bytes(enum dtype t);
+/* F32 numbers that the scales of a tensor of type NF4_DQ are made of. */
+static inline int64_t dtype_scales(int64_t elements)
+{
+    return 1 + (elements / dtype_unit(DTYPE_NF4_DQ) + 255) / 256;
+}
 /* Bytes of a unit are at most this. */
 enum { DTYPE_UNIT_LIMIT = 256 };
 /* Where element `first` begins: of whole units that are known to fit. */

@@ -10,6 +10,7 @@
 #include "common/base/quantise.h"
 #include "common/convert/match.h"
 #include "common/convert/model_export.h"
+#include "formats/scales.h"
 #include "kernels/values.h"
 
 enum { VALUES = 1 << 16 }; /* converted at a time, unless a row has more */
@@ -19,7 +20,9 @@ struct pump {
     struct model_export *x;
     export_put *put;
     void *ctx;
+    struct scales scales;
     const struct stream_field *field; /* of the present tensor */
+    enum dtype is;                    /* its type, as it is read */
     size_t entry, end;                /* its entries */
     int64_t columns, row;             /* that comes next */
     size_t row_bytes;
@@ -63,7 +66,7 @@ static enum err quantise(const struct pump *p, enum dtype to, int64_t n)
 /* n values at `from` in the type of an entry, at p->out. */
 static enum err convert(struct pump *p, size_t entry, const uint8_t *from, int64_t n, size_t *bytes)
 {
-    const enum dtype to = p->x->entries[entry].dtype, is = p->field->dtype;
+    const enum dtype to = p->x->entries[entry].dtype, is = p->is;
     const bool more = p->x->parts[entry].rule->flags & TENSOR_PLUS_ONE;
     if (!dtype_bytes(to, n, bytes))
         return err_set(p->e, ERR_INPUT, "tensor '%s': its rows are no whole blocks of type %s",
@@ -183,7 +186,7 @@ static enum err begin_tensor(struct pump *p, int64_t tensor)
     p->columns = p->field->dims == 2 ? p->field->shape[1] : 1;
     p->row = 0;
     p->held.len = 0;
-    if (dtype_bytes(p->field->dtype, p->columns, &p->row_bytes)) return ERR_OK;
+    if (dtype_bytes(p->is, p->columns, &p->row_bytes)) return ERR_OK;
     return err_set(p->e, ERR_INPUT, "tensor '%s': its rows are no whole blocks", p->field->name);
 }
 
@@ -265,7 +268,8 @@ static enum err read_all(struct pump *p)
         TRY(stream_reader_next(p->e, x->reader, &event, &rows, &piece));
         if (event == STREAM_EVENT_END) break;
         if (!is_tokenizers(&b->tensors[piece.tensor])) {
-            if (p->put) TRY(take_weights(p, &piece));
+            if (p->put) TRY(scales_apply(p->e, &p->scales, b, &piece, &p->is));
+            if (p->put && !stream_begin_is_scales(b, piece.tensor)) TRY(take_weights(p, &piece));
             if (p->put) prog_progress_count("tensors", piece.tensor + 1, b->tensors_count);
         } else if (gather) {
             take_tokenizer(x, &piece);
@@ -288,6 +292,7 @@ enum err model_export_write(struct errctx *e, struct model_export *x, export_put
     struct pump p = {.e = e, .x = x, .put = put, .ctx = ctx};
     if (put_values(&p) == ERR_OK) (void)!read_all(&p);
     bytes_fini(&p.held);
+    scales_fini(&p.scales);
     mem_free(p.wide);
     mem_free(p.out);
     return e->code;

@@ -297,7 +297,7 @@ static enum err find_tensors(struct errctx *e, struct model_export *x)
         const struct stream_field *f = &b->tensors[i];
         const struct param *p = param_table_find(&x->params, f->name);
         x->first[i] = x->count;
-        if (strncmp(f->name, "tokenizer.", 10) == 0 ||
+        if (strncmp(f->name, "tokenizer.", 10) == 0 || stream_begin_is_scales(b, i) ||
             (x->headless && strncmp(f->name, "head.", 5) == 0))
             continue;
         TRY(check_field(e, f, p));

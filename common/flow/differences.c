@@ -5,7 +5,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/base/mem.h"
+#include "common/base/quantise.h"
 #include "formats/element.h"
+#include "formats/scales.h"
 #include "formats/stream_begin.h"
 #include "kernels/values.h"
 
@@ -237,16 +240,19 @@ static void close_tensor(struct diff *d, struct diff_tensor *t, const struct sum
 
 /* Compares the tensors of side b, as they come, with those of a, which are in memory. */
 static enum err compare_pieces(struct errctx *e, const struct stream_tensors *a, struct side *b,
-                               double tolerance, struct diff *d, const int64_t *partner)
+                               double tolerance, struct diff *d, const int64_t *partner,
+                               struct scales *scales)
 {
     struct diff_tensor *t = NULL;
     struct stream_tensor_piece p;
     enum stream_event event;
     struct sums sums = {0};
+    enum dtype types[2];
     for (;;) {
         TRY(stream_reader_next(e, b->reader, &event, NULL, &p));
         if (event == STREAM_EVENT_END) return ERR_OK;
         const struct stream_field *f = &b->begin->tensors[p.tensor];
+        TRY(scales_apply(e, scales, b->begin, &p, &types[1]));
         if (partner[p.tensor] < 0) continue;
         if (p.first == 0) {
             TRY(add_tensor(e, d, f->name, "equal", &t));
@@ -256,25 +262,28 @@ static enum err compare_pieces(struct errctx *e, const struct stream_tensors *a,
         }
         const int64_t all = stream_field_elements(f);
         const uint8_t *x = a->data[partner[p.tensor]];
-        if (t->dtypes[0] == f->dtype) x += dtype_offset(f->dtype, p.first);
-        if (t->dtypes[0] != f->dtype)
-            compare_values(t->dtypes, x, p.data, p.first, p.elements, all, tolerance, t, &sums);
-        else if (dtype_is_blocks(f->dtype))
-            compare_blocks(f->dtype, x, p.data, p.elements, tolerance, t, &sums);
+        types[0] = t->dtypes[0] == DTYPE_NF4_DQ ? DTYPE_NF4 : t->dtypes[0];
+        if (types[0] == types[1]) x += dtype_offset(types[0], p.first);
+        if (types[0] != types[1])
+            compare_values(types, x, p.data, p.first, p.elements, all, tolerance, t, &sums);
+        else if (dtype_is_blocks(types[0]))
+            compare_blocks(types[0], x, p.data, p.elements, tolerance, t, &sums);
         else
-            compare_elements(f->dtype, x, p.data, p.elements, tolerance, t, &sums);
+            compare_elements(types[0], x, p.data, p.elements, tolerance, t, &sums);
         if (p.first + p.elements == all) close_tensor(d, t, &sums, all, tolerance);
     }
 }
 
 /* partner[i]: the tensor of a with the name and shape of b's i-th, and a dtype that can be compared
- * with its own; -1: none. Those without
- * are told of here. */
+ * with its own; -1: none. Those without are told of here; scales count with the tensors whose they
+ * are. */
 static enum err match_tensors(struct errctx *e, const struct stream_begin *a,
                               const struct stream_begin *b, struct diff *d, int64_t *partner)
 {
     for (int64_t i = 0; i < b->tensors_count; i++) {
         const struct stream_field *f = &b->tensors[i];
+        partner[i] = -1;
+        if (stream_begin_is_scales(b, i)) continue;
         partner[i] = stream_begin_find_tensor(a, f->name);
         const struct stream_field *other = partner[i] >= 0 ? &a->tensors[partner[i]] : NULL;
         bool same =
@@ -285,8 +294,21 @@ static enum err match_tensors(struct errctx *e, const struct stream_begin *a,
         if (!same) partner[i] = -1;
     }
     for (int64_t i = 0; i < a->tensors_count; i++)
-        if (stream_begin_find_tensor(b, a->tensors[i].name) < 0)
+        if (!stream_begin_is_scales(a, i) && stream_begin_find_tensor(b, a->tensors[i].name) < 0)
             TRY(add_tensor(e, d, a->tensors[i].name, "first only", NULL));
+    return ERR_OK;
+}
+
+/* Tensor i of type NF4_DQ: its data become those of NF4. */
+static enum err restore(struct errctx *e, struct stream_tensors *t, int64_t i)
+{
+    const int64_t n = stream_field_elements(&t->begin.tensors[i]);
+    uint8_t *data = NULL;
+    TRY(mem_new_aligned(e, &data, dtype_offset(DTYPE_NF4, n), 1, "tensors"));
+    quantise_restore(t->data[i], 0, n / dtype_unit(DTYPE_NF4),
+                     (const float *)(const void *)t->data[i - 1], data);
+    mem_free(t->data[i]);
+    t->data[i] = data;
     return ERR_OK;
 }
 
@@ -294,12 +316,16 @@ static enum err compare_tensors(struct errctx *e, struct side *a, struct side *b
                                 struct diff *d)
 {
     struct stream_tensors first;
+    struct scales scales = {0};
     int64_t *partner = NULL;
     TRY(stream_tensors_read(e, a->reader, &first));
     enum err code =
         mem_new(e, &partner, (size_t)b->begin->tensors_count, sizeof *partner, "tensors");
+    for (int64_t i = 0; i < first.begin.tensors_count && code == ERR_OK; i++)
+        if (first.begin.tensors[i].dtype == DTYPE_NF4_DQ) code = restore(e, &first, i);
     if (code == ERR_OK) code = match_tensors(e, &first.begin, b->begin, d, partner);
-    if (code == ERR_OK) code = compare_pieces(e, &first, b, tolerance, d, partner);
+    if (code == ERR_OK) code = compare_pieces(e, &first, b, tolerance, d, partner, &scales);
+    scales_fini(&scales);
     mem_free(partner);
     stream_tensors_fini(&first);
     return code;

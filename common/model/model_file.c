@@ -13,6 +13,7 @@
 
 #include "common/base/mem.h"
 #include "common/model/parts.h"
+#include "formats/scales.h"
 #include "kernels/values.h"
 
 #define TOKENIZER_PREFIX "tokenizer."
@@ -21,7 +22,7 @@
 
 /* Where each tensor of the stream goes. */
 struct target {
-    const struct param *param; /* or NULL: the tokenizer's */
+    const struct param *param; /* or NULL: the tokenizer's, or scales */
     uint8_t *data;             /* tokenizer: its own memory (in `held`) */
 };
 
@@ -32,6 +33,7 @@ struct loader {
     struct stream_tensors held; /* of the tokenizer */
     struct task_heads heads;    /* of the stream */
     bool other_heads;           /* the model gets others in their place */
+    struct scales scales;
 };
 
 static bool is_tokenizers(const char *tensor)
@@ -83,7 +85,7 @@ static enum err check_tensors(struct errctx *e, const char *name, const struct s
 {
     for (int64_t i = 0; i < b->tensors_count; i++) {
         const struct stream_field *f = &b->tensors[i];
-        if (is_tokenizers(f->name)) continue;
+        if (is_tokenizers(f->name) || stream_begin_is_scales(b, i)) continue;
         const struct param *p = param_table_find(t, f->name);
         if (!p)
             return err_set(e, ERR_INPUT, "'%s': tensor '%s' is no parameter of its configuration",
@@ -104,7 +106,7 @@ static enum err place_tensors(struct errctx *e, struct loader *l, const struct s
         const struct stream_field *f = &b->tensors[i];
         if (is_tokenizers(f->name))
             TRY(hold(e, l, f, &l->targets[i]));
-        else if (!l->other_heads || !is_heads(f->name))
+        else if (!stream_begin_is_scales(b, i) && (!l->other_heads || !is_heads(f->name)))
             l->targets[i].param = param_table_find(&l->m->params, f->name);
     }
     return ERR_OK;
@@ -176,7 +178,8 @@ static enum err read_tensors(struct errctx *e, struct loader *l, struct stream_r
     while (event != STREAM_EVENT_END) {
         TRY(stream_reader_next(e, r, &event, &rows, &piece));
         if (event != STREAM_EVENT_TENSOR) continue;
-        const enum dtype dtype = b->tensors[piece.tensor].dtype;
+        enum dtype dtype;
+        TRY(scales_apply(e, &l->scales, b, &piece, &dtype));
         if (l->targets[piece.tensor].param)
             TRY(take_numbers(e, l, &piece, dtype));
         else if (l->targets[piece.tensor].data)
@@ -240,14 +243,13 @@ static enum err read_notes(struct errctx *e, struct loader *l)
     return ERR_OK;
 }
 
-/* The type in which a parameter that is not trained is kept: blocks as they are, where no gradient
- * goes through them, and BF16, which products of both types take; of other types what the products
- * want, once. */
+/* The type in which a parameter that is not trained is kept: blocks as they are (but their scales
+ * as F32), and BF16, which products of both types take; of other types what the products want. */
 static enum dtype kept_type(const struct param *p, enum dtype stored, const struct model_use *use)
 {
     const bool trains = use->training && (!use->trains || use->trains(use->trains_ctx, p));
     if (trains || p->dims != 2 || p->shape[1] % dtype_unit(stored) != 0) return DTYPE_F32;
-    if (dtype_is_blocks(stored) && !use->training) return stored;
+    if (dtype_is_blocks(stored)) return stored == DTYPE_NF4_DQ ? DTYPE_NF4 : stored;
     return stored == DTYPE_BF16 ? stored : use->dtype;
 }
 
@@ -349,6 +351,7 @@ enum err model_load(struct errctx *e, struct kernels *k, struct run *run, const 
     const enum err code = load(e, &l, r, k, use);
     stream_reader_close(r);
     stream_tensors_fini(&l.held);
+    scales_fini(&l.scales);
     mem_free(l.targets);
     task_heads_fini(&l.heads);
     if (code != ERR_OK) {

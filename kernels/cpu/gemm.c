@@ -79,25 +79,6 @@ static bool is_in_place(const struct gemm_job *job)
     return job->unit->in_place && job->A.dtype == job->unit->dtype;
 }
 
-/* A panel of block-quantised columns from j on: some of the depth at a time is decoded into `room`
- * and packed from there. */
-static void pack_quantised(const struct gemm_job *job, int64_t j, int64_t cols, unsigned char *to,
-                           unsigned char *room)
-{
-    const struct product_unit *u = job->unit;
-    const enum dtype t = u->dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
-    const int64_t depth = job->k1 - job->k0;
-    const size_t line = STRETCH * dtype_size(t);
-    for (int64_t k = 0; k < depth; k += STRETCH) {
-        int64_t some = least(STRETCH, depth - k);
-        for (int64_t i = 0; i < cols; i++)
-            state_of(job->k)->tiles->decode(job->B.dtype, view_line(job->B, j + i, job->k0 + k),
-                                            some, room + (size_t)i * line, t == DTYPE_BF16);
-        u->pack_b((struct view){room, 1, STRETCH, t, true}, some, cols,
-                  to + (size_t)(k * u->cols) * u->size, panel_bytes(job));
-    }
-}
-
 /* A task takes what lies together in memory: the rows of a panel's columns where these are lines,
  * else some of the depth of all panels. */
 static void pack_task(void *ctx, int64_t task, int thread)
@@ -105,13 +86,6 @@ static void pack_task(void *ctx, int64_t task, int thread)
     const struct gemm_job *job = ctx;
     const struct product_unit *u = job->unit;
     int64_t k = 0, j = 0, depth = job->k1 - job->k0, cols = job->j1 - job->j0;
-    if (dtype_is_blocks(job->B.dtype)) {
-        j = task * u->cols;
-        pack_quantised(job, job->j0 + j, least(u->cols, cols - j),
-                       job->panels + (size_t)task * panel_bytes(job),
-                       thread_scratch(job->k, thread));
-        return;
-    }
     if (job->B.trans) {
         j = task * u->cols;
         cols = least(u->cols, cols - j);
@@ -121,7 +95,13 @@ static void pack_task(void *ctx, int64_t task, int thread)
     }
     unsigned char *to =
         job->panels + (size_t)(j / u->cols) * panel_bytes(job) + (size_t)(k * u->cols) * u->size;
-    u->pack_b(view_part(job->B, job->k0 + k, job->j0 + j), depth, cols, to, panel_bytes(job));
+    k += job->k0;
+    j += job->j0;
+    if (dtype_is_blocks(job->B.dtype))
+        decode_panels(job->k, u, job->B, k, depth, j, cols, to, panel_bytes(job),
+                      thread_scratch(job->k, thread));
+    else
+        u->pack_b(view_part(job->B, k, j), depth, cols, to, panel_bytes(job));
 }
 
 /* A tile of C: where its sums are kept, and whether whole blocks may be kept there. */
@@ -416,7 +396,6 @@ static void gemm(struct kernels *k, const struct gemm_args *a)
                            .residual = view_of(a->residual, a->M, a->N),
                            .bias = buf_host(a->bias, a->N, sizeof *job.bias),
                            .panels = state->panels};
-    assert(!dtype_is_blocks(a->B.dtype) || a->B.trans);
     bool half =
         a->A.dtype == DTYPE_BF16 && (a->B.dtype == DTYPE_BF16 || dtype_is_blocks(a->B.dtype));
     job.unit = half ? state->product_bf16 : state->product_f32;

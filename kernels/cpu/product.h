@@ -81,6 +81,13 @@ struct product_unit {
     void (*end)(void);
 };
 
+/* u->pack_b of the part of a block-quantised B that begins at (k, j), k where a block does if its
+ * columns are lines. It is decoded into `room`, a thread's scratch, some at a time
+ * (decode_panels.c). */
+void decode_panels(const struct kernels *kernels, const struct product_unit *u, struct view b,
+                   int64_t k, int64_t depth, int64_t j, int64_t cols, void *to, size_t panel,
+                   unsigned char *room);
+
 enum { CHUNK_MOST = 512, SIZE_MOST = 6 }; /* of any unit */
 
 static inline void source_some(struct source *s)

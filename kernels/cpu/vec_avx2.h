@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/base/dtype.h"
+
 enum {
     VF = 8,
     TILE_ROWS = 6,
@@ -95,6 +97,18 @@ static inline vf vf_upper4(const void *p)
 {
     __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(p));
     return _mm256_cvtepi32_ps(_mm256_srli_epi32(wide, 4));
+}
+static inline vf vf_nf4(const void *p)
+{
+    int four;
+    memcpy(&four, p, sizeof four);
+    __m128i bytes = _mm_cvtsi32_si128(four);
+    __m256i twice = _mm256_cvtepu8_epi32(_mm_unpacklo_epi8(bytes, bytes));
+    __m256i code = _mm256_srlv_epi32(twice, _mm256_set_epi32(0, 4, 0, 4, 0, 4, 0, 4));
+    /* the permutation takes the lower three bits, the selection the fourth */
+    __m256 lower = _mm256_permutevar8x32_ps(_mm256_loadu_ps(dtype_nf4), code);
+    __m256 upper = _mm256_permutevar8x32_ps(_mm256_loadu_ps(dtype_nf4 + 8), code);
+    return _mm256_blendv_ps(lower, upper, _mm256_castsi256_ps(_mm256_slli_epi32(code, 28)));
 }
 static inline vf vf_half(const void *p)
 {

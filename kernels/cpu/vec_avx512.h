@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/base/dtype.h"
+
 enum {
     VF = 16,
     TILE_ROWS = 12,
@@ -101,6 +103,14 @@ static inline vf vf_upper4(const void *p)
 {
     __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128(p));
     return _mm512_cvtepi32_ps(_mm512_srli_epi32(wide, 4));
+}
+/* What VF codes of NF4 in VF / 2 bytes stand for: of a byte the upper four bits first. */
+static inline vf vf_nf4(const void *p)
+{
+    const __m512i shift = _mm512_set_epi32(0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4);
+    __m128i bytes = _mm_loadl_epi64(p);
+    __m512i twice = _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(bytes, bytes));
+    return _mm512_permutexvar_ps(_mm512_srlv_epi32(twice, shift), _mm512_loadu_ps(dtype_nf4));
 }
 static inline vf vf_half(const void *p)
 {

@@ -15,7 +15,7 @@ static double dot(struct view a, struct view b, int64_t i, int64_t first, int64_
 static struct view column_of(struct kernels *k, struct view b, int64_t j, int64_t length)
 {
     if (b.trans) return line_decoded(b, j, length, thread_scratch(k, 0));
-    assert(!dtype_is_blocks(b.dtype) || !b.p);
+    if (dtype_is_blocks(b.dtype)) return column_decoded(b, j, length, thread_scratch(k, 0));
     if (b.p) b.p += j * (int64_t)dtype_size(b.dtype);
     return b;
 }

@@ -147,6 +147,25 @@ static void block_q6_k(const uint8_t *p, float *to)
     }
 }
 
+/* ------------------------------------------------------------------ NF4 */
+
+static float single(const uint8_t *p)
+{
+    float f;
+    memcpy(&f, p, sizeof f);
+    return f;
+}
+
+/* d, nibbles[32] */
+static void block_nf4(const uint8_t *p, float *to)
+{
+    const float d = single(p);
+    for (int i = 0; i < 32; i++) {
+        to[2 * i] = dtype_nf4[p[4 + i] >> 4] * d;
+        to[2 * i + 1] = dtype_nf4[p[4 + i] & 15] * d;
+    }
+}
+
 /* ------------------------------------------------------------------ all */
 
 enum { SOME = 256 }; /* values at a time: whole units of every type */
@@ -211,6 +230,7 @@ static const struct {
     [DTYPE_Q4_1] = {block_q4_1, 0, 2},  [DTYPE_Q5_0] = {block_q5_0, 0, -1},
     [DTYPE_Q5_1] = {block_q5_1, 0, 2},  [DTYPE_Q4_K] = {block_q4_k, 0, 2},
     [DTYPE_Q5_K] = {block_q5_k, 0, 2},  [DTYPE_Q6_K] = {block_q6_k, 208, -1},
+    [DTYPE_NF4] = {block_nf4, -1, -1},
 };
 
 void values_to_f32(enum dtype t, const void *from, int64_t elements, float *to)
@@ -218,7 +238,7 @@ void values_to_f32(enum dtype t, const void *from, int64_t elements, float *to)
     const uint8_t *p = from;
     const int unit = dtype_unit(t);
     const size_t size = dtype_unit_bytes(t);
-    assert(dtype_is_float(t) || dtype_is_blocks(t));
+    assert(dtype_is_float(t) || blocks[t].decode);
     if (t == DTYPE_F32)
         memcpy(to, p, (size_t)elements * sizeof *to);
     else if (t == DTYPE_F16 || t == DTYPE_BF16)
@@ -285,6 +305,11 @@ static bool half_finite(const uint8_t *p, int at)
 /* Values `at` .. + n are known to be finite without a look at each. */
 static bool surely_finite(enum dtype t, const uint8_t *p, int64_t n)
 {
+    if (t == DTYPE_NF4) {
+        for (int64_t i = 0; i < n; i += dtype_unit(t), p += dtype_unit_bytes(t))
+            if (!isfinite(single(p))) return false;
+        return true;
+    }
     if (dtype_is_blocks(t)) {
         for (int64_t i = 0; i < n; i += dtype_unit(t), p += dtype_unit_bytes(t))
             if (!half_finite(p, blocks[t].scale) || !half_finite(p, blocks[t].other)) return false;

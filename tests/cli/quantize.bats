@@ -32,6 +32,8 @@ types() { graft inspect --json "$1" | jq -r '.layout[] | select(.name | startswi
     graft quantize --type q8_0 --only 'layers.0.*' base.model -o o.model
     [ "$(types o.model | grep -c Q8_0)" -eq "$(types o.model | grep -c '^layers.0.*Q8_0')" ]
     graft lineage q.model | grep -q quantize
+    graft dump base.model | sed 's/"F32"/"NF4_DQ"/' >bare
+    status_is 3 graft undump --edited bare -o x.model
 }
 
 @test "the same bytes on any threads, from a pipe, and of what is quantised already" {
@@ -76,8 +78,33 @@ types() { graft inspect --json "$1" | jq -r '.layout[] | select(.name | startswi
     status_is 1 grep -q 'parameters, quantised' plan
 }
 
+@test "nf4, with scales in 8 bits in tensors of their own: eval computes from both" {
+    graft init -t base.model --arch llama --layers 1 --width 64 --heads 2 --mlp 128 --context 64 --seed 3 -o wide.model
+    graft quantize --type nf4 --embeddings nf4 wide.model -o nf4.model
+    graft quantize --type nf4 --embeddings nf4 --double-quant wide.model -o dq.model
+    graft verify -q dq.model
+    types dq.model | grep -q '^layers.0.mlp.up.weight.scales F32$'
+    types dq.model | grep -q '^layers.0.mlp.up.weight NF4_DQ$'
+    status_is 4 graft diff --json nf4.model dq.model
+    jq -e '[.tensors[] | select(.status != "equal")] | length > 0 and all(.dtype_a == "NF4" and .dtype_b == "NF4_DQ" and .cosine > 0.999)' <<<"$output"
+    status_is 4 graft diff --json dq.model wide.model
+    jq -e '[.tensors[] | select(.status != "equal")] | length > 0 and all(.cosine > 0.98)' <<<"$output"
+    status_is 0 graft diff dq.model dq.model
+    base=$(graft eval -m wide.model --json --rows 4 data/val.tokens | jq .loss)
+    for m in nf4 dq; do
+        for dtype in f32 bf16; do
+            loss=$(graft eval -m $m.model --dtype $dtype --rows 4 --json data/val.tokens | jq .loss)
+            jq -n -e --argjson a "$base" --argjson b "$loss" '($a - $b) | fabs < 0.2' || { echo "$m $dtype $base $loss"; return 1; }
+        done
+    done
+    graft quantize --type nf4 --double-quant dq.model -o again.model
+    status_is 0 graft diff dq.model again.model
+}
+
 @test "what cannot be quantised is named" {
     status_is 2 graft quantize base.model -o x.model
+    status_is 2 graft quantize --type q8_0 --double-quant base.model -o x.model
+    says '--double-quant is for type nf4'
     status_is 2 graft quantize --type q4_0 --only nothing base.model -o x.model
     says "--only 'nothing': no tensor has such a name"
     graft quantize --type q8_0 base.model -o q.model

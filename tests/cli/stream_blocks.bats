@@ -28,7 +28,7 @@ spell() {
 }
 
 @test "text and back, of every type" {
-    for t in "Q8_0 34 32" "Q4_0 18 32" "Q4_1 20 32" "Q5_0 22 32" "Q5_1 24 32" "Q4_K 144 256" "Q5_K 176 256" "Q6_K 210 256"; do
+    for t in "Q8_0 34 32" "Q4_0 18 32" "Q4_1 20 32" "Q5_0 22 32" "Q5_1 24 32" "Q4_K 144 256" "Q5_K 176 256" "Q6_K 210 256" "NF4 36 64"; do
         # shellcheck disable=SC2086 # its fields
         set -- $t
         spell "$1" "$2" 4096 "8,512" "$3" >spelt

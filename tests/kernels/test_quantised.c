@@ -17,7 +17,7 @@
 #include "kernels/values.h"
 
 static const char *const levels[] = {"ref", "avx2", "avx512", "avx512bf16", "amx"};
-static const enum dtype types[] = {DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_1};
+static const enum dtype types[] = {DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_NF4};
 
 struct kit {
     struct pool *pool;
@@ -79,6 +79,7 @@ struct product {
     int64_t M, N, K;
     enum dtype x, y;
     bool skinny;
+    bool back; /* dx = dy W: K is that of W's rows, of which each output has one number */
 };
 
 /* y of M rows, `at` of which come first by themselves. */
@@ -89,7 +90,8 @@ static void run_product(struct kit *kit, const struct product *p, struct mat w, 
     for (int part = 0; part < 2; part++) {
         int64_t first = part ? at : 0, rows = part ? p->M - at : at;
         if (rows == 0) continue;
-        struct gemm_args a = {.M = rows, .N = p->N, .K = p->K, .B = mat_transposed(w)};
+        struct gemm_args a = {
+            .M = rows, .N = p->N, .K = p->K, .B = p->back ? w : mat_transposed(w)};
         a.A = mat_rows(buf_at(x, (size_t)first * x_row, (size_t)rows * x_row), p->x, p->K);
         a.C = mat_rows(buf_at(y, (size_t)first * y_row, (size_t)rows * y_row), p->y, p->N);
         a.bias = bias;
@@ -106,7 +108,9 @@ static bool same_bytes(struct kit *kit, struct buf a, struct buf b)
 static void check_product(struct kit *kit, enum dtype t, const struct product *p)
 {
     struct mat blocks, decoded;
-    matrix(kit, t, p->N, p->K, &blocks, &decoded);
+    const int64_t lines = p->back ? p->K : p->N, length = p->back ? p->N : p->K;
+    if (length % dtype_unit(t) != 0) return;
+    matrix(kit, t, lines, length, &blocks, &decoded);
     const struct buf numbers = decoded.buf;
     struct buf x = random_rows(kit, p->M * p->K, p->x, 11);
     struct buf bias = random_rows(kit, p->N, DTYPE_F32, 13);
@@ -118,8 +122,8 @@ static void check_product(struct kit *kit, enum dtype t, const struct product *p
     if (!p->skinny && p->x == DTYPE_BF16 && state_of(&kit->k)->product_bf16 &&
         state_of(&kit->k)->small_bf16) { /* a unit for BF16: as of weights rounded to it */
         half = take(kit, (size_t)(p->N * p->K) * 2);
-        struct mat rounded = mat_rows(half, DTYPE_BF16, p->K);
-        kit->k.convert(&kit->k, p->N, p->K, decoded, rounded);
+        struct mat rounded = mat_rows(half, DTYPE_BF16, length);
+        kit->k.convert(&kit->k, lines, length, decoded, rounded);
         decoded = rounded;
     }
     run_product(kit, p, decoded, x, bias, 0, z);
@@ -132,11 +136,21 @@ static void check_product(struct kit *kit, enum dtype t, const struct product *p
 static void products(void **state)
 {
     static const struct product cases[] = {
-        {1, 1, 32, DTYPE_F32, DTYPE_F32, true},      {1, 67, 96, DTYPE_F32, DTYPE_F32, true},
-        {3, 130, 64, DTYPE_F32, DTYPE_F32, true},    {7, 71, 160, DTYPE_BF16, DTYPE_BF16, true},
-        {2, 9, 2048, DTYPE_BF16, DTYPE_F32, true},   {70, 65, 32, DTYPE_F32, DTYPE_F32, true},
-        {33, 100, 96, DTYPE_F32, DTYPE_F32, false},  {5, 1100, 2080, DTYPE_F32, DTYPE_BF16, false},
-        {40, 65, 32, DTYPE_BF16, DTYPE_BF16, false}, {9, 97, 576, DTYPE_BF16, DTYPE_F32, false},
+        {1, 1, 32, DTYPE_F32, DTYPE_F32, true},
+        {1, 67, 96, DTYPE_F32, DTYPE_F32, true},
+        {3, 130, 64, DTYPE_F32, DTYPE_F32, true},
+        {7, 71, 160, DTYPE_BF16, DTYPE_BF16, true},
+        {2, 9, 2048, DTYPE_BF16, DTYPE_F32, true},
+        {70, 65, 32, DTYPE_F32, DTYPE_F32, true},
+        {33, 100, 96, DTYPE_F32, DTYPE_F32, false},
+        {5, 1100, 2080, DTYPE_F32, DTYPE_BF16, false},
+        {40, 65, 32, DTYPE_BF16, DTYPE_BF16, false},
+        {9, 97, 576, DTYPE_BF16, DTYPE_F32, false},
+        {2, 9, 192, DTYPE_F32, DTYPE_F32, true},
+        {7, 2112, 40, DTYPE_F32, DTYPE_F32, false, true},
+        {5, 64, 33, DTYPE_BF16, DTYPE_BF16, false, true},
+        {9, 1600, 70, DTYPE_BF16, DTYPE_F32, false, true},
+        {3, 128, 2100, DTYPE_F32, DTYPE_BF16, false, true},
     };
     (void)state;
     for (size_t l = 0; l < ARRAY_LEN(levels); l++)
@@ -184,7 +198,7 @@ static void reference(void **state)
 static void tables(void **state)
 {
     static const int32_t ids[] = {3, 0, -1, 4, 3, 2};
-    const int64_t n = (int64_t)ARRAY_LEN(ids), C = 96;
+    const int64_t n = (int64_t)ARRAY_LEN(ids), C = 192;
     (void)state;
     for (size_t l = 0; l < ARRAY_LEN(levels); l++)
         for (size_t t = 0; t < ARRAY_LEN(types); t++) {
