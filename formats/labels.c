@@ -317,6 +317,7 @@ enum err labels_find(struct errctx *e, const struct labels *l, const char *task,
 
 int64_t label_class(const struct label *l, const char *name)
 {
+    if (l->classes_count == 0) return -1; /* no list to look in */
     const char *const *found =
         bsearch(&name, l->classes, (size_t)l->classes_count, sizeof *l->classes, compare_names);
     return found == NULL ? -1 : (int64_t)(found - (const char *const *)l->classes);
