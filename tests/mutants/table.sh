@@ -184,9 +184,9 @@ mutant pooling-prompt common/model/pooling.c 'how == POOLING_CLS ? first : first
 mutant pooling-maximum-back common/model/pooling.c 'd[best * s->width + c] += dx[c];' 'd[first * s->width + c] += dx[c];' unit/test_model_tasks
 mutant logits-rest common/use/logprobs.c 'd->weight[id] = 0;' ';' tests/cli/logits.bats
 mutant logits-temperature common/use/logprobs.c '(double)scores[v] / l->cfg.temperature;' '(double)scores[v];' tests/cli/logits.bats
-mutant eval-half common/judge/evaluate.c 'start + most / 2 + 1));' 'start + most / 2));' unit/test_evaluate tests/cli/eval.bats
+mutant eval-half common/judge/evaluate.c 'start + most / 2 + 1));' 'start + most / 2));' tests/cli/score.bats
 mutant eval-rolling common/judge/evaluate.c 'const int64_t start = done == 1 ? 0 : next - most - 1;' 'const int64_t start = done - 1;' \
-    unit/test_evaluate tests/cli/eval.bats
+    tests/cli/score.bats
 mutant score-shared-offset common/model/shared_rows.c 's->q_offset[place] = before;' 's->q_offset[place] = 0;' \
     unit/test_shared_rows tests/cli/score.bats
 mutant score-shared-turn common/model/shared_rows.c 'r->turn++;' 'r->turn = 0;' unit/test_shared_rows
